@@ -1,0 +1,219 @@
+//! May this caller say this? `Caller` + `Envelope` → `Event`, or a refusal.
+//!
+//! The only door to [`Event`]: an `Event` *is* authorised. Pure; what is known of the application is passed in.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::envelope::{Envelope, Products};
+use crate::id::{ClientId, CustomerId, EventId, NegotiatorId, Product, Recipient};
+use crate::payload::{Payload, SubType};
+
+/// Who is calling, as a verified token says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The application; tokens without one cannot post.
+    pub client_id: Option<ClientId>,
+    /// What the token may, without the prefix `agencyCloud/`.
+    pub scopes: BTreeSet<String>,
+    /// Whom the token belongs to.
+    pub identity: Identity,
+    /// When the token ends.
+    pub expires: Timestamp,
+}
+
+/// Whom a token belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// An application on its own: it says with each request which customer it speaks for.
+    Application,
+    /// An application, or a service, of one customer.
+    Customer(CustomerId),
+    /// A person who is logged in to a product.
+    Person(Recipient, Product),
+}
+
+/// An application as it is stored: what it was granted and who has installed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Application {
+    /// The `client_id` of its tokens.
+    pub client_id: ClientId,
+    /// The scopes that were granted, without prefix.
+    pub scopes: BTreeSet<String>,
+    /// The customers that have installed it.
+    pub customers: BTreeSet<CustomerId>,
+}
+
+/// What is known of the caller's application.
+#[derive(Debug, Clone, Copy)]
+pub enum Grant<'a> {
+    /// All that the token says, everywhere: development.
+    Everything,
+    /// What is stored; `None` when it is not.
+    Stored(Option<&'a Application>),
+}
+
+/// Something an application may be allowed to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Post telephony events, take missed calls away.
+    TelephonyWrite,
+    /// Read missed calls.
+    TelephonyRead,
+}
+
+impl Scope {
+    /// The name without prefix.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TelephonyWrite => "notifications.telephony.write",
+            Self::TelephonyRead => "notifications.telephony.read",
+        }
+    }
+}
+
+/// Why a caller may not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The token has no `client_id`.
+    #[error("the token names no application (client_id)")]
+    NoApplication,
+    /// The token lacks the scope, or the application was not granted it.
+    #[error("the scope {} is needed", .0.name())]
+    Scope(Scope),
+    /// The customer has not installed the application.
+    #[error("customer {0} has not installed this application")]
+    NotInstalled(CustomerId),
+    /// An application's token needs the header.
+    #[error("the header reapit-customer is required: the token names no customer")]
+    CustomerMissing,
+    /// The token belongs to another customer.
+    #[error("the token belongs to another customer than {0}")]
+    CustomerForeign(CustomerId),
+}
+
+/// An authorised event. Borrows from the body that it came in.
+#[derive(Debug, Clone)]
+pub struct Event<'a> {
+    stamp: Stamp,
+    customer: CustomerId,
+    envelope: Envelope<'a>,
+}
+
+/// What the broker adds to an event when it takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Made for this event alone.
+    pub id: EventId,
+    /// When the broker took it.
+    pub at: Timestamp,
+}
+
+impl Caller {
+    /// The customer that this request speaks for; `header` is the one it names in `reapit-customer`.
+    ///
+    /// # Errors
+    /// [`Refusal::CustomerMissing`] or [`Refusal::CustomerForeign`].
+    pub fn speaks_for(&self, header: Option<CustomerId>) -> Result<CustomerId, Refusal> {
+        let own = match self.identity {
+            Identity::Application => return header.ok_or(Refusal::CustomerMissing),
+            Identity::Customer(customer) | Identity::Person(Recipient { customer, .. }, _) => customer,
+        };
+        match header {
+            Some(other) if other != own => Err(Refusal::CustomerForeign(other)),
+            Some(_) | None => Ok(own),
+        }
+    }
+
+    /// Checks that the application has `scope` and that `customer` has installed it.
+    ///
+    /// # Errors
+    /// [`Refusal::NoApplication`], [`Refusal::Scope`], [`Refusal::NotInstalled`], in this order.
+    pub fn permit(&self, scope: Scope, customer: CustomerId, grant: Grant<'_>) -> Result<(), Refusal> {
+        if self.client_id.is_none() {
+            return Err(Refusal::NoApplication);
+        }
+        if !self.scopes.contains(scope.name()) {
+            return Err(Refusal::Scope(scope));
+        }
+        match grant {
+            Grant::Everything => Ok(()),
+            Grant::Stored(None) => Err(Refusal::NotInstalled(customer)),
+            Grant::Stored(Some(application)) if !application.scopes.contains(scope.name()) => Err(Refusal::Scope(scope)),
+            Grant::Stored(Some(application)) if !application.customers.contains(&customer) => {
+                Err(Refusal::NotInstalled(customer))
+            }
+            Grant::Stored(Some(_)) => Ok(()),
+        }
+    }
+}
+
+/// Lets `caller` say what `envelope` says to negotiators of `customer`, whom [`Caller::speaks_for`] gave.
+///
+/// # Errors
+/// As [`Caller::permit`].
+pub fn authorise<'a>(
+    caller: &Caller,
+    customer: CustomerId,
+    grant: Grant<'_>,
+    envelope: Envelope<'a>,
+    stamp: Stamp,
+) -> Result<Event<'a>, Refusal> {
+    caller.permit(Scope::TelephonyWrite, customer, grant)?;
+    Ok(Event { stamp, customer, envelope })
+}
+
+impl<'a> Event<'a> {
+    /// The event's own id.
+    #[must_use]
+    pub fn id(&self) -> EventId {
+        self.stamp.id
+    }
+
+    /// When the broker took it.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        self.stamp.at
+    }
+
+    /// Whose event it is.
+    #[must_use]
+    pub fn customer(&self) -> CustomerId {
+        self.customer
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn sub_type(&self) -> SubType {
+        self.envelope.sub_type
+    }
+
+    /// The products that are told.
+    #[must_use]
+    pub fn products(&self) -> &Products {
+        &self.envelope.products
+    }
+
+    /// The negotiators who are told.
+    #[must_use]
+    pub fn targets(&self) -> &[NegotiatorId] {
+        &self.envelope.targets
+    }
+
+    /// The negotiators who are told, each with the customer.
+    pub fn recipients(&self) -> impl Iterator<Item = Recipient> {
+        let customer = self.customer;
+        self.envelope.targets.iter().map(move |&negotiator| Recipient { customer, negotiator })
+    }
+
+    /// What is told.
+    #[must_use]
+    pub fn payload(&self) -> &Payload<'a> {
+        &self.envelope.payload
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! The envelope: bytes → [`Envelope`], or every fault with its path.
+//!
+//! Whether the caller may say what the envelope says is not decided here, but in [`crate::authorise`].
+
+use arrayvec::ArrayVec;
+
+use crate::fault::{FAULTS_MAX, Faults, Members, shown};
+use crate::id::{NegotiatorId, Product};
+use crate::json::{self, Json, Unreadable};
+use crate::payload::{Payload, SubType, negotiator};
+
+/// How large a body can be.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// How many products an envelope can name.
+pub const PRODUCTS_MAX: usize = 8;
+/// How many negotiators an envelope can name.
+pub const TARGETS_MAX: usize = 100;
+
+/// The products of an event, in the order in which they were named.
+pub type Products = ArrayVec<Product, PRODUCTS_MAX>;
+
+/// A well-formed notification; borrows from the body.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Envelope<'a> {
+    /// What happened. The type is `telephony`, the only one so far.
+    pub sub_type: SubType,
+    /// The products that are told, each known and named once.
+    pub products: Products,
+    /// The negotiators who are told, without repeats, at least one.
+    pub targets: Vec<NegotiatorId>,
+    /// What is told.
+    pub payload: Payload<'a>,
+}
+
+/// Why bytes are not an envelope.
+#[derive(Debug, thiserror::Error)]
+pub enum Malformed {
+    /// Not JSON.
+    #[error("the body is not readable JSON: {0}")]
+    Unreadable(#[from] Unreadable),
+    /// JSON, but not a notification.
+    #[error("{} faults in the envelope", .0.as_slice().len())]
+    Invalid(Faults),
+}
+
+const MEMBERS: [&str; 5] = ["type", "subType", "products", "targets", "payload"];
+const TELEPHONY: &str = "telephony";
+
+impl<'a> Envelope<'a> {
+    /// Reads `body`; `known` are the products of this node.
+    ///
+    /// # Errors
+    /// [`Malformed::Unreadable`] with line and column, [`Malformed::Invalid`] with all that is wrong.
+    pub fn parse(body: &'a [u8], known: &[Product]) -> Result<Self, Malformed> {
+        let json = json::read(body)?;
+        let mut faults = Faults::default();
+        let envelope = read(json, known, &mut faults);
+        match envelope {
+            Some(envelope) if faults.is_empty() => Ok(envelope),
+            Some(_) | None => Err(Malformed::Invalid(faults)),
+        }
+    }
+}
+
+fn read<'a>(json: Json<'a>, known: &[Product], faults: &mut Faults) -> Option<Envelope<'a>> {
+    let mut members = Members::open(json, "", &MEMBERS, faults)?;
+    let kind = one_of(&mut members, "type", &[TELEPHONY], faults);
+    let names = SubType::ALL.map(SubType::name);
+    let sub_type = one_of(&mut members, "subType", &names, faults).and_then(|place| SubType::ALL.get(place).copied());
+    let products = members.require("products", faults).and_then(|json| products(json, known, faults));
+    let targets = members.require("targets", faults).and_then(|json| targets(json, faults));
+    let payload = members.require("payload", faults);
+    let (_telephony, sub_type, payload) = (kind?, sub_type?, payload?);
+    let payload = Payload::parse(payload, sub_type, faults);
+    Some(Envelope { sub_type, products: products?, targets: targets?, payload: payload? })
+}
+
+/// Takes a member that must be one of `names`, and gives the place of it.
+fn one_of(members: &mut Members<'_>, name: &str, names: &[&str], faults: &mut Faults) -> Option<usize> {
+    let json = members.require(name, faults)?;
+    let message = match &json {
+        Json::String(text) => match names.iter().position(|known| known == text) {
+            Some(place) => return Some(place),
+            None => format!("must be {}; got {}", names.join(", "), shown(text)),
+        },
+        other => format!("must be a string, got {}", other.kind()),
+    };
+    faults.add(members.at(name), message);
+    None
+}
+
+fn products(json: Json<'_>, known: &[Product], faults: &mut Faults) -> Option<Products> {
+    let values = list(json, "products", PRODUCTS_MAX, faults)?;
+    let mut products = Products::new();
+    let before = faults.as_slice().len();
+    for (place, value) in values.iter().enumerate() {
+        match product(value, known) {
+            Ok(product) if products.contains(&product) => {}
+            Ok(product) => products.push(product),
+            Err(message) => faults.add(format!("products[{place}]"), message),
+        }
+    }
+    (faults.as_slice().len() == before).then_some(products)
+}
+
+fn product(json: &Json<'_>, known: &[Product]) -> Result<Product, String> {
+    let Json::String(text) = json else {
+        return Err(format!("must be a string, got {}", json.kind()));
+    };
+    let found = known.iter().find(|product| product.as_str() == text);
+    found.copied().ok_or_else(|| {
+        let names: Vec<_> = known.iter().map(Product::as_str).collect();
+        format!("must be one of {}; got {}", names.join(", "), shown(text))
+    })
+}
+
+fn targets(json: Json<'_>, faults: &mut Faults) -> Option<Vec<NegotiatorId>> {
+    let mut members = Members::open(json, "targets", &["negotiatorId"], faults)?;
+    let values = list(members.require("negotiatorId", faults)?, "targets.negotiatorId", TARGETS_MAX, faults)?;
+    let mut targets = Vec::with_capacity(values.len());
+    for (place, value) in values.iter().enumerate() {
+        let checked = negotiator(value).and_then(|target| match targets.contains(&target) {
+            true => Err(format!("{target} is named more than once")),
+            false => Ok(target),
+        });
+        match checked {
+            Ok(target) => targets.push(target),
+            Err(message) => faults.add(format!("targets.negotiatorId[{place}]"), message),
+        }
+    }
+    (targets.len() == values.len()).then_some(targets)
+}
+
+/// Reads an array of 1 to `max` values.
+fn list<'a>(json: Json<'a>, path: &'static str, max: usize, faults: &mut Faults) -> Option<Vec<Json<'a>>> {
+    let message = match json {
+        Json::Array(values) if (1..=max).contains(&values.len()) => return Some(values),
+        Json::Array(values) => format!("must have 1 to {max} entries, got {}", values.len()),
+        other => format!("must be an array, got {}", other.kind()),
+    };
+    faults.add(path, message);
+    None
+}
+
+const _: () = assert!(FAULTS_MAX >= TARGETS_MAX, "each wrong target is told");
+
+#[cfg(test)]
+mod tests;

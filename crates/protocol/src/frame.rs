@@ -1,0 +1,99 @@
+//! `Event` → bytes, encoded once and shared by all who get it.
+//!
+//! Nothing in a frame belongs to one session or one negotiator: the bytes are the same for every recipient.
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::authorise::Event;
+use crate::id::{CustomerId, EventId, Product};
+use crate::payload::{Payload, SubType};
+use crate::time;
+
+/// How long after it was taken an incomingCall can still be shown: telephones ring for 20 to 30 s.
+pub const RING: SignedDuration = SignedDuration::from_secs(45);
+
+/// An `event` message, ready to be sent; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct EncodedFrame {
+    /// The event's id, which is also its cursor.
+    pub id: EventId,
+    /// Not to be sent after this, where there is an end.
+    pub expires: Option<Timestamp>,
+    /// The text of the message; valid UTF-8.
+    pub text: Bytes,
+}
+
+/// What a product is told of an event: the envelope without its targets.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Notification<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    sub_type: SubType,
+    products: &'a [Product],
+    payload: &'a Payload<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EventMessage<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: EventId,
+    call_id: CallId<'a>,
+    at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
+    customer_id: CustomerId,
+    notification: Notification<'a>,
+}
+
+/// The provider's id of the call, else the event's own.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum CallId<'a> {
+    Providers(&'a str),
+    Own(EventId),
+}
+
+/// Writes the `event` message of a live event.
+#[must_use]
+pub fn encode(event: &Event<'_>) -> EncodedFrame {
+    let expires = match event.sub_type() {
+        SubType::IncomingCall => Some(event.at() + RING),
+        SubType::AnsweredCall | SubType::EndedCall | SubType::MissedCall => None,
+    };
+    let message = EventMessage {
+        kind: "event",
+        id: event.id(),
+        call_id: event.payload().id.as_deref().map_or(CallId::Own(event.id()), CallId::Providers),
+        at: time::millis(event.at()),
+        expires: expires.map(time::millis),
+        customer_id: event.customer(),
+        notification: notification(event),
+    };
+    EncodedFrame { id: event.id(), expires, text: Bytes::from(to_vec(&message)) }
+}
+
+/// Writes what is kept of a missed call: `{"type","subType","products","payload"}`.
+#[must_use]
+pub fn encode_notification(event: &Event<'_>) -> String {
+    String::from_utf8_lossy(&to_vec(&notification(event))).into_owned()
+}
+
+fn notification<'a>(event: &'a Event<'a>) -> Notification<'a> {
+    Notification { kind: "telephony", sub_type: event.sub_type(), products: event.products(), payload: event.payload() }
+}
+
+/// Writes a message as JSON.
+pub(crate) fn to_vec(message: &impl Serialize) -> Vec<u8> {
+    let mut text = Vec::with_capacity(512);
+    #[expect(clippy::expect_used, reason = "strings, booleans and times into memory: serde_json has nothing to fail at")]
+    serde_json::to_writer(&mut text, message).expect("a message of strings is written to memory");
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::authorise::{Caller, Grant, Identity, Stamp, authorise};
+use crate::envelope::Envelope;
+use crate::id::ClientId;
+
+fn event(body: &str) -> Event<'_> {
+    let known = [Product::parse("AgencyCloud").unwrap()];
+    let caller = Caller {
+        client_id: ClientId::parse("app").ok(),
+        scopes: BTreeSet::from(["notifications.telephony.write".to_owned()]),
+        identity: Identity::Application,
+        expires: Timestamp::MAX,
+    };
+    let envelope = Envelope::parse(body.as_bytes(), &known).expect("an envelope");
+    let stamp = Stamp { id: EventId::new(1, [7; 10]), at: time::read("2026-11-22T03:00:00.5").unwrap() };
+    authorise(&caller, CustomerId::parse("SBOX").unwrap(), Grant::Everything, envelope, stamp).expect("authorised")
+}
+
+fn body(sub_type: &str, payload: &str) -> String {
+    format!(
+        r#"{{"type":"telephony","subType":"{sub_type}","products":["AgencyCloud","AgencyCloud"],
+            "targets":{{"negotiatorId":["ADV"]}},"payload":{payload}}}"#
+    )
+}
+
+#[test]
+fn an_incoming_call_is_written_with_its_end_and_without_its_targets() {
+    let body = body(
+        "incomingCall",
+        r#"{"created":"2023-11-01T10:28:00","huntGroup":false,"answeredById":null,"destinationId":"01234 567890","callerId":"Withheld","id":"caf\u00e9"}"#,
+    );
+    let frame = encode(&event(&body));
+    let expected = concat!(
+        r#"{"type":"event","id":"00000000000177078707070707070707","callId":"café","at":"2026-11-22T03:00:00.500Z","#,
+        r#""expires":"2026-11-22T03:00:45.500Z","customerId":"SBOX","notification":{"type":"telephony","subType":"incomingCall","#,
+        r#""products":["AgencyCloud"],"payload":{"id":"café","created":"2023-11-01T10:28:00","callerId":"Withheld","#,
+        r#""destinationId":"01234 567890","huntGroup":false}}}"#,
+    );
+    assert_eq!(std::str::from_utf8(&frame.text).unwrap(), expected);
+}
+
+#[test]
+fn a_call_without_an_id_is_called_by_its_event() {
+    let body = body("endedCall", r#"{"created":"2023-11-01T10:28:00","callerId":"1","destinationId":"2"}"#);
+    let frame = encode(&event(&body));
+    assert!(frame.expires.is_none());
+    let json: serde_json::Value = serde_json::from_slice(&frame.text).unwrap();
+    assert_eq!(json["callId"], json["id"]);
+    assert!(json.get("expires").is_none());
+}

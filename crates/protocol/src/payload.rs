@@ -1,0 +1,210 @@
+//! The letter in the envelope: what a call event says. One table for all four sub-types.
+//!
+//! The rules are those of Reapit's published notification types, which leave the texts' lengths and characters open; the limits
+//! here are ours and stand in `protocol/schemas/`.
+
+use std::borrow::Cow;
+
+use serde::{Serialize, Serializer};
+
+use crate::fault::{Faults, Members, shown};
+use crate::id::NegotiatorId;
+use crate::json::Json;
+use crate::time;
+
+/// What happened to the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SubType {
+    /// It rings.
+    IncomingCall,
+    /// Somebody took it.
+    AnsweredCall,
+    /// It is over.
+    EndedCall,
+    /// Nobody took it.
+    MissedCall,
+}
+
+/// How an event reaches a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timing {
+    /// At once, over the sessions.
+    Live,
+    /// Kept until the product asks.
+    Polled,
+}
+
+impl SubType {
+    /// All of them, in the order in which a call goes through them.
+    pub const ALL: [Self; 4] = [Self::IncomingCall, Self::AnsweredCall, Self::EndedCall, Self::MissedCall];
+
+    /// The name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::IncomingCall => "incomingCall",
+            Self::AnsweredCall => "answeredCall",
+            Self::EndedCall => "endedCall",
+            Self::MissedCall => "missedCall",
+        }
+    }
+
+    /// How it reaches a product.
+    #[must_use]
+    pub fn timing(self) -> Timing {
+        match self {
+            Self::IncomingCall | Self::AnsweredCall | Self::EndedCall => Timing::Live,
+            Self::MissedCall => Timing::Polled,
+        }
+    }
+
+    /// Whether somebody can have answered.
+    fn takes_answered_by(self) -> bool {
+        match self {
+            Self::AnsweredCall | Self::EndedCall => true,
+            Self::IncomingCall | Self::MissedCall => false,
+        }
+    }
+}
+
+impl Serialize for SubType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// A call event's members, as they were sent; absent and null ones are left out when it is written.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Payload<'a> {
+    /// Links the events of one call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<Cow<'a, str>>,
+    /// When it happened, by the provider's clock; shown, never reckoned with.
+    pub created: Cow<'a, str>,
+    /// Who calls.
+    pub caller_id: Cow<'a, str>,
+    /// Which number was called.
+    pub destination_id: Cow<'a, str>,
+    /// Whether the call rings for a group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hunt_group: Option<bool>,
+    /// Who took it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answered_by_id: Option<NegotiatorId>,
+}
+
+const MEMBERS: [&str; 6] = ["id", "created", "callerId", "destinationId", "huntGroup", "answeredById"];
+const ID_CHARACTERS_MAX: usize = 128;
+const NUMBER_CHARACTERS_MAX: usize = 32;
+
+/// The words that stand where a caller's number is not known, in any case.
+pub const NUMBERLESS: [&str; 3] = ["unknown", "withheld", "anonymous"];
+
+impl<'a> Payload<'a> {
+    /// Reads the payload of a `sub_type`; what is wrong goes to `faults`.
+    pub fn parse(json: Json<'a>, sub_type: SubType, faults: &mut Faults) -> Option<Self> {
+        let mut members = Members::open(json, "payload", &MEMBERS, faults)?;
+        let id = members.take("id").map(|json| call_id(json, faults));
+        let created = required(&mut members, "created", faults, created);
+        let caller_id = required(&mut members, "callerId", faults, number);
+        let destination_id = required(&mut members, "destinationId", faults, number);
+        let hunt_group = members.take("huntGroup").map(|json| hunt_group(&json, faults));
+        let answered_by_id = members.take("answeredById").map(|json| answered_by(&json, sub_type, faults));
+        Some(Self {
+            id: optional(id)?,
+            created: created?,
+            caller_id: caller_id?,
+            destination_id: destination_id?,
+            hunt_group: optional(hunt_group)?,
+            answered_by_id: optional(answered_by_id)?,
+        })
+    }
+}
+
+/// Turns "absent, or given and good or bad" into "bad, or absent or good".
+fn optional<T>(given: Option<Option<T>>) -> Option<Option<T>> {
+    match given {
+        None => Some(None),
+        Some(None) => None,
+        Some(good) => Some(good),
+    }
+}
+
+type Check<'a> = fn(Cow<'a, str>) -> Result<Cow<'a, str>, String>;
+
+fn required<'a>(members: &mut Members<'a>, name: &str, faults: &mut Faults, check: Check<'a>) -> Option<Cow<'a, str>> {
+    let json = members.require(name, faults)?;
+    let checked = text(json).and_then(check);
+    checked.map_err(|message| faults.add(members.at(name), message)).ok()
+}
+
+fn text(json: Json<'_>) -> Result<Cow<'_, str>, String> {
+    match json {
+        Json::String(text) => Ok(text),
+        other => Err(format!("must be a string, got {}", other.kind())),
+    }
+}
+
+fn call_id<'a>(json: Json<'a>, faults: &mut Faults) -> Option<Cow<'a, str>> {
+    let checked = text(json).and_then(|id| {
+        let length = id.chars().count();
+        match length {
+            1..=ID_CHARACTERS_MAX if !id.chars().any(char::is_control) => Ok(id),
+            1..=ID_CHARACTERS_MAX => Err("must not hold control characters".to_owned()),
+            _ => Err(format!("must have 1 to {ID_CHARACTERS_MAX} characters, got {length}")),
+        }
+    });
+    checked.map_err(|message| faults.add("payload.id", message)).ok()
+}
+
+fn created(text: Cow<'_, str>) -> Result<Cow<'_, str>, String> {
+    if time::read(&text).is_some() {
+        return Ok(text);
+    }
+    Err(format!("must be a time such as 2023-11-01T10:28:00 or 2023-11-01T10:28:00.5+01:00; got {}", shown(&text)))
+}
+
+fn number(text: Cow<'_, str>) -> Result<Cow<'_, str>, String> {
+    if NUMBERLESS.iter().any(|word| text.eq_ignore_ascii_case(word)) {
+        return Ok(text);
+    }
+    let allowed = text.bytes().all(|b| b.is_ascii_digit() || b" +-()".contains(&b));
+    if !allowed || text.is_empty() {
+        return Err(format!("must be digits, spaces, + - ( ), or one of {}; got {}", NUMBERLESS.join(", "), shown(&text)));
+    }
+    if !text.bytes().any(|b| b.is_ascii_digit()) {
+        return Err(format!("must hold at least one digit; got {}", shown(&text)));
+    }
+    if text.len() > NUMBER_CHARACTERS_MAX {
+        return Err(format!("must have at most {NUMBER_CHARACTERS_MAX} characters, got {}", text.len()));
+    }
+    Ok(text)
+}
+
+fn hunt_group(json: &Json<'_>, faults: &mut Faults) -> Option<bool> {
+    if let Json::Bool(flag) = json {
+        return Some(*flag);
+    }
+    faults.add("payload.huntGroup", format!("must be true or false, got {}", json.kind()));
+    None
+}
+
+fn answered_by(json: &Json<'_>, sub_type: SubType, faults: &mut Faults) -> Option<NegotiatorId> {
+    if !sub_type.takes_answered_by() {
+        faults.add("payload.answeredById", format!("is for answeredCall and endedCall only, this is {}", sub_type.name()));
+        return None;
+    }
+    negotiator(json).map_err(|message| faults.add("payload.answeredById", message)).ok()
+}
+
+/// Reads a negotiator's id.
+pub(crate) fn negotiator(json: &Json<'_>) -> Result<NegotiatorId, String> {
+    let Json::String(text) = json else {
+        return Err(format!("must be a string, got {}", json.kind()));
+    };
+    NegotiatorId::parse(text).map_err(|error| format!("{error}; got {}", shown(text)))
+}
+
+#[cfg(test)]
+mod tests;
