@@ -1,0 +1,97 @@
+//! What an operator sees of the sessions.
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// The sessions' measurements; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// Sessions that are open.
+    pub open: Gauge,
+    /// Recipients with a session.
+    pub recipients: Gauge,
+    /// Sessions that were opened.
+    pub opened: Counter,
+    /// Sessions that ended, by reason.
+    pub closed: Family<Closed, Counter>,
+    /// Events put into a session's queue.
+    pub queued: Counter,
+    /// Events written to a socket.
+    pub written: Counter,
+    /// Events that ended before they could be written.
+    pub expired: Counter,
+    /// Events that a client has acknowledged.
+    pub acknowledged: Counter,
+    /// Events that wait in the queues of all sessions.
+    pub waiting: Gauge,
+    /// From the moment an event was taken to its last byte in the socket.
+    pub taken_to_written: Histogram,
+}
+
+/// Why a session ended: a close code, or `gone` when the line broke.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Closed {
+    /// The close code.
+    pub code: Code,
+}
+
+/// The label of a close code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// The broker closed with this code.
+    Sent(u16),
+    /// The client closed.
+    Client,
+    /// The line broke, or a write stalled.
+    Gone,
+}
+
+impl EncodeLabelValue for Code {
+    fn encode(&self, encoder: &mut prometheus_client::encoding::LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        match self {
+            Self::Sent(code) => EncodeLabelValue::encode(&u64::from(*code), encoder),
+            Self::Client => EncodeLabelValue::encode(&"client", encoder),
+            Self::Gone => EncodeLabelValue::encode(&"gone", encoder),
+        }
+    }
+}
+
+/// Buckets from 20 µs to 0.65 s.
+pub fn latency_buckets() -> impl Iterator<Item = f64> {
+    exponential_buckets(0.000_02, 2.0, 16)
+}
+
+impl Metrics {
+    /// Makes the measurements known to `registry`.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            open: Gauge::default(),
+            recipients: Gauge::default(),
+            opened: Counter::default(),
+            closed: Family::default(),
+            queued: Counter::default(),
+            written: Counter::default(),
+            expired: Counter::default(),
+            acknowledged: Counter::default(),
+            waiting: Gauge::default(),
+            taken_to_written: Histogram::new(latency_buckets()),
+        };
+        registry.register("sessions", "Sessions that are open", metrics.open.clone());
+        registry.register("recipients", "Negotiators with at least one open session", metrics.recipients.clone());
+        registry.register("sessions_opened", "Sessions that were opened", metrics.opened.clone());
+        registry.register("sessions_closed", "Sessions that ended, by close code", metrics.closed.clone());
+        registry.register("deliveries_queued", "Events put into the queue of a session", metrics.queued.clone());
+        registry.register("deliveries_written", "Events written to the socket of a session", metrics.written.clone());
+        registry.register("deliveries_expired", "Events that ended before they were written", metrics.expired.clone());
+        registry.register("deliveries_acknowledged", "Acknowledgements from clients", metrics.acknowledged.clone());
+        registry.register("session_queue_events", "Events that wait in session queues", metrics.waiting.clone());
+        let help = "From taking an event to its last byte in a session's socket";
+        registry.register_with_unit("event_taken_to_written", help, Unit::Seconds, metrics.taken_to_written.clone());
+        metrics
+    }
+}

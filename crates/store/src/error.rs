@@ -1,0 +1,78 @@
+//! Why the store did not do it: a variant per reaction.
+
+use std::path::PathBuf;
+
+use rusqlite::ErrorCode;
+
+/// Why a store does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder cannot be made, entered or made private.
+    #[error("data folder {path}: cannot be used")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another process has it.
+    #[error("data folder {path} is in use by another bellwire process; stop that one, or choose another folder")]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A newer program wrote it.
+    #[error("{path} has tables of version {found}, this program knows up to {known}: run the newer program, or restore a backup")]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// The version in the file.
+        found: i64,
+        /// The newest version that this program knows.
+        known: i64,
+    },
+    /// Not a store, or a broken one.
+    #[error("{path} is damaged ({fault}): move it away and restore a backup; `sqlite3 FILE .recover` may save rows")]
+    Corrupt {
+        /// The database.
+        path: PathBuf,
+        /// What the check found first.
+        fault: String,
+    },
+    /// SQLite refused.
+    #[error("cannot open the store")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The writer's thread could not be started.
+    #[error("cannot start the store's writer")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Why a read or a write was not done.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The disk has no room; the same call can succeed later.
+    #[error("the disk is full")]
+    Full,
+    /// A sync or a write failed, or the file is damaged: nothing is taken until a restart.
+    #[error("the store is poisoned by a failed write; restart the node once the disk is sound")]
+    Poisoned,
+    /// Too much waits, or it took too long. Of a write that took too long it is not known whether it was done.
+    #[error("the store is busy")]
+    Busy,
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+    /// SQLite refused for another reason.
+    #[error("the store failed")]
+    Sqlite(#[source] std::sync::Arc<rusqlite::Error>),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Poisoned,
+            Some(_) | None => Self::Sqlite(std::sync::Arc::new(error)),
+        }
+    }
+}

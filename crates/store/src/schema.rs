@@ -1,0 +1,128 @@
+//! The tables and their versions. A step is never changed once it was released; a new one is put behind it.
+
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+
+use crate::error::OpenError;
+
+/// `application_id` of the file, so that `file(1)` and we know whose it is: "bell".
+const APPLICATION_ID: i64 = 0x6265_6c6c;
+
+/// Step `n` brings the tables from version `n` to `n + 1`.
+const STEPS: [&str; 1] = ["
+    CREATE TABLE store (
+        id TEXT NOT NULL,              -- this folder's own mark
+        change INTEGER NOT NULL,       -- how often a list was changed
+        newest BLOB NOT NULL           -- the largest id that a missed call was given
+    );
+    INSERT INTO store VALUES (lower(hex(randomblob(8))), 0, zeroblob(16));
+
+    CREATE TABLE missed (
+        customer TEXT NOT NULL,
+        negotiator TEXT NOT NULL,
+        id BLOB NOT NULL,
+        created INTEGER NOT NULL,      -- Unix milliseconds, when the broker took it
+        notification TEXT NOT NULL,    -- {type, subType, products, payload}
+        PRIMARY KEY (customer, negotiator, id)
+    ) WITHOUT ROWID;
+    CREATE UNIQUE INDEX missed_by_id ON missed (id);
+    CREATE INDEX missed_by_age ON missed (created);
+
+    -- The number of the last change of a list that is not empty. Numbers are never used again.
+    CREATE TABLE mailbox (
+        customer TEXT NOT NULL,
+        negotiator TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        PRIMARY KEY (customer, negotiator)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE idempotency (
+        client_id TEXT NOT NULL,
+        customer TEXT NOT NULL,
+        key TEXT NOT NULL,
+        body BLOB NOT NULL,            -- SHA-256
+        answer TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        PRIMARY KEY (client_id, customer, key)
+    ) WITHOUT ROWID;
+    CREATE INDEX idempotency_by_age ON idempotency (created);
+
+    CREATE TABLE application (client_id TEXT PRIMARY KEY NOT NULL, scopes TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE installation (
+        client_id TEXT NOT NULL REFERENCES application (client_id),
+        customer TEXT NOT NULL,
+        PRIMARY KEY (client_id, customer)
+    ) WITHOUT ROWID;
+"];
+
+/// Opens the database for writing: checked, private to its owner, at this program's version.
+pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
+    let connection = Connection::open(path)?;
+    prepare(&connection, path).map_err(|error| explain(error, path))?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    check(connection, path)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    migrate(connection, path)
+}
+
+/// Opens the database for reading.
+pub(crate) fn open_for_reading(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// The folder's own mark.
+pub(crate) fn store_id(connection: &Connection) -> Result<String, OpenError> {
+    Ok(connection.query_row("SELECT id FROM store", (), |row| row.get(0))?)
+}
+
+fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let corrupt = |fault: String| OpenError::Corrupt { path: path.to_owned(), fault };
+    let verdict: Option<String> = connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0)).optional()?;
+    match verdict.as_deref() {
+        Some("ok") => {}
+        other => return Err(corrupt(other.unwrap_or("no verdict of quick_check").to_owned())),
+    }
+    let owner: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
+    match owner {
+        APPLICATION_ID => Ok(()),
+        0 if tables == 0 => Ok(connection.pragma_update(None, "application_id", APPLICATION_ID)?),
+        _ => Err(corrupt("it is a database of another program".to_owned())),
+    }
+}
+
+fn migrate(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > known || found < 0 {
+        return Err(OpenError::Newer { path: path.to_owned(), found, known });
+    }
+    for (version, step) in (1_i64..).zip(STEPS).skip_while(|(version, _)| *version <= found) {
+        connection.execute_batch(&format!("BEGIN IMMEDIATE; {step} PRAGMA user_version = {version}; COMMIT;"))?;
+        tracing::info!(version, "store tables brought to a new version");
+    }
+    Ok(())
+}
+
+/// Turns SQLite's word for a broken file into one that says what to do.
+fn explain(error: OpenError, path: &Path) -> OpenError {
+    match error {
+        OpenError::Sqlite(error)
+            if matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) =>
+        {
+            OpenError::Corrupt { path: path.to_owned(), fault: error.to_string() }
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,220 @@
+//! One thread that writes. It commits whatever has gathered, so that a hundred callers cost one sync (group commit).
+//!
+//! A full disk refuses the writes of that commit; the next one is tried afresh. A failed sync or write poisons the store: after
+//! it nobody knows which pages are on disk, and a retry can succeed without them (Rebello et al., "Can Applications Recover from
+//! fsync Failures?", USENIX ATC 2020).
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::{OpenError, StoreError};
+use crate::metrics::Metrics;
+
+/// How many writes one commit holds at most.
+const BATCH_MAX: usize = 512;
+/// After how many writes the log is copied into the database. SQLite would do it by itself, but keep a failed sync to itself.
+const CHECKPOINT_WRITES: usize = 512;
+
+/// Something to write. `run` can be called again after a rollback; `done` is called once, after the sync or the failure, on
+/// the writer's thread.
+pub(crate) trait Job: Send {
+    fn run(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()>;
+    fn done(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+#[derive(Debug)]
+pub(crate) struct Writer {
+    // Guards the sender only while it is cloned or taken; never held while a job runs.
+    queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
+    // Guards the handle only while it is taken.
+    thread: Mutex<Option<JoinHandle<()>>>,
+    sound: Arc<AtomicBool>,
+    metrics: Metrics,
+}
+
+impl Writer {
+    pub(crate) fn start(connection: Connection, queue_max: usize, metrics: Metrics) -> Result<Self, OpenError> {
+        let (sender, receiver) = mpsc::channel(queue_max);
+        let sound = Arc::new(AtomicBool::new(true));
+        metrics.sound.set(1);
+        let mut thread = Thread { connection, sound: sound.clone(), metrics: metrics.clone(), since_checkpoint: 0 };
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || thread.run(receiver))
+            .map_err(OpenError::Thread)?;
+        Ok(Self { queue: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), sound, metrics })
+    }
+
+    pub(crate) fn is_sound(&self) -> bool {
+        self.sound.load(Ordering::Acquire)
+    }
+
+    /// Runs `job` in the next commit and waits until that is on disk, at most `patience`.
+    ///
+    /// Cancel safety: once this was polled, the write is done whether or not the future is kept.
+    pub(crate) async fn write<T, R, D>(&self, patience: Duration, run: R, done: D) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        R: FnMut(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+        D: FnOnce(&T) + Send + 'static,
+    {
+        let (answer, outcome) = oneshot::channel();
+        self.submit(Box::new(Pending { run, done, result: None, answer }))?;
+        match tokio::time::timeout(patience, outcome).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_writer_ended)) => Err(StoreError::Closed),
+            Err(_elapsed) => Err(StoreError::Busy),
+        }
+    }
+
+    fn submit(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(StoreError::Closed)?;
+        if !self.is_sound() {
+            return Err(StoreError::Poisoned);
+        }
+        queue.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+            mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
+        })?;
+        self.metrics.queued.inc();
+        Ok(())
+    }
+
+    pub(crate) fn close(&self) {
+        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the store's writer panicked");
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A job made of two closures and a channel.
+struct Pending<T, R, D> {
+    run: R,
+    done: D,
+    result: Option<T>,
+    answer: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, R, D> Job for Pending<T, R, D>
+where
+    T: Send,
+    R: FnMut(&Transaction<'_>) -> rusqlite::Result<T> + Send,
+    D: FnOnce(&T) + Send,
+{
+    fn run(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        self.result = Some((self.run)(transaction)?);
+        Ok(())
+    }
+
+    fn done(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { done, result, answer, .. } = *self;
+        let outcome = outcome.and_then(|()| result.ok_or(StoreError::Closed));
+        if let Ok(result) = &outcome {
+            done(result);
+        }
+        // The one who asked may have gone; the write is done all the same.
+        drop(answer.send(outcome));
+    }
+}
+
+/// What the writer's thread has.
+struct Thread {
+    connection: Connection,
+    sound: Arc<AtomicBool>,
+    metrics: Metrics,
+    since_checkpoint: usize,
+}
+
+impl Thread {
+    fn run(&mut self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+        while let Some(first) = queue.blocking_recv() {
+            let mut batch = vec![first];
+            while batch.len() < BATCH_MAX
+                && let Ok(next) = queue.try_recv()
+            {
+                batch.push(next);
+            }
+            self.metrics.queued.dec_by(i64::try_from(batch.len()).unwrap_or(i64::MAX));
+            self.write(batch);
+        }
+    }
+
+    /// Commits a batch. If that fails for a reason of one job's own, each gets a commit of its own.
+    fn write(&mut self, mut batch: Vec<Box<dyn Job>>) {
+        let outcome = self.commit(&mut batch);
+        if matches!(outcome, Err(StoreError::Sqlite(_))) && batch.len() > 1 {
+            for job in batch {
+                self.write(vec![job]);
+            }
+            return;
+        }
+        self.since_checkpoint += batch.len();
+        for job in batch {
+            job.done(outcome.clone());
+        }
+        if self.since_checkpoint >= CHECKPOINT_WRITES && outcome.is_ok() {
+            self.checkpoint();
+        }
+    }
+
+    /// Copies the log into the database as far as readers allow. What was committed is on disk already.
+    fn checkpoint(&mut self) {
+        self.since_checkpoint = 0;
+        let copied = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |row| row.get::<_, i64>(0));
+        if let Err(error) = copied {
+            self.failed(error);
+        }
+    }
+
+    fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+        if !self.sound.load(Ordering::Acquire) {
+            return Err(StoreError::Poisoned);
+        }
+        let started = Instant::now();
+        let outcome = self.transact(batch).map_err(|error| self.failed(error));
+        self.metrics.commit.observe(started.elapsed().as_secs_f64());
+        self.metrics.batch.observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
+        outcome
+    }
+
+    fn transact(&mut self, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for job in batch {
+            job.run(&transaction)?;
+        }
+        transaction.commit()
+    }
+
+    /// Says once what went wrong, and poisons the store where nothing that follows could be trusted.
+    fn failed(&self, error: rusqlite::Error) -> StoreError {
+        self.metrics.failures.inc();
+        let reason = error.to_string();
+        let extended = error.sqlite_error().map(|error| error.extended_code);
+        let error = StoreError::from(error);
+        match &error {
+            StoreError::Poisoned => {
+                self.sound.store(false, Ordering::Release);
+                self.metrics.sound.set(0);
+                tracing::error!(%reason, ?extended, "store poisoned: no write is taken until the node is restarted on a sound disk");
+            }
+            StoreError::Full => tracing::error!(%reason, "disk full: write refused; the next one is tried"),
+            StoreError::Busy | StoreError::Closed | StoreError::Sqlite(_) => {
+                tracing::error!(%reason, ?extended, "store write failed");
+            }
+        }
+        error
+    }
+}
