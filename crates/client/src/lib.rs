@@ -1,1 +1,6 @@
-//! x
+//! The reference client: how a provider posts, how a product logs in, listens and polls.
+//!
+//! Small, and without tasks of its own: who holds it drives it.
+
+pub mod api; // the HTTP API over one connection that is kept
+pub mod session; // a session over a WebSocket

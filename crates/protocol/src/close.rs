@@ -21,6 +21,8 @@ pub enum CloseCode {
     TokenRefused,
     /// The token's product or scope does not allow sessions.
     Forbidden,
+    /// The node has no room for the session.
+    NodeFull,
     /// More than 20 messages in a second.
     TooManyMessages,
     /// The session's queue was full.
@@ -42,7 +44,7 @@ pub enum Reaction {
 
 impl CloseCode {
     /// All of them, by number.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::LoggedOut,
         Self::Protocol,
         Self::Binary,
@@ -52,6 +54,7 @@ impl CloseCode {
         Self::Restarting,
         Self::TokenRefused,
         Self::Forbidden,
+        Self::NodeFull,
         Self::TooManyMessages,
         Self::Slow,
     ];
@@ -69,6 +72,7 @@ impl CloseCode {
             Self::Restarting => (1012, "restarting"),
             Self::TokenRefused => (4001, "token refused"),
             Self::Forbidden => (4003, "scope or product not allowed"),
+            Self::NodeFull => (4100, "node full"),
             Self::TooManyMessages => (4101, "more than 20 messages a second"),
             Self::Slow => (4202, "too slow"),
         }

@@ -1,1 +1,10 @@
-//! x
+//! The door, the wiring and the shutdown of bellwire, in the order in which a request passes them.
+
+pub mod config; // file, environment and flags → `Config`, or every fault
+pub mod app; // what a node is made of, and how it starts and stops
+pub mod http; // socket → request → answer
+pub mod auth; // token → `Caller`
+pub mod limits; // how often who may ask
+pub mod idempotency; // a repeated call is answered, not done again
+pub mod dispatch; // where does an event go
+pub mod metrics; // what an operator sees of the door

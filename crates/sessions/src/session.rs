@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCo
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
+use crate::Config;
 use crate::clock::Clock;
 use crate::metrics::{Closed, Code};
 use crate::queue::{Delivery, Outgoing};
@@ -75,13 +76,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Takes a place in the registry, so that no event from now on is missed. `early` is what the client sent behind its
     /// request; `reset` makes the socket end without lingering.
     pub async fn open(io: S, early: Bytes, registry: &Registry, opening: Opening, reset: fn(&S)) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(registry.config().read_buffer)
-            .write_buffer_size(4 * 1024)
-            .max_write_buffer_size(2 * registry.config().queue_bytes_max + 64 * 1024)
-            .max_message_size(Some(CLIENT_MESSAGE_BYTES_MAX))
-            .max_frame_size(Some(CLIENT_MESSAGE_BYTES_MAX));
-        let socket = WebSocketStream::from_partially_read(io, early.to_vec(), Role::Server, Some(config)).await;
+        let socket = accepted(io, &early, registry.config()).await;
         let seat = registry.join(opening.recipient, opening.session, opening.product);
         Self { socket, seat, opening, clock: registry.clock().clone(), reset, window: Window::default() }
     }
@@ -100,7 +95,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.registry().metrics().closed.get_or_create(&Closed { code }).inc();
         tracing::info!(?code, "session ended");
         match end {
-            End::Close(code) => self.close(code).await,
+            End::Close(code) => close(&mut self.socket, code, self.seat.registry().config().close_timeout, self.reset).await,
             End::Client => drop(timeout(self.registry().config().close_timeout, self.socket.close(None)).await),
             End::Gone => (self.reset)(self.socket.get_ref()),
         }
@@ -199,18 +194,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Err(ClientFault::Unreadable) => Err(End::Close(CloseCode::Unreadable)),
         }
     }
+}
 
-    /// Sends the close frame and hears the client out, both for a bounded time. A client that does not take it is cut off.
-    async fn close(&mut self, code: CloseCode) {
-        let (number, reason) = code.on_the_wire();
-        let frame = CloseFrame { code: WireCode::from(number), reason: Utf8Bytes::from_static(reason) };
-        let patience = self.registry().config().close_timeout;
-        let said = timeout(patience, self.socket.send(Message::Close(Some(frame)))).await;
-        let heard_out = async { while let Some(Ok(_)) = self.socket.next().await {} };
-        let answered = matches!(said, Ok(Ok(()))) && timeout(patience, heard_out).await.is_ok();
-        if !answered {
-            (self.reset)(self.socket.get_ref());
-        }
+/// The `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key` (RFC 6455 §4.2.2).
+#[must_use]
+pub fn accept_key(key: &[u8]) -> String {
+    tokio_tungstenite::tungstenite::handshake::derive_accept_key(key)
+}
+
+/// Completes an upgrade only to say why it is refused: scripts in a browser see no status.
+pub async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(io: S, early: Bytes, code: CloseCode, reset: fn(&S)) {
+    let config = Config::default();
+    let mut socket = accepted(io, &early, &config).await;
+    close(&mut socket, code, config.close_timeout, reset).await;
+}
+
+async fn accepted<S: AsyncRead + AsyncWrite + Unpin>(io: S, early: &Bytes, config: &Config) -> WebSocketStream<S> {
+    let limits = WebSocketConfig::default()
+        .read_buffer_size(config.read_buffer)
+        .write_buffer_size(4 * 1024)
+        .max_write_buffer_size(2 * config.queue_bytes_max + 64 * 1024)
+        .max_message_size(Some(CLIENT_MESSAGE_BYTES_MAX))
+        .max_frame_size(Some(CLIENT_MESSAGE_BYTES_MAX));
+    WebSocketStream::from_partially_read(io, early.to_vec(), Role::Server, Some(limits)).await
+}
+
+/// Sends the close frame and hears the client out, each for at most `patience`. A client that does not take it is cut off.
+async fn close<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut WebSocketStream<S>,
+    code: CloseCode,
+    patience: Duration,
+    reset: fn(&S),
+) {
+    let (number, reason) = code.on_the_wire();
+    let frame = CloseFrame { code: WireCode::from(number), reason: Utf8Bytes::from_static(reason) };
+    let said = timeout(patience, socket.send(Message::Close(Some(frame)))).await;
+    let heard_out = async { while let Some(Ok(_)) = socket.next().await {} };
+    let answered = matches!(said, Ok(Ok(()))) && timeout(patience, heard_out).await.is_ok();
+    if !answered {
+        reset(socket.get_ref());
     }
 }
 

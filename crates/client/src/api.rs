@@ -1,0 +1,136 @@
+//! The HTTP API over one connection that is kept, and opened again when it ended.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Connection, SendRequest, handshake};
+use hyper::header::HOST;
+use hyper::{HeaderMap, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// How large an answer can be: a page of 100 missed calls has some 50 KiB.
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// One HTTP/1.1 connection to a node.
+#[derive(Debug)]
+pub struct Api {
+    authority: String,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    sender: SendRequest<Full<Bytes>>,
+    connection: Connection<TokioIo<TcpStream>, Full<Bytes>>,
+}
+
+/// An answer, whole.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// What became of it.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The node cannot be reached.
+    #[error("cannot connect to {authority}")]
+    Connect {
+        /// Host and port.
+        authority: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The connection broke; the request may have been done.
+    #[error("the connection broke")]
+    Broken(#[source] hyper::Error),
+    /// The answer is larger than 16 MiB.
+    #[error("the answer is too large")]
+    TooLarge,
+}
+
+impl Answer {
+    /// A header as text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+impl Api {
+    /// A client of the node at `authority` (`127.0.0.1:8080`); connects with the first request.
+    #[must_use]
+    pub fn new(authority: impl Into<String>) -> Self {
+        Self { authority: authority.into(), open: None }
+    }
+
+    /// Sends a request and reads the whole answer. A connection that the node had closed while it was idle is opened again.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    ///
+    /// # Cancel safety
+    /// The request may have been done; the connection is opened anew next time.
+    pub async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Result<Answer, ApiError> {
+        if let Ok(host) = self.authority.parse() {
+            request.headers_mut().insert(HOST, host);
+        }
+        let mut open = match self.open.take() {
+            Some(open) if open.is_usable().await => open,
+            Some(_) | None => Open::connect(&self.authority).await?,
+        };
+        let answer = open.exchange(request).await?;
+        self.open = Some(open);
+        Ok(answer)
+    }
+}
+
+impl Open {
+    async fn connect(authority: &str) -> Result<Self, ApiError> {
+        let failed = |source| ApiError::Connect { authority: authority.to_owned(), source };
+        let stream = TcpStream::connect(authority).await.map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(ApiError::Broken)?;
+        Ok(Self { sender, connection })
+    }
+
+    /// Whether the node has not closed the connection meanwhile.
+    async fn is_usable(&self) -> bool {
+        // Lets the runtime see what has come in.
+        tokio::task::yield_now().await;
+        !self.sender.is_closed()
+    }
+
+    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, ApiError> {
+        let Self { sender, connection } = self;
+        let exchanged = async {
+            let response = sender.send_request(request).await.map_err(ApiError::Broken)?;
+            read(response).await
+        };
+        // Cancel safety: when the connection ends first, the answer is taken from what it had read.
+        tokio::pin!(exchanged);
+        tokio::select! {
+            biased;
+            answer = exchanged.as_mut() => answer,
+            _ended = connection => exchanged.await,
+        }
+    }
+}
+
+async fn read(response: hyper::Response<Incoming>) -> Result<Answer, ApiError> {
+    let (head, body) = response.into_parts();
+    let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| match error.downcast::<hyper::Error>() {
+        Ok(error) => ApiError::Broken(*error),
+        Err(other) => {
+            debug_assert!(other.is::<LengthLimitError>(), "a body ends by its connection or by its limit");
+            ApiError::TooLarge
+        }
+    })?;
+    Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
+}

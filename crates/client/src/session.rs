@@ -1,0 +1,103 @@
+//! A session over a WebSocket: `welcome` first, then events as they happen.
+
+use futures::{SinkExt, StreamExt};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+/// An open session.
+#[derive(Debug)]
+pub struct Session {
+    socket: WebSocketStream<TcpStream>,
+}
+
+/// What came over a session.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Heard {
+    /// A message, with its `type`.
+    Message(Value),
+    /// The session ended; 1006 where the line broke without a close.
+    Closed {
+        /// The close code.
+        code: u16,
+        /// The reason beside it.
+        reason: String,
+    },
+}
+
+/// Why a session was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The node refused.
+    #[error("refused with {status}: {body}")]
+    Refused {
+        /// The status code.
+        status: u16,
+        /// The answer's body.
+        body: String,
+    },
+    /// The node cannot be reached, or does not speak the protocol.
+    #[error("cannot open a session")]
+    Failed(#[source] Box<Error>),
+}
+
+impl Session {
+    /// Opens a session at `authority` (`127.0.0.1:8080`); `query` is what stands behind `/session`, e.g. `?device=laptop`.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open(authority: &str, token: &str, query: &str) -> Result<Self, OpenError> {
+        let failed = |error| OpenError::Failed(Box::new(error));
+        let mut request = format!("ws://{authority}/session{query}").into_client_request().map_err(failed)?;
+        let bearer = format!("Bearer {token}").parse().map_err(|_invalid| failed(Error::Utf8("token".to_owned())))?;
+        request.headers_mut().insert("authorization", bearer);
+        let stream = TcpStream::connect(authority).await.map_err(|error| failed(error.into()))?;
+        stream.set_nodelay(true).map_err(|error| failed(error.into()))?;
+        let config = WebSocketConfig::default().read_buffer_size(4 * 1024).write_buffer_size(0);
+        match client_async_with_config(request, stream, Some(config)).await {
+            Ok((socket, _)) => Ok(Self { socket }),
+            Err(Error::Http(response)) => Err(OpenError::Refused {
+                status: response.status().as_u16(),
+                body: String::from_utf8_lossy(response.body().as_deref().unwrap_or_default()).into_owned(),
+            }),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Waits for the next message, or the end.
+    ///
+    /// # Cancel safety
+    /// A message that has begun to come in is kept.
+    pub async fn next(&mut self) -> Heard {
+        let broken = || Heard::Closed { code: 1006, reason: String::new() };
+        loop {
+            match self.socket.next().await {
+                Some(Ok(Message::Text(text))) => return Heard::Message(serde_json::from_str(&text).unwrap_or_default()),
+                Some(Ok(Message::Close(Some(frame)))) => {
+                    return Heard::Closed { code: frame.code.into(), reason: frame.reason.to_string() };
+                }
+                Some(Ok(Message::Close(None))) => return Heard::Closed { code: 1005, reason: String::new() },
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return broken(),
+            }
+        }
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// What the socket says.
+    pub async fn send(&mut self, message: &Value) -> Result<(), Box<Error>> {
+        Ok(self.socket.send(Message::text(message.to_string())).await?)
+    }
+
+    /// Logs out, and hears the node out.
+    pub async fn close(mut self) {
+        if self.socket.close(None).await.is_ok() {
+            while let Some(Ok(_)) = self.socket.next().await {}
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! What a node is made of, how it starts, and how it stops: read [`App::run`] top to bottom.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use prometheus_client::registry::Registry as Measurements;
+use protocol::close::CloseCode;
+use protocol::id::EventId;
+use sessions::clock::Clock;
+use sessions::registry::Registry;
+use store::Store;
+use store::error::{OpenError, StoreError};
+use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::{Authenticator, KeysError};
+use crate::config::Config;
+use crate::http;
+use crate::http::connection::Slots;
+use crate::http::openapi;
+use crate::idempotency::Keys;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+
+/// How often what is old is let go and key files are looked at.
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(30);
+/// Descriptors that are not for connections: files, listeners, what the runtime needs.
+const DESCRIPTORS_KEPT: usize = 256;
+
+/// A node, bound to its addresses, not yet serving.
+#[derive(Debug)]
+pub struct App {
+    node: Arc<Node>,
+    api: TcpListener,
+    ops: TcpListener,
+}
+
+/// All that a request can need. Two nodes can live in one process.
+#[derive(Debug)]
+pub struct Node {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) auth: Authenticator,
+    pub(crate) limits: Limits,
+    pub(crate) slots: Slots,
+    pub(crate) keys: Keys,
+    pub(crate) store: Store,
+    pub(crate) registry: Registry,
+    pub(crate) metrics: Metrics,
+    pub(crate) measurements: Measurements,
+    pub(crate) openapi: bytes::Bytes,
+    pub(crate) sessions: TaskTracker,
+    connections: TaskTracker,
+    draining: AtomicBool,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The store does not open.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The store cannot be read.
+    #[error("cannot read the store")]
+    Read(#[from] StoreError),
+    /// A key set cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The published contract is broken: a fault of the build.
+    #[error("the OpenAPI document of this build is unreadable: {0}")]
+    OpenApi(String),
+}
+
+impl Node {
+    /// Whether the node takes sessions and writes.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.is_draining() && self.store.is_sound()
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Makes an id that was never used before.
+    pub(crate) fn new_id(&self) -> EventId {
+        let millis = u64::try_from(self.clock.now().as_millisecond()).unwrap_or(0);
+        EventId::new(millis, rand::random())
+    }
+}
+
+impl App {
+    /// Opens the store and listens; nothing is accepted before [`App::run`].
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn bind(config: Config, clock: Clock) -> Result<Self, StartError> {
+        let mut measurements = Measurements::with_prefix("bellwire");
+        let metrics = Metrics::register(&mut measurements);
+        let session_metrics = sessions::metrics::Metrics::register(&mut measurements);
+        let store_metrics = store::metrics::Metrics::register(&mut measurements);
+        let auth = Authenticator::new(&config.issuers, config.tokens_max, clock.running())?;
+        let openapi = openapi::published(&config.products).map_err(StartError::OpenApi)?;
+        let (api, ops) = (listen(config.listen, config.send_buffer)?, listen(config.ops_listen, config.send_buffer)?);
+        let store = Store::open(&config.folder, config.store.clone(), store_metrics)?;
+        let keys = Keys::new(config.limits.idempotency_keys, store.known_keys(clock.now()).await?, clock.running());
+        let node = Node {
+            auth,
+            limits: Limits::new(&config.limits),
+            slots: Slots::new(config.limits.connections.unwrap_or_else(connections_max), metrics.connections.clone()),
+            keys,
+            store,
+            registry: Registry::new(config.sessions.clone(), clock.clone(), session_metrics),
+            metrics,
+            measurements,
+            openapi,
+            sessions: TaskTracker::new(),
+            connections: TaskTracker::new(),
+            draining: AtomicBool::new(false),
+            config,
+            clock,
+        };
+        Ok(Self { node: Arc::new(node), api, ops })
+    }
+
+    /// Where the API and the operators' listener are.
+    ///
+    /// # Errors
+    /// What the system says when a listener has no address.
+    pub fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.api.local_addr()?, self.ops.local_addr()?))
+    }
+
+    /// Serves until `shutdown` is done, then ends within `shutdown.grace`: sessions are closed while notifications are still
+    /// taken, then nothing is accepted any more, requests are finished, and the store is flushed.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self { node, api, ops } = self;
+        let stop = CancellationToken::new();
+        let ops_stop = CancellationToken::new();
+        let accepting = TaskTracker::new();
+        accepting.spawn(http::accept(api, node.clone(), http::Door::Api, stop.clone()));
+        accepting.spawn(http::accept(ops, node.clone(), http::Door::Operators, ops_stop.clone()));
+        accepting.spawn(housekeeping(node.clone(), stop.clone()));
+        accepting.close();
+
+        shutdown.await;
+        let end = Instant::now() + node.config.shutdown_grace;
+        tracing::info!(sessions = node.registry.open_sessions(), "shutting down");
+        node.draining.store(true, Ordering::Release);
+        node.registry.close_all(CloseCode::Restarting);
+        node.sessions.close();
+        let all_closed = timeout_at(end, node.sessions.wait()).await.is_ok();
+        stop.cancel();
+        ops_stop.cancel();
+        node.connections.close();
+        let all_finished = timeout_at(end, async { (accepting.wait().await, node.connections.wait().await) }).await.is_ok();
+        let store = node.store.clone();
+        let flushed = tokio::task::spawn_blocking(move || store.close()).await.is_ok();
+        tracing::info!(all_closed, all_finished, flushed, "stopped");
+    }
+}
+
+impl Node {
+    /// Runs a connection as a task that the shutdown waits for.
+    pub(crate) fn spawn_connection(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.connections.spawn(task);
+    }
+}
+
+async fn housekeeping(node: Arc<Node>, stop: CancellationToken) {
+    loop {
+        node.auth.refresh_keys(node.clock.running());
+        while let Ok(true) = node.store.sweep(node.clock.now()).await {}
+        // Cancel safety: both branches only wait.
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(HOUSEKEEPING_INTERVAL) => {}
+        }
+    }
+}
+
+fn listen(address: SocketAddr, send_buffer: u32) -> Result<TcpListener, StartError> {
+    let bind = || {
+        let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        // Set on the listener: sockets inherit it before their window is agreed.
+        socket.set_send_buffer_size(send_buffer)?;
+        socket.bind(address)?;
+        socket.listen(4096)
+    };
+    bind().map_err(|source| StartError::Listen { address, source })
+}
+
+/// Raises the soft descriptor limit to the hard one, and gives how many connections it allows.
+fn connections_max() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let current = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
+    let descriptors = current.and_then(|current| usize::try_from(current).ok()).unwrap_or(usize::MAX);
+    let connections = descriptors.saturating_sub(DESCRIPTORS_KEPT).max(64);
+    tracing::info!(descriptors, connections, "descriptor limit");
+    connections
+}

@@ -1,0 +1,106 @@
+//! The command line: what a person or a unit file says to bellwire.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::exit,
+    reason = "a command line prints, and a second signal exits at once"
+)]
+
+mod serve; // runs a node
+mod demo; // shows one call end to end
+mod token; // prints a development token
+mod app; // applications and who has installed them
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use server::config::{Config, ConfigError, Flags};
+
+/// sysexits(3): something in the configuration is wrong.
+const EX_CONFIG: u8 = 78;
+
+/// Brings call events from telephony providers to the screens of the people they concern.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs a node until SIGTERM or SIGINT; a second signal ends it at once.
+    Serve(ServeArgs),
+    /// Shows one call end to end: a node, three desktops and a provider in one process.
+    Demo,
+    /// Prints a token for a node that runs with --dev.
+    Token(token::TokenArgs),
+    /// Applications: which there are, what they may do, who has installed them.
+    App(app::AppArgs),
+}
+
+/// What can be said on the command line goes over the environment and the file.
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// The configuration file (TOML); see deploy/bellwire.default.toml.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// For trying things out: tokens of the issuer "dev", signed with the secret in `BELLWIRE_DEV_SECRET` (default
+    /// "bellwire-development-secret"), every application installed everywhere; loopback only.
+    #[arg(long)]
+    dev: bool,
+    /// Where providers and products come in.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// Where operators come in.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    ops_listen: Option<String>,
+    /// The data folder.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+/// Runs what the command line says.
+pub(crate) fn run() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(args) => match Config::load(&args.into()) {
+            Ok(config) => serve::run(config),
+            Err(error) => refuse(&error),
+        },
+        Command::Demo => demo::run(),
+        Command::Token(args) => token::run(&args),
+        Command::App(args) => app::run(&args),
+    }
+}
+
+impl From<ServeArgs> for Flags {
+    fn from(ServeArgs { config, dev, listen, ops_listen, data }: ServeArgs) -> Self {
+        Self { config, dev, listen, ops_listen, data }
+    }
+}
+
+fn refuse(error: &ConfigError) -> ExitCode {
+    eprintln!("bellwire: {error}");
+    ExitCode::from(EX_CONFIG)
+}
+
+/// Says why a command failed, with all its causes.
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprint!("bellwire: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        eprint!(": {cause}");
+        source = cause.source();
+    }
+    eprintln!();
+    ExitCode::FAILURE
+}
+
+/// The runtime of a command that is not a node.
+fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(command),
+        Err(error) => fail(&error),
+    }
+}

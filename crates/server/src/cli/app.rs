@@ -1,0 +1,186 @@
+//! `bellwire app`: on a running node by its operators' listener, or on the folder of one that is stopped.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use bytes::Bytes;
+use clap::{Args, Subcommand};
+use client::api::{Answer, Api};
+use http_body_util::Full;
+use hyper::{Method, Request};
+use prometheus_client::registry::Registry;
+use protocol::id::{ClientId, CustomerId, IdError};
+use serde_json::{Value, json};
+use store::Store;
+use store::applications::Installed;
+use store::metrics::Metrics;
+
+use super::{block_on, fail};
+
+#[derive(Debug, Args)]
+pub(super) struct AppArgs {
+    #[command(subcommand)]
+    command: AppCommand,
+    /// The operators' listener of a running node.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090", global = true)]
+    ops: String,
+    /// A file with the operators' token, where the listener asks for one.
+    #[arg(long, value_name = "FILE", global = true)]
+    ops_token_file: Option<PathBuf>,
+    /// The data folder of a stopped node, instead of --ops.
+    #[arg(long, value_name = "DIR", global = true)]
+    data: Option<PathBuf>,
+    /// Prints JSON.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum AppCommand {
+    /// Adds an application, or sets the scopes of one that is there.
+    Add {
+        /// The `client_id` of its tokens.
+        #[arg(value_parser = id(ClientId::parse))]
+        client_id: ClientId,
+        /// What it may; repeat it. With or without the prefix agencyCloud/.
+        #[arg(long, required = true)]
+        scope: Vec<String>,
+    },
+    /// Notes that a customer has installed an application.
+    Install {
+        /// The `client_id` of its tokens.
+        #[arg(value_parser = id(ClientId::parse))]
+        client_id: ClientId,
+        /// The customer.
+        #[arg(value_parser = id(CustomerId::parse))]
+        customer: CustomerId,
+    },
+    /// Lists the applications.
+    List,
+}
+
+/// Why a command was not done.
+#[derive(Debug, thiserror::Error)]
+enum AppError {
+    #[error("--ops must be a URL such as http://127.0.0.1:9090, got {0:?}")]
+    Url(String),
+    #[error("{path}")]
+    TokenFile { path: PathBuf, source: std::io::Error },
+    #[error("the operators' listener does not answer; is the node running? For a stopped one give --data DIR")]
+    Api(#[from] client::api::ApiError),
+    #[error("the node refused with {status}: {description}")]
+    Refused { status: u16, description: String },
+    #[error("there is no application {0}; add it first")]
+    NoApplication(ClientId),
+    #[error(transparent)]
+    Open(#[from] store::error::OpenError),
+    #[error(transparent)]
+    Store(#[from] store::error::StoreError),
+    #[error("the request cannot be written")]
+    Request(#[from] hyper::http::Error),
+}
+
+fn id<T: Clone + Send + Sync + 'static>(
+    parse: fn(&str) -> Result<T, IdError>,
+) -> impl Fn(&str) -> Result<T, IdError> + Clone + Send + Sync + 'static {
+    parse
+}
+
+pub(super) fn run(args: &AppArgs) -> ExitCode {
+    block_on(async {
+        let done = match &args.data {
+            Some(folder) => on_folder(&args.command, folder).await,
+            None => on_node(args).await,
+        };
+        match done {
+            Ok(None) => ExitCode::SUCCESS,
+            Ok(Some(applications)) => {
+                print(&applications, args.json);
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(&error),
+        }
+    })
+}
+
+async fn on_folder(command: &AppCommand, folder: &Path) -> Result<Option<Value>, AppError> {
+    let store = Store::open(folder, store::Config::default(), Metrics::register(&mut Registry::default()))?;
+    match command {
+        AppCommand::Add { client_id, scope } => store.put_application(*client_id, scopes(scope)).await?,
+        AppCommand::Install { client_id, customer } => match store.install(*client_id, *customer).await? {
+            Installed::Done => {}
+            Installed::NoApplication => return Err(AppError::NoApplication(*client_id)),
+        },
+        AppCommand::List => {
+            let applications = store.applications();
+            let shown = applications.iter().map(|application| {
+                let customers: Vec<_> = application.customers.iter().map(CustomerId::as_str).collect();
+                json!({"clientId": application.client_id, "scopes": application.scopes, "customers": customers})
+            });
+            return Ok(Some(shown.collect()));
+        }
+    }
+    Ok(None)
+}
+
+/// Scopes are kept without prefix.
+fn scopes(given: &[String]) -> BTreeSet<String> {
+    let scopes = given.iter().flat_map(|text| text.split_ascii_whitespace());
+    scopes.map(|scope| scope.strip_prefix("agencyCloud/").unwrap_or(scope).to_owned()).collect()
+}
+
+async fn on_node(args: &AppArgs) -> Result<Option<Value>, AppError> {
+    let authority = args.ops.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
+    let authority = authority.filter(|rest| !rest.contains('/')).ok_or_else(|| AppError::Url(args.ops.clone()))?;
+    let (method, path, body) = match &args.command {
+        AppCommand::Add { client_id, scope } => {
+            (Method::PUT, format!("/applications/{client_id}"), Some(json!({"scopes": scopes(scope)})))
+        }
+        AppCommand::Install { client_id, customer } => {
+            (Method::PUT, format!("/applications/{client_id}/customers/{customer}"), None)
+        }
+        AppCommand::List => (Method::GET, "/applications".to_owned(), None),
+    };
+    let mut request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+    if let Some(path) = &args.ops_token_file {
+        let token = fs::read_to_string(path).map_err(|source| AppError::TokenFile { path: path.clone(), source })?;
+        request = request.header("authorization", format!("Bearer {}", token.trim_end()));
+    }
+    let body = body.map(|body| body.to_string()).unwrap_or_default();
+    let answer = Api::new(authority).send(request.body(Full::from(Bytes::from(body)))?).await?;
+    understand(&args.command, &answer)
+}
+
+fn understand(command: &AppCommand, answer: &Answer) -> Result<Option<Value>, AppError> {
+    let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
+    match (command, answer.status.as_u16()) {
+        (_, 200) => Ok(body),
+        (_, 204) => Ok(None),
+        (AppCommand::Install { client_id, .. }, 404) => Err(AppError::NoApplication(*client_id)),
+        (_, status) => {
+            let description = body.as_ref().and_then(|body| body.get("description")).and_then(Value::as_str).unwrap_or_default();
+            Err(AppError::Refused { status, description: description.to_owned() })
+        }
+    }
+}
+
+fn print(applications: &Value, json: bool) {
+    if json {
+        println!("{applications}");
+        return;
+    }
+    let list = |value: Option<&Value>| {
+        let texts: Vec<_> = value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        if texts.is_empty() { "-".to_owned() } else { texts.join(" ") }
+    };
+    for application in applications.as_array().into_iter().flatten() {
+        let client_id = application.get("clientId").and_then(Value::as_str).unwrap_or_default();
+        println!(
+            "{client_id}\n  scopes     {}\n  installed  {}",
+            list(application.get("scopes")),
+            list(application.get("customers"))
+        );
+    }
+}

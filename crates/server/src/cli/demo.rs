@@ -1,0 +1,240 @@
+//! `bellwire demo`: one call, end to end, over real sockets.
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use client::api::{Answer, Api};
+use client::session::{Heard, Session};
+use futures::future::join_all;
+use http_body_util::Full;
+use hyper::{Method, Request};
+use jiff::Timestamp;
+use serde_json::Value;
+use server::app::App;
+use server::config::{Config, Flags};
+use sessions::clock::Clock;
+use tokio::time::timeout;
+
+use super::token::{TokenArgs, sign};
+use super::{fail, refuse};
+
+const INCOMING: &str = include_str!("../../../../protocol/examples/valid/hunt-group.json");
+const ANSWERED: &str = include_str!("../../../../protocol/examples/valid/answered-call.json");
+const ENDED: &str = include_str!("../../../../protocol/examples/valid/ended-call.json");
+const MISSED: &str = include_str!("../../../../protocol/examples/valid/missed-call.json");
+const FAULTY: &str = include_str!("../../../../protocol/examples/invalid/many-faults.json");
+const CUSTOMER: &str = "SBOX";
+/// How long a desktop waits before the demo says that nothing came.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+type Fallible<T> = Result<T, Box<dyn Error>>;
+
+/// The stage: where the node is, and who is there.
+struct Stage {
+    provider: Api,
+    token: String,
+    desktops: Vec<Desktop>,
+    started: Instant,
+}
+
+struct Desktop {
+    name: &'static str,
+    token: String,
+    session: Session,
+}
+
+pub(super) fn run() -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    runtime.block_on(async {
+        match perform().await {
+            Ok(code) => code,
+            Err(error) => fail(&*error),
+        }
+    })
+}
+
+async fn perform() -> Fallible<ExitCode> {
+    let folder = tempfile::tempdir()?;
+    let anywhere = Some("127.0.0.1:0".to_owned());
+    let data = Some(folder.path().to_owned());
+    let flags = Flags { config: None, dev: true, listen: anywhere.clone(), ops_listen: anywhere, data };
+    let config = match Config::load(&flags) {
+        Ok(config) => config,
+        Err(error) => return Ok(refuse(&error)),
+    };
+    let app = App::bind(config, Clock::system()).await?;
+    let address = app.addresses()?.0.to_string();
+    println!("A node listens on {address}, its data is in {}.\n", folder.path().display());
+    let (done, shutdown) = tokio::sync::oneshot::channel::<()>();
+    let play = async {
+        let played = play(&address).await;
+        drop(done);
+        played
+    };
+    let (played, ()) = tokio::join!(play, app.run(async { drop(shutdown.await) }));
+    played?;
+    println!("\nThe node has stopped. Start one of your own: cargo run --release -- serve --dev");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn play(address: &str) -> Fallible<()> {
+    let mut stage = Stage::set(address).await?;
+    stage.post("the telephone of a group rings", INCOMING).await?;
+    stage.post("somebody takes the call", ANSWERED).await?;
+    stage.post("the call ends", ENDED).await?;
+    stage.post("another call is missed: it waits on disk", MISSED).await?;
+    stage.refused().await?;
+    stage.poll(address).await?;
+    stage.log_out().await;
+    Ok(())
+}
+
+impl Stage {
+    async fn set(address: &str) -> Fallible<Self> {
+        let started = Instant::now();
+        let mut desktops = Vec::new();
+        for (name, negotiator, device) in
+            [("ADV, front desk", "ADV", "front-desk"), ("ADV, laptop", "ADV", "laptop"), ("TST, desktop", "TST", "desktop")]
+        {
+            let token = person(negotiator)?;
+            let mut session = Session::open(address, &token, &format!("?device={device}")).await?;
+            let welcome = listen(&mut session).await?;
+            println!("  {name:<16} logs in: {}, session {}", text(&welcome, "/type"), text(&welcome, "/sessionId"));
+            desktops.push(Desktop { name, token, session });
+        }
+        Ok(Self { provider: Api::new(address), token: application()?, desktops, started })
+    }
+
+    /// Posts an event and says who got it, after how many microseconds.
+    async fn post(&mut self, what: &str, body: &'static str) -> Fallible<()> {
+        let posted = Instant::now();
+        println!("\n{:>9.3} ms  {what}", posted.duration_since(self.started).as_secs_f64() * 1000.0);
+        let targets = body.parse::<Value>()?.pointer("/targets/negotiatorId").cloned().unwrap_or_default();
+        let live = !body.contains("missedCall");
+        let reached = |desktop: &Desktop| targets.as_array().is_some_and(|ids| ids.iter().any(|id| desktop.is_of(id)));
+        let told = self.desktops.iter_mut().filter(|desktop| live && reached(desktop)).map(|desktop| desktop.hear(posted));
+        let request = notification(&self.token, body)?;
+        let (answer, heard) = tokio::join!(self.provider.send(request), join_all(told));
+        let answer = answer?;
+        println!("    provider         {} after {} µs: {}", answer.status, micros(posted), text_of(&answer));
+        for line in heard {
+            println!("    {}", line?);
+        }
+        Ok(())
+    }
+
+    async fn refused(&mut self) -> Fallible<()> {
+        println!("\nWhat is refused, and why:");
+        let faulty = FAULTY.parse::<Value>()?.pointer("/body").map(Value::to_string).unwrap_or_default();
+        let answer = self.provider.send(notification(&self.token, faulty)?).await?;
+        println!("    a faulty body        {}", answer.status);
+        for fault in body_of(&answer).pointer("/errors").and_then(Value::as_array).into_iter().flatten() {
+            println!("      {}: {}", text(fault, "/field"), text(fault, "/message"));
+        }
+        let foreign = sign(&TokenArgs { customer: Some("OTHER".to_owned()), ..application_args() }, Timestamp::now())?;
+        for (what, token) in [("another customer's token", foreign.as_str()), ("no good token", "x.y.z")] {
+            let answer = self.provider.send(notification(token, INCOMING)?).await?;
+            let why = answer.header("www-authenticate").map_or_else(|| text(&body_of(&answer), "/description"), str::to_owned);
+            println!("    {what:<20} {}: {why}", answer.status);
+        }
+        Ok(())
+    }
+
+    async fn poll(&mut self, address: &str) -> Fallible<()> {
+        println!("\nThe front desk polls for missed calls:");
+        let token = self.desktops.first().map(|desktop| desktop.token.clone()).unwrap_or_default();
+        let mut api = Api::new(address);
+        let listed = api.send(request(Method::GET, "/notifications", &token, &[])?).await?;
+        println!("    GET                  {}: {}", listed.status, text_of(&listed));
+        let etag = listed.header("etag").unwrap_or_default().to_owned();
+        let again = api.send(request(Method::GET, "/notifications", &token, &[("if-none-match", &etag)])?).await?;
+        println!("    GET, If-None-Match   {}", again.status);
+        let id = text(&body_of(&listed), "/_embedded/0/id");
+        let deleted = api.send(request(Method::DELETE, &format!("/notifications/{id}"), &token, &[])?).await?;
+        println!("    DELETE {}… {}", id.get(..8).unwrap_or_default(), deleted.status);
+        let empty = api.send(request(Method::GET, "/notifications", &token, &[])?).await?;
+        println!("    GET                  {}: {}", empty.status, text_of(&empty));
+        Ok(())
+    }
+
+    async fn log_out(self) {
+        join_all(self.desktops.into_iter().map(|desktop| desktop.session.close())).await;
+    }
+}
+
+impl Desktop {
+    fn is_of(&self, negotiator: &Value) -> bool {
+        negotiator.as_str().is_some_and(|negotiator| self.name.starts_with(negotiator))
+    }
+
+    async fn hear(&mut self, posted: Instant) -> Fallible<String> {
+        let event = listen(&mut self.session).await?;
+        let after = micros(posted);
+        let (what, caller) = (text(&event, "/notification/subType"), text(&event, "/notification/payload/callerId"));
+        Ok(format!("{:<16} {what} after {after} µs, call {} from {caller}", self.name, text(&event, "/callId")))
+    }
+}
+
+async fn listen(session: &mut Session) -> Fallible<Value> {
+    match timeout(PATIENCE, session.next()).await? {
+        Heard::Message(message) => Ok(message),
+        Heard::Closed { code, reason } => Err(format!("the session was closed with {code} {reason}").into()),
+    }
+}
+
+fn person(negotiator: &str) -> Fallible<String> {
+    let (customer, negotiator) = (Some(CUSTOMER.to_owned()), Some(negotiator.to_owned()));
+    let args = TokenArgs { customer, negotiator, client_id: None, scope: Vec::new(), ..application_args() };
+    Ok(sign(&args, Timestamp::now())?)
+}
+
+fn application() -> Fallible<String> {
+    Ok(sign(&application_args(), Timestamp::now())?)
+}
+
+fn application_args() -> TokenArgs {
+    TokenArgs {
+        customer: None,
+        negotiator: None,
+        product: None,
+        client_id: Some("demo-telephony".to_owned()),
+        scope: vec!["notifications.telephony.write".to_owned()],
+        ttl: Duration::from_mins(5),
+    }
+}
+
+fn notification(token: &str, body: impl Into<Bytes>) -> Fallible<Request<Full<Bytes>>> {
+    let headers = [("content-type", "application/json"), ("reapit-customer", CUSTOMER), ("prefer", "return=representation")];
+    let mut request = request(Method::POST, "/notifications", token, &headers)?;
+    *request.body_mut() = Full::from(body.into());
+    Ok(request)
+}
+
+fn request(method: Method, path: &str, token: &str, headers: &[(&str, &str)]) -> Fallible<Request<Full<Bytes>>> {
+    let mut request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {token}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    Ok(request.body(Full::default())?)
+}
+
+fn micros(since: Instant) -> u128 {
+    since.elapsed().as_micros()
+}
+
+fn body_of(answer: &Answer) -> Value {
+    serde_json::from_slice(&answer.body).unwrap_or_default()
+}
+
+fn text_of(answer: &Answer) -> String {
+    String::from_utf8_lossy(&answer.body).into_owned()
+}
+
+fn text(json: &Value, pointer: &str) -> String {
+    json.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+}

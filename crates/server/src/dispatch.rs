@@ -1,0 +1,85 @@
+//! Where does an event go? One function: who has read it knows the product.
+
+use std::time::Instant;
+
+use protocol::authorise::Event;
+use protocol::frame;
+use protocol::id::{EventId, NegotiatorId};
+use protocol::payload::Timing;
+use serde::Serialize;
+use store::error::StoreError;
+use store::idempotency::{Claim, Claimed};
+use store::missed::NewMissed;
+
+use crate::app::Node;
+use crate::idempotency::Owner;
+use crate::metrics::OfSubType;
+
+/// What became of an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Receipt {
+    id: EventId,
+    targets: Vec<Reached>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Reached {
+    negotiator_id: NegotiatorId,
+    /// In how many queues it is; 0: nobody was logged in.
+    sessions: usize,
+}
+
+/// The receipt, or that of an earlier call with the same key.
+#[derive(Debug)]
+pub(crate) enum Dispatched {
+    Done(String),
+    Repeated(String),
+    Conflict,
+}
+
+/// Queues a live event to the sessions of its recipients, or writes a missed call to disk. When it returns, a live event is in
+/// the queue of every session that it was for, or that session was closed as slow; a missed call is on disk.
+pub(crate) async fn dispatch(
+    node: &Node,
+    event: &Event<'_>,
+    key: Option<(Owner, [u8; 32])>,
+    taken: Instant,
+) -> Result<Dispatched, StoreError> {
+    let receipt = match event.sub_type().timing() {
+        Timing::Live => {
+            let counts = node.registry.deliver(frame::encode(event), event.products(), event.recipients(), taken);
+            node.metrics.taken_to_queued.observe(taken.elapsed().as_secs_f64());
+            receipt(event, &counts)
+        }
+        Timing::Polled => {
+            let receipt = receipt(event, &[]);
+            match node.store.add_missed(missed(event, key, receipt.clone())).await? {
+                Claimed::First => receipt,
+                Claimed::Repeated(answer) => return Ok(Dispatched::Repeated(answer)),
+                Claimed::Conflict => return Ok(Dispatched::Conflict),
+            }
+        }
+    };
+    node.metrics.events.get_or_create(&OfSubType { sub_type: event.sub_type().name() }).inc();
+    tracing::debug!(event = %event.id(), customer = %event.customer(), targets = event.targets().len(), "dispatched");
+    Ok(Dispatched::Done(receipt))
+}
+
+fn receipt(event: &Event<'_>, counts: &[usize]) -> String {
+    let counts = counts.iter().copied().chain(std::iter::repeat(0));
+    let targets = event.targets().iter().zip(counts);
+    let targets = targets.map(|(&negotiator_id, sessions)| Reached { negotiator_id, sessions }).collect();
+    serde_json::to_string(&Receipt { id: event.id(), targets }).unwrap_or_default()
+}
+
+fn missed(event: &Event<'_>, key: Option<(Owner, [u8; 32])>, answer: String) -> NewMissed {
+    NewMissed {
+        customer: event.customer(),
+        negotiators: event.targets().to_vec(),
+        id: event.id(),
+        created: event.at(),
+        notification: frame::encode_notification(event),
+        claim: key.map(|((client_id, customer, key), body)| Claim { client_id, customer, key, body, answer }),
+    }
+}

@@ -1,0 +1,87 @@
+//! Sockets → requests → answers: accepting, capping, timing out.
+
+pub(crate) mod connection; // one socket: its slot, its phases, its deadlines
+pub(crate) mod routes; // method and path → handler: the API's table of contents
+pub(crate) mod request; // what the headers and the body say
+pub(crate) mod notifications; // taking, listing and taking away notifications
+pub(crate) mod session; // upgrading to a session
+pub(crate) mod openapi; // the published contract
+pub(crate) mod cors; // which pages may call from a browser
+pub(crate) mod ops; // the operators' listener
+pub(crate) mod error; // the only place that names a status code of our API
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::Node;
+use crate::http::connection::Connection;
+use crate::http::error::{ApiError, Unavailable};
+
+/// How long to wait when the process has no descriptor left: the next accept would fail as well.
+const NO_DESCRIPTOR_PAUSE: Duration = Duration::from_millis(100);
+/// How long what was sent can stay unacknowledged before the kernel gives the connection up.
+const USER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Which listener a connection came in by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// Providers and products.
+    Api,
+    /// Operators.
+    Operators,
+}
+
+/// Accepts connections until `stop`, each served by a task of its own.
+pub(crate) async fn accept(listener: TcpListener, node: Arc<Node>, door: Door, stop: CancellationToken) {
+    loop {
+        // Cancel safety: `accept` takes no connection unless it returns it.
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((socket, peer)) => take(socket, peer, &node, door, &stop),
+            Err(error) if is_exhaustion(&error) => {
+                tracing::error!(%error, "cannot accept connections: out of descriptors or memory");
+                tokio::time::sleep(NO_DESCRIPTOR_PAUSE).await;
+            }
+            Err(error) => tracing::debug!(%error, "a connection ended before it was accepted"),
+        }
+    }
+}
+
+fn is_exhaustion(error: &io::Error) -> bool {
+    let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    exhausted.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+fn take(socket: TcpStream, peer: SocketAddr, node: &Arc<Node>, door: Door, stop: &CancellationToken) {
+    if let Err(error) = set_options(&socket) {
+        tracing::debug!(%error, "a connection ended before it was served");
+        return;
+    }
+    match node.slots.take() {
+        Some(slot) => {
+            let connection = Connection::new(socket, slot, peer, door, node.clone());
+            node.spawn_connection(connection.serve(stop.clone()));
+        }
+        None => {
+            let full = ApiError::Unavailable(Unavailable::Connections);
+            full.count(node);
+            // The kernel's buffer is empty, so this does not block; a client that is gone does not matter.
+            drop(socket.try_write(&full.into_raw(node)));
+        }
+    }
+}
+
+fn set_options(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    socket2::SockRef::from(socket).set_tcp_user_timeout(Some(USER_TIMEOUT))
+}

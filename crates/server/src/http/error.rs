@@ -1,0 +1,290 @@
+//! What is answered when a request is not done: the only place that names a status code of our API.
+//!
+//! Texts that Reapit's platform is known to use are used as they are. A 5xx says nothing of the inside.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{
+    ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+};
+use hyper::{Response, StatusCode};
+use jiff::Timestamp;
+use protocol::authorise::Refusal;
+use protocol::fault::{Fault, Faults};
+use serde::Serialize;
+use store::error::StoreError;
+
+use crate::app::Node;
+use crate::auth::TokenError;
+use crate::limits::Exceeded;
+use crate::metrics::Because;
+
+/// All answers are small and whole.
+pub(crate) type Body = Full<Bytes>;
+
+/// Why a request was not done.
+#[derive(Debug, Clone)]
+pub(crate) enum ApiError {
+    /// The body, a header or the query cannot be read.
+    Unreadable(String),
+    /// The token is missing or not good.
+    Token(TokenError),
+    /// The caller may not.
+    Refused(Refusal),
+    /// The caller may not, for a reason that no scope would mend.
+    Forbidden(String),
+    /// There is no such path.
+    NotFound,
+    /// The path knows other methods.
+    Method(&'static str),
+    /// The client took too long with this.
+    Timeout(&'static str),
+    /// The key was used with another body.
+    KeyConflict,
+    /// The first call with the key still runs.
+    KeyRunning,
+    /// The body has more bytes than this.
+    TooLarge(usize),
+    /// The body is not said to be JSON in UTF-8.
+    MediaType,
+    /// The body is JSON, but not what it should be.
+    Invalid(Faults),
+    /// A session needs a WebSocket.
+    UpgradeRequired,
+    /// Too often.
+    TooMany(Exceeded),
+    /// Not now.
+    Unavailable(Unavailable),
+    /// A fault of ours.
+    Internal,
+}
+
+/// Why not now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unavailable {
+    /// Every connection is taken.
+    Connections,
+    /// Every place for a session is taken, or too many come at once.
+    Sessions,
+    /// The node shuts down.
+    Draining,
+    /// Too many idempotency keys are remembered.
+    Keys,
+    /// The store is full, poisoned, busy or closed.
+    Store(&'static str),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorBody<'a> {
+    status_code: u16,
+    date_time: String,
+    description: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<&'a [Fault]>,
+}
+
+const UNAUTHORIZED: &str = "Unauthorized";
+const SCOPE_MISSING: &str = "This application has not been granted the required scope to interact with this endpoint. If your \
+     application requires access to this resource, please use the Reapit Foundations Developer portal to request permission to \
+     access this resource";
+const INVALID: &str = "One or more validation failures have occurred. Please refer to Errors list for details";
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> Self {
+        Self::Token(error)
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Exceeded> for ApiError {
+    fn from(exceeded: Exceeded) -> Self {
+        Self::TooMany(exceeded)
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => Self::Unavailable(Unavailable::Store("store_full")),
+            StoreError::Poisoned => Self::Unavailable(Unavailable::Store("store_poisoned")),
+            StoreError::Busy => Self::Unavailable(Unavailable::Store("store_busy")),
+            StoreError::Closed => Self::Unavailable(Unavailable::Draining),
+            // The writer has said in the log what SQLite said.
+            StoreError::Sqlite(_) => Self::Internal,
+        }
+    }
+}
+
+impl ApiError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Unreadable(_) | Self::Refused(Refusal::CustomerMissing) => StatusCode::BAD_REQUEST,
+            Self::Token(_) => StatusCode::UNAUTHORIZED,
+            Self::Refused(_) | Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Timeout(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::KeyConflict | Self::KeyRunning => StatusCode::CONFLICT,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The label of the metric that counts refusals.
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "unreadable",
+            Self::Token(TokenError::Missing) => "token_missing",
+            Self::Token(TokenError::Expired(_)) => "token_expired",
+            Self::Token(_) => "token_refused",
+            Self::Refused(Refusal::CustomerMissing) => "customer_missing",
+            Self::Refused(Refusal::CustomerForeign(_)) => "customer_foreign",
+            Self::Refused(Refusal::NotInstalled(_)) => "not_installed",
+            Self::Refused(Refusal::Scope(_) | Refusal::NoApplication) => "scope",
+            Self::Forbidden(_) => "forbidden",
+            Self::NotFound | Self::Method(_) => "no_such_call",
+            Self::Timeout(_) => "timeout",
+            Self::KeyConflict | Self::KeyRunning => "key_conflict",
+            Self::TooLarge(_) => "too_large",
+            Self::MediaType => "media_type",
+            Self::Invalid(_) => "invalid",
+            Self::UpgradeRequired => "upgrade_required",
+            Self::TooMany(_) => "rate",
+            Self::Unavailable(Unavailable::Connections) => "connections",
+            Self::Unavailable(Unavailable::Sessions) => "sessions",
+            Self::Unavailable(Unavailable::Draining) => "draining",
+            Self::Unavailable(Unavailable::Keys) => "keys",
+            Self::Unavailable(Unavailable::Store(reason)) => reason,
+            Self::Internal => "internal",
+        }
+    }
+
+    fn description(&self) -> String {
+        match self {
+            Self::Unreadable(text) | Self::Forbidden(text) => text.clone(),
+            Self::Token(_) => UNAUTHORIZED.to_owned(),
+            Self::Refused(Refusal::Scope(_)) => SCOPE_MISSING.to_owned(),
+            Self::Refused(refusal) => sentence(&refusal.to_string()),
+            Self::NotFound => "There is no such path; /openapi.json names those that there are".to_owned(),
+            Self::Method(allowed) => format!("This path knows only {allowed}"),
+            Self::Timeout(what) => format!("Waited too long for {what}"),
+            Self::KeyConflict => "This Idempotency-Key was used with another body".to_owned(),
+            Self::KeyRunning => "The first call with this Idempotency-Key is still running".to_owned(),
+            Self::TooLarge(max) => format!("The body has more than {max} bytes"),
+            Self::MediaType => "Content-Type must be application/json or application/*+json, in UTF-8".to_owned(),
+            Self::Invalid(_) => INVALID.to_owned(),
+            Self::UpgradeRequired => "A session is a WebSocket (RFC 6455, version 13, over HTTP/1.1)".to_owned(),
+            Self::TooMany(_) => "Too many requests; see Retry-After".to_owned(),
+            Self::Unavailable(Unavailable::Draining) => "This node shuts down; connect again".to_owned(),
+            Self::Unavailable(_) => "The service cannot take this at the moment; see Retry-After".to_owned(),
+            Self::Internal => "Something went wrong here; the x-request-id helps to find it".to_owned(),
+        }
+    }
+
+    /// After how many seconds another try makes sense.
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::KeyRunning => Some(1),
+            Self::TooMany(Exceeded { retry_after }) => Some(whole_seconds(*retry_after)),
+            Self::Unavailable(Unavailable::Store("store_full")) => Some(5),
+            Self::Unavailable(Unavailable::Store("store_poisoned") | Unavailable::Keys) => Some(30),
+            Self::Unavailable(_) => Some(1),
+            _ => None,
+        }
+    }
+
+    /// Counts the refusal.
+    pub(crate) fn count(&self, node: &Node) {
+        node.metrics.refusals.get_or_create(&Because { reason: self.reason() }).inc();
+        if matches!(self, Self::Internal) {
+            tracing::error!("request failed; the cause stands above");
+        } else {
+            tracing::debug!(reason = self.reason(), description = %self.description(), "refused");
+        }
+    }
+
+    fn body(&self, now: Timestamp) -> Vec<u8> {
+        let description = self.description();
+        let errors = match self {
+            Self::Invalid(faults) => Some(faults.as_slice()),
+            _ => None,
+        };
+        // Seven fractional digits, as Reapit's platform writes them.
+        let date_time = format!("{now:.7}");
+        let body = ErrorBody { status_code: self.status().as_u16(), date_time, description: &description, errors };
+        serde_json::to_vec(&body).unwrap_or_default()
+    }
+
+    /// The answer.
+    pub(crate) fn into_response(self, node: &Node) -> Response<Body> {
+        let mut response = Response::new(Full::from(self.body(node.clock.now())));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, JSON);
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        match &self {
+            Self::Token(error) => drop(headers.insert(WWW_AUTHENTICATE, challenge(error))),
+            Self::Method(allowed) => drop(headers.insert(ALLOW, HeaderValue::from_static(allowed))),
+            Self::Timeout(_) => drop(headers.insert(CONNECTION, HeaderValue::from_static("close"))),
+            Self::UpgradeRequired => {
+                headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+                headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+                headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            }
+            _ => {}
+        }
+        response
+    }
+
+    /// The answer as bytes, for a connection that no request was read from.
+    pub(crate) fn into_raw(self, node: &Node) -> Vec<u8> {
+        let body = self.body(node.clock.now());
+        let retry = self.retry_after().map(|seconds| format!("retry-after: {seconds}\r\n")).unwrap_or_default();
+        let head = format!(
+            "HTTP/1.1 {}\r\ncontent-type: application/json\r\n{retry}x-request-id: {}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            self.status(),
+            node.new_id(),
+            body.len(),
+        );
+        [head.into_bytes(), body].concat()
+    }
+}
+
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+/// RFC 6750 §3: no error code where there was no token.
+fn challenge(error: &TokenError) -> HeaderValue {
+    let text = match error {
+        TokenError::Missing => "Bearer".to_owned(),
+        error => format!("Bearer error=\"invalid_token\", error_description=\"{}\"", quotable(&error.to_string())),
+    };
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("Bearer error=\"invalid_token\""))
+}
+
+/// RFC 6750 §3: what can stand in `error_description`.
+fn quotable(text: &str) -> String {
+    text.chars().filter(|c| (' '..='~').contains(c) && *c != '"' && *c != '\\').collect()
+}
+
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}

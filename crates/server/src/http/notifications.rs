@@ -1,0 +1,200 @@
+//! Taking notifications in, listing missed calls, taking them away.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
+use hyper::{Request, Response, StatusCode};
+use protocol::authorise::{Identity, Scope, Stamp, authorise};
+use protocol::envelope::{BODY_BYTES_MAX, Envelope, Malformed};
+use protocol::id::{EventId, Product};
+use protocol::time;
+use sha2::{Digest, Sha256};
+use store::missed::{ListVersion, Listed, Page};
+
+use crate::app::Node;
+use crate::dispatch::{Dispatched, dispatch};
+use crate::http::error::{ApiError, Body, Unavailable};
+use crate::http::request::{
+    Speaker, check_content_type, check_length, idempotency_key, list_owner, prefers_representation, query, read_body,
+};
+use crate::idempotency::{Running, Seen};
+
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+const PAGE_SIZE_DEFAULT: u32 = 25;
+const PAGE_SIZE_MAX: u32 = 100;
+
+/// `POST /notifications`
+pub(crate) async fn post(node: &Node, peer: IpAddr, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+    let (head, body) = request.into_parts();
+    check_length(&head.headers, BODY_BYTES_MAX)?;
+    let speaker = Speaker::identify(node, peer, &head.headers)?;
+    check_content_type(&head.headers)?;
+    let key = idempotency_key(&head.headers)?;
+    let represent = prefers_representation(&head.headers);
+    let (body, taken) = read_body(body, BODY_BYTES_MAX, node.config.limits.body_timeout).await?;
+    let envelope = Envelope::parse(&body, &node.config.products).map_err(refuse_body)?;
+    let stamp = Stamp { id: node.new_id(), at: node.clock.now() };
+    let event = authorise(&speaker.caller, speaker.customer, speaker.grant(), envelope, stamp)?;
+
+    let owner = speaker.caller.client_id.zip(key).map(|(client_id, key)| (client_id, speaker.customer, key));
+    let claim = owner.map(|owner| (owner, <[u8; 32]>::from(Sha256::digest(&body))));
+    let running = match claim.map(|(owner, body)| node.keys.claim(owner, body, node.clock.running())) {
+        None => None,
+        Some(Seen::First(running)) => Some(running),
+        Some(Seen::Before(receipt)) => return Ok(replayed(node, receipt, represent)),
+        Some(Seen::Conflict) => return Err(ApiError::KeyConflict),
+        Some(Seen::StillRunning) => return Err(ApiError::KeyRunning),
+        Some(Seen::Full) => return Err(ApiError::Unavailable(Unavailable::Keys)),
+    };
+    match dispatch(node, &event, claim, taken).await? {
+        Dispatched::Done(receipt) => {
+            remember(running, &receipt);
+            Ok(accepted(receipt, represent))
+        }
+        Dispatched::Repeated(receipt) => {
+            remember(running, &receipt);
+            Ok(replayed(node, receipt, represent))
+        }
+        Dispatched::Conflict => Err(ApiError::KeyConflict),
+    }
+}
+
+fn refuse_body(malformed: Malformed) -> ApiError {
+    match malformed {
+        Malformed::Unreadable(_) => ApiError::Unreadable(format!("The body cannot be used: {malformed}")),
+        Malformed::Invalid(faults) => ApiError::Invalid(faults),
+    }
+}
+
+fn remember(running: Option<Running<'_>>, receipt: &str) {
+    if let Some(running) = running {
+        running.finished(receipt.to_owned());
+    }
+}
+
+fn accepted(receipt: String, represent: bool) -> Response<Body> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::ACCEPTED;
+    if represent {
+        *response.body_mut() = Full::from(receipt);
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("return=representation"));
+    }
+    response
+}
+
+fn replayed(node: &Node, receipt: String, represent: bool) -> Response<Body> {
+    node.metrics.replays.inc();
+    let mut response = accepted(receipt, represent);
+    response.headers_mut().insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+    response
+}
+
+/// `GET /notifications`
+pub(crate) async fn list(node: &Node, peer: IpAddr, request: &Request<Incoming>) -> Result<Response<Body>, ApiError> {
+    let speaker = Speaker::identify(node, peer, request.headers())?;
+    let [negotiator, size, after] = query(request.uri().query(), ["negotiatorId", "pageSize", "after"])?;
+    let owner = list_owner(&speaker, negotiator.as_deref())?;
+    let page = Page { product: product(&speaker), after: after_id(after.as_deref())?, size: page_size(size.as_deref())? };
+    // Read before the rows: were it read after them, a change in between would be hidden for ever.
+    let current = etag(&node.store.missed_version(&owner), page);
+    if matches(request.headers(), &current) {
+        return Ok(with_etag(Response::new(Full::default()), StatusCode::NOT_MODIFIED, &current));
+    }
+    let listed = node.store.list_missed(owner, page).await?;
+    let next = listed.calls.last().filter(|_| listed.more).map(|last| next_page(negotiator.as_deref(), page.size, last.id));
+    let mut response = Response::new(Full::from(Bytes::from(render(&listed, next))));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(with_etag(response, StatusCode::OK, &etag(&listed.version, page)))
+}
+
+/// A person sees what named the product of the token, an application sees all.
+fn product(speaker: &Speaker) -> Option<Product> {
+    match speaker.caller.identity {
+        Identity::Person(_, product) => Some(product),
+        Identity::Application | Identity::Customer(_) => None,
+    }
+}
+
+fn after_id(text: Option<&str>) -> Result<Option<EventId>, ApiError> {
+    let id = text.map(EventId::parse).transpose();
+    id.map_err(|error| ApiError::Unreadable(format!("The query parameter after {error}: the id of an item")))
+}
+
+fn page_size(text: Option<&str>) -> Result<u32, ApiError> {
+    let Some(text) = text else { return Ok(PAGE_SIZE_DEFAULT) };
+    let size = text.parse().ok().filter(|size| (1..=PAGE_SIZE_MAX).contains(size));
+    size.ok_or_else(|| ApiError::Unreadable(format!("The query parameter pageSize must be 1 to {PAGE_SIZE_MAX}, got {text:?}")))
+}
+
+/// Stands for one content of one page: the list's version, and what of the list was asked for.
+fn etag(version: &ListVersion, page: Page) -> String {
+    let asked = Sha256::digest(format!("{:?}", (page.product, page.after, page.size)));
+    let asked = asked.iter().take(6).fold(String::new(), |mut text, byte| {
+        let _infallible = write!(text, "{byte:02x}");
+        text
+    });
+    format!("\"{version}-{asked}\"")
+}
+
+/// RFC 9110 §13.1.2: any of the listed tags, compared weakly.
+fn matches(headers: &HeaderMap, current: &str) -> bool {
+    let values = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == current)
+}
+
+fn with_etag(mut response: Response<Body>, status: StatusCode, etag: &str) -> Response<Body> {
+    *response.status_mut() = status;
+    if let Ok(value) = HeaderValue::from_str(etag) {
+        response.headers_mut().insert(ETAG, value);
+    }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    response
+}
+
+fn next_page(negotiator: Option<&str>, size: u32, last: EventId) -> String {
+    let negotiator = negotiator.map(|negotiator| format!("negotiatorId={negotiator}&")).unwrap_or_default();
+    format!("/notifications?{negotiator}pageSize={size}&after={last}")
+}
+
+/// Writes a page; what was kept of a call is an object already, and is put in as it is.
+fn render(listed: &Listed, next: Option<String>) -> String {
+    let mut text = String::from(r#"{"_embedded":["#);
+    for (place, call) in listed.calls.iter().enumerate() {
+        let comma = if place == 0 { "" } else { "," };
+        let (id, created, members) = (call.id, time::millis(call.created), call.notification.get(1..).unwrap_or("}"));
+        let _infallible = write!(text, r#"{comma}{{"id":"{id}","created":"{created}",{members}"#);
+    }
+    match next {
+        Some(href) => drop(write!(text, r#"],"_links":{{"next":{{"href":"{href}"}}}}}}"#)),
+        None => text.push_str(r#"],"_links":{}}"#),
+    }
+    text
+}
+
+/// `DELETE /notifications/{id}`; an id that is in none of the caller's lists changes nothing and is no error.
+pub(crate) async fn delete(node: &Node, peer: IpAddr, request: &Request<Incoming>, id: &str) -> Result<Response<Body>, ApiError> {
+    let speaker = Speaker::identify(node, peer, request.headers())?;
+    let [] = query(request.uri().query(), [])?;
+    let of = match speaker.caller.identity {
+        Identity::Person(own, product) => Some((own.negotiator, product)),
+        Identity::Application | Identity::Customer(_) => {
+            speaker.permit(Scope::TelephonyWrite)?;
+            None
+        }
+    };
+    if let Ok(id) = EventId::parse(id) {
+        node.store.delete_missed(id, speaker.customer, of).await?;
+    }
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}

@@ -1,0 +1,210 @@
+//! What the headers, the query and the body of a request say. Each is read once, here.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use protocol::authorise::{Application, Caller, Grant, Identity, Scope};
+use protocol::id::{CustomerId, IdempotencyKey, Recipient};
+use tokio::time::timeout;
+
+use crate::app::Node;
+use crate::auth::{Authenticated, TokenError};
+use crate::http::error::ApiError;
+use crate::limits::subscriber;
+
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const CUSTOMER: HeaderName = HeaderName::from_static("reapit-customer");
+pub(crate) const API_VERSION: HeaderName = HeaderName::from_static("api-version");
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+const REQUEST_ID_CHARACTERS_MAX: usize = 64;
+
+/// Whom a request speaks for, and what their application may do.
+#[derive(Debug)]
+pub(crate) struct Speaker {
+    pub(crate) caller: Arc<Caller>,
+    pub(crate) customer: CustomerId,
+    application: Option<Arc<Application>>,
+    dev: bool,
+}
+
+impl Speaker {
+    /// Token → `api-version` → `reapit-customer` → rate, in this order.
+    pub(crate) fn identify(node: &Node, peer: IpAddr, headers: &HeaderMap) -> Result<Self, ApiError> {
+        let Authenticated { caller, .. } = authenticate(node, peer, bearer(headers)?)?;
+        check_api_version(headers)?;
+        let customer = caller.speaks_for(customer_header(headers)?)?;
+        admit(node, &caller, customer)?;
+        let application = caller.client_id.and_then(|client_id| node.store.application(&client_id));
+        Ok(Self { caller, customer, application, dev: node.config.dev })
+    }
+
+    /// What is known of the application.
+    pub(crate) fn grant(&self) -> Grant<'_> {
+        if self.dev { Grant::Everything } else { Grant::Stored(self.application.as_deref()) }
+    }
+
+    /// Checks that the application may do this for the customer.
+    pub(crate) fn permit(&self, scope: Scope) -> Result<(), ApiError> {
+        Ok(self.caller.permit(scope, self.customer, self.grant())?)
+    }
+}
+
+/// Verifies a token; a bad one counts against the address that it came from.
+pub(crate) fn authenticate(node: &Node, peer: IpAddr, token: Option<&str>) -> Result<Authenticated, ApiError> {
+    let verified = token.ok_or(TokenError::Missing);
+    let verified = verified.and_then(|token| node.auth.authenticate(token, node.clock.now(), node.clock.running()));
+    verified.or_else(|error| {
+        admit_stranger(node, peer)?;
+        Err(error.into())
+    })
+}
+
+/// Takes one request out of the budget of an address that brings no good token.
+pub(crate) fn admit_stranger(node: &Node, peer: IpAddr) -> Result<(), ApiError> {
+    Ok(node.limits.strangers.admit(subscriber(peer), node.clock.running())?)
+}
+
+/// Takes one request out of the budget of the caller.
+pub(crate) fn admit(node: &Node, caller: &Caller, customer: CustomerId) -> Result<(), ApiError> {
+    let now = node.clock.running();
+    match (caller.identity, caller.client_id) {
+        (Identity::Person(recipient, _), _) => node.limits.polls.admit(recipient, now)?,
+        (Identity::Application | Identity::Customer(_), Some(client_id)) => {
+            node.limits.requests.admit((client_id, customer), now)?
+        }
+        (Identity::Application | Identity::Customer(_), None) => return Err(protocol::authorise::Refusal::NoApplication.into()),
+    }
+    Ok(())
+}
+
+/// The token of the `Authorization` header.
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+    let Some(value) = single(headers, &AUTHORIZATION)? else { return Ok(None) };
+    match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
+        Some(_) | None => Ok(None),
+    }
+}
+
+fn customer_header(headers: &HeaderMap) -> Result<Option<CustomerId>, ApiError> {
+    let customer = single(headers, &CUSTOMER)?.map(CustomerId::parse).transpose();
+    customer.map_err(|error| ApiError::Unreadable(format!("The header reapit-customer {error}")))
+}
+
+fn check_api_version(headers: &HeaderMap) -> Result<(), ApiError> {
+    match single(headers, &API_VERSION)? {
+        None | Some("2020-01-31" | "latest") => Ok(()),
+        Some(other) => Err(ApiError::Unreadable(format!("HTTP resource does not support the API version '{other}'"))),
+    }
+}
+
+/// The caller's `Idempotency-Key`.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ApiError> {
+    let key = single(headers, &IDEMPOTENCY_KEY)?.map(IdempotencyKey::parse).transpose();
+    key.map_err(|error| ApiError::Unreadable(format!("The header Idempotency-Key {error}")))
+}
+
+/// A header that may stand once, as text.
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, ApiError> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(ApiError::Unreadable(format!("The header {name} is given more than once")));
+    }
+    let text = first.map(HeaderValue::to_str).transpose();
+    text.map_err(|_not_ascii| ApiError::Unreadable(format!("The header {name} holds other than visible ASCII characters")))
+}
+
+/// Whether the caller asks to be told what became of the event (RFC 7240 §4.2).
+pub(crate) fn prefers_representation(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|preference| {
+        let preference = preference.split(';').next().unwrap_or_default();
+        let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
+        name.trim().eq_ignore_ascii_case("return") && value.trim().trim_matches('"') == "representation"
+    })
+}
+
+/// The id of the request: the caller's own where it is short and plain, else a new one.
+pub(crate) fn request_id(node: &Node, headers: &HeaderMap) -> HeaderValue {
+    let plain = |value: &&HeaderValue| {
+        let bytes = value.as_bytes();
+        (1..=REQUEST_ID_CHARACTERS_MAX).contains(&bytes.len())
+            && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
+    };
+    let own = headers.get(REQUEST_ID).filter(plain).cloned();
+    own.unwrap_or_else(|| HeaderValue::from_str(&node.new_id().to_string()).unwrap_or(HeaderValue::from_static("-")))
+}
+
+/// Refuses a body that is said to be larger than `max` before anything of it is read.
+pub(crate) fn check_length(headers: &HeaderMap, max: usize) -> Result<(), ApiError> {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok());
+    if length.is_some_and(|length| length > max as u64) { Err(ApiError::TooLarge(max)) } else { Ok(()) }
+}
+
+/// `application/json` or `application/*+json`, charset utf-8 or none.
+pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let text = single(headers, &CONTENT_TYPE)?.ok_or(ApiError::MediaType)?;
+    let mut parts = text.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let subtype = media_type.strip_prefix("application/").ok_or(ApiError::MediaType)?;
+    let is_json = subtype == "json" || subtype.strip_suffix("+json").is_some_and(|prefix| !prefix.is_empty());
+    let is_utf8 = |parameter: &str| match parameter.split_once('=') {
+        Some((name, value)) if name.eq_ignore_ascii_case("charset") => value.trim_matches('"').eq_ignore_ascii_case("utf-8"),
+        Some(_) | None => true,
+    };
+    if is_json && parts.all(is_utf8) { Ok(()) } else { Err(ApiError::MediaType) }
+}
+
+/// Reads the body whole, at most `max` bytes and `patience`. Gives the moment when its last byte was there.
+pub(crate) async fn read_body(body: Incoming, max: usize, patience: Duration) -> Result<(Bytes, Instant), ApiError> {
+    let collected = timeout(patience, Limited::new(body, max).collect()).await;
+    match collected {
+        Ok(Ok(body)) => Ok((body.to_bytes(), Instant::now())),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::TooLarge(max)),
+        Ok(Err(_)) => Err(ApiError::Unreadable("The body ended before it was whole".to_owned())),
+        Err(_elapsed) => Err(ApiError::Timeout("the body of the request")),
+    }
+}
+
+/// The parameters of a query, each known and given once.
+pub(crate) fn query<const N: usize>(text: Option<&str>, known: [&str; N]) -> Result<[Option<String>; N], ApiError> {
+    let mut values = [const { None }; N];
+    for (name, value) in form_urlencoded::parse(text.unwrap_or_default().as_bytes()) {
+        let place = known.iter().position(|other| *other == name);
+        match place.and_then(|place| values.get_mut(place)) {
+            None => {
+                let known = known.join(", ");
+                return Err(ApiError::Unreadable(format!("The query parameter {name:?} is not known here; known are {known}")));
+            }
+            Some(Some(_)) => return Err(ApiError::Unreadable(format!("The query parameter {name} is given more than once"))),
+            Some(slot) => *slot = Some(value.into_owned()),
+        }
+    }
+    Ok(values)
+}
+
+/// Whose list a request is about: the person's own, or that of the negotiator whom an application names.
+pub(crate) fn list_owner(speaker: &Speaker, negotiator: Option<&str>) -> Result<Recipient, ApiError> {
+    let named = negotiator.map(protocol::id::NegotiatorId::parse).transpose();
+    let named = named.map_err(|error| ApiError::Unreadable(format!("negotiatorId {error}")))?;
+    match (speaker.caller.identity, named) {
+        (Identity::Person(own, _), Some(named)) if named != own.negotiator => {
+            Err(ApiError::Forbidden("The token belongs to another negotiator".to_owned()))
+        }
+        (Identity::Person(own, _), _) => Ok(own),
+        (Identity::Application | Identity::Customer(_), Some(negotiator)) => {
+            speaker.permit(Scope::TelephonyRead)?;
+            Ok(Recipient { customer: speaker.customer, negotiator })
+        }
+        (Identity::Application | Identity::Customer(_), None) => {
+            Err(ApiError::Unreadable("The query parameter negotiatorId is required: the token names no negotiator".to_owned()))
+        }
+    }
+}

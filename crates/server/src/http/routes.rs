@@ -1,0 +1,67 @@
+//! Method and path → handler: the API's table of contents.
+
+use std::net::IpAddr;
+
+use hyper::body::Incoming;
+use hyper::header::CONTENT_TYPE;
+use hyper::{Method, Request, Response};
+use tracing::Instrument;
+
+use crate::app::Node;
+use crate::http::error::{ApiError, Body};
+use crate::http::request::{REQUEST_ID, admit_stranger, request_id};
+use crate::http::{cors, notifications, session};
+
+/// Answers one request, refusals included. Every answer carries its `x-request-id`.
+pub(crate) async fn answer(node: &std::sync::Arc<Node>, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
+    let request_id = request_id(node, request.headers());
+    let origin = cors::allowed(&node.config.cors_origins, request.headers());
+    let span = tracing::debug_span!("request", id = ?request_id, method = %request.method(), path = request.uri().path());
+    let answered = async {
+        let routed = match cors::preflight(origin.as_ref(), &request) {
+            Some(response) => Ok(response),
+            None => route(node, peer, request).await,
+        };
+        routed.unwrap_or_else(|error| {
+            error.count(node);
+            error.into_response(node)
+        })
+    };
+    let mut response = answered.instrument(span).await;
+    response.headers_mut().insert(REQUEST_ID, request_id);
+    cors::expose(origin, response.headers_mut());
+    response
+}
+
+async fn route(node: &std::sync::Arc<Node>, peer: IpAddr, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+    let path = request.uri().path().to_owned();
+    match (request.method(), path.as_str()) {
+        (&Method::POST, "/notifications" | "/notifications/") => notifications::post(node, peer, request).await,
+        (&Method::GET, "/notifications" | "/notifications/") => notifications::list(node, peer, &request).await,
+        (&Method::GET, "/session") => session::open(node, peer, request).await,
+        (&Method::GET, "/openapi.json") => openapi(node, peer),
+        (method, path) => match path.strip_prefix("/notifications/") {
+            Some(id) if !id.contains('/') && method == Method::DELETE => notifications::delete(node, peer, &request, id).await,
+            id => {
+                admit_stranger(node, peer)?;
+                Err(refuse(path, id))
+            }
+        },
+    }
+}
+
+fn refuse(path: &str, id: Option<&str>) -> ApiError {
+    match (path, id) {
+        ("/notifications" | "/notifications/", _) => ApiError::Method("GET, POST"),
+        ("/session" | "/openapi.json", _) => ApiError::Method("GET"),
+        (_, Some(id)) if !id.contains('/') => ApiError::Method("DELETE"),
+        _ => ApiError::NotFound,
+    }
+}
+
+fn openapi(node: &Node, peer: IpAddr) -> Result<Response<Body>, ApiError> {
+    admit_stranger(node, peer)?;
+    let mut response = Response::new(Body::new(node.openapi.clone()));
+    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+    Ok(response)
+}

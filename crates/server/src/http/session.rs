@@ -1,0 +1,171 @@
+//! `GET /session`: from a request to a session (RFC 6455 §4.2).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use hyper::upgrade::OnUpgrade;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use protocol::authorise::Identity;
+use protocol::close::CloseCode;
+use protocol::id::DeviceId;
+use protocol::message::Resume;
+use sessions::session::{Opening, Session, accept_key, refuse};
+use tracing::Instrument;
+
+use crate::app::Node;
+use crate::auth::Authenticated;
+use crate::http::connection::{SessionSlot, Stream};
+use crate::http::error::{ApiError, Body, Unavailable};
+use crate::http::request::{admit, authenticate, bearer, query};
+
+/// The subprotocol, for clients that offer some.
+const SUBPROTOCOL: &str = "bellwire.v1";
+/// A browser cannot set headers: it offers its token as a subprotocol.
+const TOKEN_SUBPROTOCOL: &str = "bellwire.token.";
+
+/// `GET /session`
+pub(crate) async fn open(node: &Arc<Node>, peer: IpAddr, mut request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+    let accept = answer_to_key(request.headers())?;
+    let offered = Offered::read(request.headers());
+    let upgrade = hyper::upgrade::on(&mut request);
+    let response = switching_protocols(&accept, &offered);
+    match admit_session(node, peer, &request, &offered) {
+        Ok((opening, slot)) => {
+            let node = node.clone();
+            let tracker = node.sessions.clone();
+            tracker.spawn(async move { run(&node, upgrade, opening, slot).await });
+            Ok(response)
+        }
+        // Scripts see no status of a refused upgrade, so they are told by a close code.
+        Err(error) if offered.token.is_some() => match close_code(&error) {
+            Some(code) => {
+                error.count(node);
+                node.sessions.spawn(async move {
+                    if let Some((io, early)) = upgraded(upgrade).await {
+                        refuse(io, early, code, Stream::reset).await;
+                    }
+                });
+                Ok(response)
+            }
+            None => Err(error),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// What a client offers as subprotocols.
+#[derive(Debug, Default)]
+struct Offered {
+    ours: bool,
+    token: Option<String>,
+}
+
+impl Offered {
+    fn read(headers: &HeaderMap) -> Self {
+        let values = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+        let mut offered = Self::default();
+        for name in values.flat_map(|value| value.split(',')).map(str::trim) {
+            offered.ours |= name == SUBPROTOCOL;
+            offered.token = offered.token.or(name.strip_prefix(TOKEN_SUBPROTOCOL).map(str::to_owned));
+        }
+        offered
+    }
+}
+
+fn answer_to_key(headers: &HeaderMap) -> Result<String, ApiError> {
+    let lists = |name: HeaderName, wanted: &str| {
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(wanted))
+    };
+    let version = headers.get(SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes);
+    if !lists(UPGRADE, "websocket") || !lists(CONNECTION, "upgrade") || version != Some(b"13") {
+        return Err(ApiError::UpgradeRequired);
+    }
+    let key = headers.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
+    match STANDARD.decode(key) {
+        Ok(nonce) if nonce.len() == 16 => Ok(accept_key(key)),
+        Ok(_) | Err(_) => Err(ApiError::Unreadable("The header Sec-WebSocket-Key must be 16 bytes in base64".to_owned())),
+    }
+}
+
+fn admit_session(
+    node: &Node,
+    peer: IpAddr,
+    request: &Request<Incoming>,
+    offered: &Offered,
+) -> Result<(Opening, SessionSlot), ApiError> {
+    if node.is_draining() {
+        return Err(ApiError::Unavailable(Unavailable::Draining));
+    }
+    let token = bearer(request.headers())?.or(offered.token.as_deref());
+    let Authenticated { caller, known } = authenticate(node, peer, token)?;
+    let Identity::Person(recipient, product) = caller.identity else {
+        return Err(ApiError::Forbidden("A session needs a token that names a negotiator (negotiatorId)".to_owned()));
+    };
+    if !node.config.products.contains(&product) {
+        return Err(ApiError::Forbidden(format!("The product {product} of the token is not known here")));
+    }
+    let [device, resume] = query(request.uri().query(), ["device", "resume"])?;
+    device.as_deref().map(DeviceId::parse).transpose().map_err(|error| ApiError::Unreadable(format!("device {error}")))?;
+    admit(node, &caller, recipient.customer)?;
+    let now = node.clock.running();
+    let busy = |_exceeded| ApiError::Unavailable(Unavailable::Sessions);
+    node.limits.sessions.admit((), now).map_err(busy)?;
+    if !known {
+        node.limits.new_tokens.admit((), now).map_err(busy)?;
+    }
+    let slot = node.slots.take_session().ok_or(ApiError::Unavailable(Unavailable::Sessions))?;
+    let resume = if resume.is_some() { Resume::None } else { Resume::New };
+    let (session, cursor) = (node.new_id(), node.new_id());
+    Ok((Opening { session, cursor, recipient, product, resume, token_expires: caller.expires }, slot))
+}
+
+fn switching_protocols(accept: &str, offered: &Offered) -> Response<Body> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    if let Ok(accept) = HeaderValue::from_str(accept) {
+        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    if offered.ours {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
+    response
+}
+
+/// How a script is told of a refusal; `None`: by the status, since the request itself was wrong.
+fn close_code(error: &ApiError) -> Option<CloseCode> {
+    match error {
+        ApiError::Token(_) => Some(CloseCode::TokenRefused),
+        ApiError::Forbidden(_) | ApiError::Refused(_) => Some(CloseCode::Forbidden),
+        ApiError::Unavailable(_) | ApiError::TooMany(_) => Some(CloseCode::NodeFull),
+        _ => None,
+    }
+}
+
+async fn run(node: &Node, upgrade: OnUpgrade, opening: Opening, slot: SessionSlot) {
+    let Some((io, early)) = upgraded(upgrade).await else { return };
+    let (customer, negotiator) = (opening.recipient.customer, opening.recipient.negotiator);
+    let span = tracing::info_span!("session", id = %opening.session, %customer, %negotiator, product = %opening.product);
+    let session = Session::open(io, early, &node.registry, opening, Stream::reset).await;
+    session.run().instrument(span).await;
+    drop(slot);
+}
+
+/// The socket, and what the client sent behind its request.
+async fn upgraded(upgrade: OnUpgrade) -> Option<(Stream, bytes::Bytes)> {
+    let upgraded = upgrade.await.inspect_err(|error| tracing::debug!(%error, "the client went before its session began")).ok()?;
+    let parts = upgraded.downcast::<TokioIo<Stream>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf))
+}

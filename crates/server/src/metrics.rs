@@ -1,0 +1,59 @@
+//! What an operator sees of the door. The other crates register their own.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use sessions::metrics::latency_buckets;
+
+/// The door's measurements; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// Events taken, by sub-type.
+    pub(crate) events: Family<OfSubType, Counter>,
+    /// Refusals, by reason.
+    pub(crate) refusals: Family<Because, Counter>,
+    /// Repeated calls that were answered and not done again.
+    pub(crate) replays: Counter,
+    /// Connections that are open, sessions among them.
+    pub(crate) connections: Gauge,
+    /// From the last byte of the body to the queues of all sessions.
+    pub(crate) taken_to_queued: Histogram,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct OfSubType {
+    pub(crate) sub_type: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Because {
+    pub(crate) reason: &'static str,
+}
+
+impl Metrics {
+    /// Makes the measurements known to `registry`.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            events: Family::default(),
+            refusals: Family::default(),
+            replays: Counter::default(),
+            connections: Gauge::default(),
+            taken_to_queued: Histogram::new(latency_buckets()),
+        };
+        registry.register("events", "Call events taken, by sub-type", metrics.events.clone());
+        registry.register("refusals", "Requests that were refused, by reason", metrics.refusals.clone());
+        registry.register(
+            "idempotent_replays",
+            "Calls that were answered from memory and not done again",
+            metrics.replays.clone(),
+        );
+        registry.register("connections", "Connections that are open, sessions among them", metrics.connections.clone());
+        let help = "From the last byte of an event's body to the queues of all its sessions";
+        registry.register_with_unit("event_taken_to_queued", help, Unit::Seconds, metrics.taken_to_queued.clone());
+        metrics
+    }
+}
