@@ -81,9 +81,13 @@ impl Api {
         if let Ok(host) = self.authority.parse() {
             request.headers_mut().insert(HOST, host);
         }
-        let mut open = match self.open.take() {
-            Some(open) if open.is_usable().await => open,
-            Some(_) | None => Open::connect(&self.authority).await?,
+        let kept = match self.open.take() {
+            Some(mut open) => open.is_usable().await.then_some(open),
+            None => None,
+        };
+        let mut open = match kept {
+            Some(open) => open,
+            None => Open::connect(&self.authority).await?,
         };
         let answer = open.exchange(request).await?;
         self.open = Some(open);
@@ -101,10 +105,13 @@ impl Open {
     }
 
     /// Whether the node has not closed the connection meanwhile.
-    async fn is_usable(&self) -> bool {
-        // Lets the runtime see what has come in.
-        tokio::task::yield_now().await;
-        !self.sender.is_closed()
+    async fn is_usable(&mut self) -> bool {
+        // Cancel safety: nothing has been sent; a connection that ended is not used again.
+        tokio::select! {
+            biased;
+            _ended = &mut self.connection => false,
+            ready = self.sender.ready() => ready.is_ok(),
+        }
     }
 
     async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, ApiError> {

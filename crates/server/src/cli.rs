@@ -22,7 +22,7 @@ const EX_CONFIG: u8 = 78;
 
 /// Brings call events from telephony providers to the screens of the people they concern.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(name = "bellwire", version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

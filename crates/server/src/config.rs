@@ -244,9 +244,8 @@ fn read(reader: &mut Reader, dev_secret: Option<Secret>) -> Option<Config> {
     let products = reader.get("products", reader::products);
     let listen = reader.get("http.listen", reader::parsed::<SocketAddr>);
     let ops_listen = reader.get("ops.listen", reader::parsed::<SocketAddr>);
-    let ops_token = reader.get("ops.token_file", |value| optional_secret(value));
-    let issuers = reader.issuers(read_issuer);
-    let mut issuers = issuers;
+    let ops_token = reader.get("ops.token_file", optional_secret);
+    let mut issuers = reader.issuers(read_issuer);
     if let (Some(secret), Some(issuers)) = (dev_secret, &mut issuers) {
         issuers.push(Issuer { name: DEV_ISSUER.to_owned(), audience: None, keys: Keys::Secret(secret) });
     }

@@ -37,6 +37,7 @@ struct Entry {
 }
 
 /// What is known of a key.
+#[expect(clippy::large_enum_variant, reason = "lives on the stack of one request, and the large variant is the usual one")]
 #[derive(Debug)]
 pub(crate) enum Seen<'a> {
     /// Nothing: go on, and say what was answered.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 use protocol::close::CloseCode;
 use protocol::frame::EncodedFrame;
 use protocol::id::{EventId, Product, Recipient};
@@ -125,9 +125,14 @@ impl Registry {
 
     fn join_recipient(&self, of: Recipient, session: EventId, product: Product, queue: &Arc<Queue>) -> Arc<RecipientState> {
         loop {
-            let state = self.shared.recipients.entry(of).or_default().value().clone();
+            let state = match self.shared.recipients.entry(of) {
+                Entry::Occupied(entry) => entry.get().clone(),
+                Entry::Vacant(entry) => {
+                    self.shared.metrics.recipients.inc();
+                    entry.insert(Arc::default()).value().clone()
+                }
+            };
             if state.join(session, product, queue.clone()).is_ok() {
-                self.shared.metrics.recipients.set(i64::try_from(self.shared.recipients.len()).unwrap_or(i64::MAX));
                 return state;
             }
             self.forget(&of, &state);
@@ -144,7 +149,9 @@ impl Registry {
 
     /// Drops a forgotten state, unless another already stands in its place.
     fn forget(&self, recipient: &Recipient, state: &Arc<RecipientState>) {
-        self.shared.recipients.remove_if(recipient, |_, current| Arc::ptr_eq(current, state));
+        if self.shared.recipients.remove_if(recipient, |_, current| Arc::ptr_eq(current, state)).is_some() {
+            self.shared.metrics.recipients.dec();
+        }
     }
 
     fn queues(&self) -> std::sync::MutexGuard<'_, HashMap<EventId, Arc<Queue>>> {

@@ -1,1 +1,86 @@
-fn main() {}
+//! `cargo xtask`: one command does what CI does.
+//!
+//! `test` runs every check of a change, fastest first; `audit` those that need tools which take minutes to build.
+#![expect(clippy::print_stderr, reason = "a command line says what it does")]
+
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+/// A program that the checks call, with the Debian package that brings it.
+const NEEDED: [(&str, &str); 2] = [("cc", "gcc"), ("openssl", "openssl")];
+
+/// Name, program, arguments and environment of a check.
+type Step = (&'static str, &'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
+
+const TEST: [Step; 4] = [
+    ("format", "cargo", &["fmt", "--all", "--check"], &[]),
+    ("lint", "cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"], &[]),
+    ("test", "cargo", &["test", "--workspace", "--locked", "--no-fail-fast"], &[]),
+    (
+        "documentation",
+        "cargo",
+        &["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"],
+        &[("RUSTDOCFLAGS", "-D warnings")],
+    ),
+];
+
+const AUDIT: [Step; 3] = [
+    ("licences and sources", "cargo", &["deny", "--offline", "check", "licenses", "bans", "sources"], &[]),
+    ("unused dependencies", "cargo", &["machete"], &[]),
+    ("spelling", "typos", &[], &[]),
+];
+
+fn main() -> ExitCode {
+    let command = std::env::args().nth(1);
+    match command.as_deref() {
+        Some("test") => install_needed().and_then(|()| run(&TEST)),
+        Some("audit") => run(&AUDIT),
+        other => {
+            eprintln!("xtask: unknown command {other:?}; there are: test, audit");
+            Err(ExitCode::FAILURE)
+        }
+    }
+    .err()
+    .unwrap_or(ExitCode::SUCCESS)
+}
+
+/// Brings what a fresh machine lacks.
+fn install_needed() -> Result<(), ExitCode> {
+    for (program, package) in NEEDED {
+        let found = Command::new("sh").args(["-c", &format!("command -v {program} >/dev/null")]).status();
+        if !found.is_ok_and(|status| status.success()) {
+            execute(&("install", "apt-get", &["update", "-q"], &[]))?;
+            eprintln!("xtask: installs {package}");
+            let installed = Command::new("apt-get").args(["install", "-y", "-q", package]).status();
+            if !installed.is_ok_and(|status| status.success()) {
+                eprintln!("xtask: {program} is needed; install the package {package}");
+                return Err(ExitCode::FAILURE);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn run(steps: &[Step]) -> Result<(), ExitCode> {
+    steps.iter().try_for_each(execute)
+}
+
+fn execute((name, program, arguments, environment): &Step) -> Result<(), ExitCode> {
+    eprintln!("xtask: {name}: {program} {}", arguments.join(" "));
+    let started = Instant::now();
+    let status = Command::new(program).args(*arguments).envs(environment.iter().copied()).status();
+    match status {
+        Ok(status) if status.success() => {
+            eprintln!("xtask: {name}: ok after {:.1} s", started.elapsed().as_secs_f64());
+            Ok(())
+        }
+        Ok(status) => {
+            eprintln!("xtask: {name}: {status}");
+            Err(ExitCode::FAILURE)
+        }
+        Err(error) => {
+            eprintln!("xtask: {name}: cannot run {program}: {error}");
+            Err(ExitCode::FAILURE)
+        }
+    }
+}

@@ -73,7 +73,7 @@ enum AppError {
     #[error("the node refused with {status}: {description}")]
     Refused { status: u16, description: String },
     #[error("there is no application {0}; add it first")]
-    NoApplication(ClientId),
+    NoApplication(String),
     #[error(transparent)]
     Open(#[from] store::error::OpenError),
     #[error(transparent)]
@@ -111,7 +111,7 @@ async fn on_folder(command: &AppCommand, folder: &Path) -> Result<Option<Value>,
         AppCommand::Add { client_id, scope } => store.put_application(*client_id, scopes(scope)).await?,
         AppCommand::Install { client_id, customer } => match store.install(*client_id, *customer).await? {
             Installed::Done => {}
-            Installed::NoApplication => return Err(AppError::NoApplication(*client_id)),
+            Installed::NoApplication => return Err(AppError::NoApplication(client_id.to_string())),
         },
         AppCommand::List => {
             let applications = store.applications();
@@ -158,7 +158,7 @@ fn understand(command: &AppCommand, answer: &Answer) -> Result<Option<Value>, Ap
     match (command, answer.status.as_u16()) {
         (_, 200) => Ok(body),
         (_, 204) => Ok(None),
-        (AppCommand::Install { client_id, .. }, 404) => Err(AppError::NoApplication(*client_id)),
+        (AppCommand::Install { client_id, .. }, 404) => Err(AppError::NoApplication(client_id.to_string())),
         (_, status) => {
             let description = body.as_ref().and_then(|body| body.get("description")).and_then(Value::as_str).unwrap_or_default();
             Err(AppError::Refused { status, description: description.to_owned() })

@@ -41,7 +41,9 @@ async fn route(node: &std::sync::Arc<Node>, peer: IpAddr, request: Request<Incom
         (&Method::GET, "/session") => session::open(node, peer, request).await,
         (&Method::GET, "/openapi.json") => openapi(node, peer),
         (method, path) => match path.strip_prefix("/notifications/") {
-            Some(id) if !id.contains('/') && method == Method::DELETE => notifications::delete(node, peer, &request, id).await,
+            Some(id) if method == Method::DELETE && !id.is_empty() && !id.contains('/') => {
+                notifications::delete(node, peer, &request, id).await
+            }
             id => {
                 admit_stranger(node, peer)?;
                 Err(refuse(path, id))

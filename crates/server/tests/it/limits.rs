@@ -1,0 +1,166 @@
+//! What happens at each bound of the door.
+
+use std::time::Duration;
+
+use serde_json::json;
+use server::config::Rate;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::support::*;
+
+#[tokio::test]
+async fn an_application_has_its_rate_for_each_customer() {
+    let node = TestNode::start_with(|config| config.limits.requests = Rate { per_second: 20, burst: 100 }).await;
+    let mut caller = Caller::application(&node.api);
+    let text = event("endedCall", &["ADV"]).to_string();
+    for _ in 0..100 {
+        assert_eq!(caller.post(text.clone(), &[]).await.status, 202);
+    }
+    let answer = caller.post(text.clone(), &[]).await;
+    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, Some("1")));
+    assert_eq!(caller.post(text.clone(), &[("reapit-customer", "OTHER")]).await.status, 202);
+    node.clock.advance(Duration::from_millis(50));
+    assert_eq!(caller.post(text.clone(), &[]).await.status, 202);
+    assert_eq!(caller.post(text, &[]).await.status, 429);
+    assert_eq!(node.metrics().await.value("bellwire_refusals_total{reason=\"rate\"}"), 2.0);
+}
+
+#[tokio::test]
+async fn a_person_has_a_rate_and_so_have_strangers() {
+    let node = TestNode::start_with(|config| {
+        config.limits.polls = Rate { per_second: 5, burst: 20 };
+        config.limits.strangers = Rate { per_second: 20, burst: 20 };
+    })
+    .await;
+    let mut adv = Caller::person(&node.api, "SBOX", "ADV");
+    for _ in 0..20 {
+        assert_eq!(adv.get("/notifications", &[]).await.status, 200);
+    }
+    assert_eq!(adv.get("/notifications", &[]).await.status, 429);
+    assert_eq!(Caller::person(&node.api, "SBOX", "TST").get("/notifications", &[]).await.status, 200);
+    for _ in 0..10 {
+        assert_eq!(ask(&node.api, "/notifications", &[]).await.status, 401);
+        assert_eq!(ask(&node.api, "/nowhere", &[]).await.status, 404);
+    }
+    assert_eq!(ask(&node.api, "/notifications", &[]).await.status, 429);
+    assert_eq!(Caller::application(&node.api).post(event("endedCall", &["ADV"]).to_string(), &[]).await.status, 202);
+}
+
+#[tokio::test]
+async fn sessions_are_opened_at_a_bounded_rate_and_those_with_new_tokens_at_a_lower_one() {
+    let node = TestNode::start_with(|config| {
+        config.limits.sessions = Rate { per_second: 4, burst: 4 };
+        config.limits.new_tokens = Rate { per_second: 2, burst: 2 };
+    })
+    .await;
+    let open = async |negotiator: &str| match node.open(&person("SBOX", negotiator, "AgencyCloud"), "").await {
+        Ok(_) => 101,
+        Err(client::session::OpenError::Refused { status, .. }) => status,
+        Err(error) => panic!("{error}"),
+    };
+    assert_eq!([open("A1").await, open("A2").await, open("A3").await], [101, 101, 503]);
+    assert_eq!([open("A1").await, open("A1").await], [101, 503], "tokens that were seen come back sooner");
+    node.clock.advance(Duration::from_secs(1));
+    assert_eq!(open("A4").await, 101);
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_is_408() {
+    let node = TestNode::start_with(|config| config.limits.head_timeout = Duration::from_millis(200)).await;
+    let mut stream = TcpStream::connect(&node.api).await.unwrap();
+    stream.write_all(b"POST /notifications HTTP/1.1\r\nhost: x\r\nx-slow: ").await.unwrap();
+    let answer = read_to_end(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n") && answer.contains("connection: close"), "{answer}");
+    assert!(answer.contains("\"statusCode\":408") && answer.contains("x-request-id: "), "{answer}");
+    let mut silent = TcpStream::connect(&node.api).await.unwrap();
+    assert_eq!(read_to_end(&mut silent).await, "", "who said nothing is told nothing");
+}
+
+#[tokio::test]
+async fn a_byte_now_and_then_does_not_keep_a_head_alive() {
+    let node = TestNode::start_with(|config| config.limits.head_timeout = Duration::from_millis(300)).await;
+    let mut stream = TcpStream::connect(&node.api).await.unwrap();
+    stream.write_all(b"GET /notifications HTTP/1.1\r\nhost: x\r\nx-drip: ").await.unwrap();
+    let started = std::time::Instant::now();
+    while stream.write_all(b"x").await.is_ok() {
+        assert!(started.elapsed() < PATIENCE, "the node never gave up");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_stops_half_way_is_408_and_one_that_breaks_off_changes_nothing() {
+    let node = TestNode::start_with(|config| config.limits.body_timeout = Duration::from_millis(200)).await;
+    let head = format!(
+        "POST /notifications HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\nreapit-customer: SBOX\r\n\
+         content-type: application/json\r\ncontent-length: 500\r\n\r\n{{\"type\":",
+        application_token()
+    );
+    let answer = raw(&node.api, head.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("connection: close"), "{answer}");
+    let mut broken = TcpStream::connect(&node.api).await.unwrap();
+    broken.write_all(head.as_bytes()).await.unwrap();
+    drop(broken);
+    assert_eq!(node.metrics().await.value("bellwire_events_total{sub_type=\"missedCall\"}"), 0.0);
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_kept_for_the_next_request_and_closed_after_its_time() {
+    let node = TestNode::start_with(|config| {
+        config.limits.head_timeout = Duration::from_millis(100);
+        config.limits.idle_timeout = Duration::from_millis(600);
+    })
+    .await;
+    let mut stream = TcpStream::connect(&node.api).await.unwrap();
+    let request = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n";
+    for _ in 0..2 {
+        stream.write_all(request).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(tokio::io::AsyncReadExt::read_u8(&mut stream).await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap();
+        let length: usize = head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap().parse().unwrap();
+        tokio::io::AsyncReadExt::read_exact(&mut stream, &mut vec![0; length]).await.unwrap();
+        // Longer than a head may take, shorter than a connection may be idle.
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    assert_eq!(read_to_end(&mut stream).await, "");
+}
+
+#[tokio::test]
+async fn of_the_connections_one_in_ten_is_kept_for_requests() {
+    let node = TestNode::start_with(|config| config.limits.connections = Some(20)).await;
+    let mut sessions = Vec::new();
+    for _ in 0..18 {
+        sessions.push(node.session("SBOX", "ADV", "").await);
+    }
+    match node.open(&person("SBOX", "ADV", "AgencyCloud"), "").await {
+        Err(client::session::OpenError::Refused { status: 503, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    let text = event("incomingCall", &["ADV"]).to_string();
+    let mut provider = Caller::application(&node.api);
+    assert_eq!(provider.post(text.clone(), &[]).await.status, 202, "a provider gets through");
+
+    let holder = TcpStream::connect(&node.api).await.unwrap();
+    let full = loop {
+        // The connection that was refused a session may still be on its way out.
+        let answer = raw(&node.api, b"").await;
+        if !answer.is_empty() {
+            break answer;
+        }
+    };
+    assert!(full.starts_with("HTTP/1.1 503 ") && full.contains("retry-after: 1"), "{full}");
+    drop((holder, sessions));
+    let mut another = Caller::application(&node.api);
+    loop {
+        // Slots come back when their sessions have ended.
+        match another.api.send(hyper::Request::get("/openapi.json").body(http_body_util::Full::default()).unwrap()).await {
+            Ok(answer) if answer.status == 200 => break,
+            Ok(_) | Err(_) => tokio::task::yield_now().await,
+        }
+    }
+    assert_eq!(json!(another.post(text, &[]).await.status.as_u16()), 202);
+}

@@ -1,0 +1,18 @@
+//! bellwire through its real door: sockets, files and processes.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, and its helpers do so too"
+)]
+
+mod support; // a node on free ports, tokens, clients
+
+mod notifications; // taking events
+mod missed; // polling and taking away
+mod sessions; // the WebSocket
+mod limits; // what happens at each bound
+mod operators; // probes, metrics, applications
+mod load; // a thousand sessions, twenty thousand events
+mod process; // the program: signals, crashes, full disks

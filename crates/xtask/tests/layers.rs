@@ -1,0 +1,71 @@
+//! Who may depend on whom, and which crate alone may use what; the table stands in the README.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Each crate, with the crates of this workspace that it may depend on.
+const MAY_DEPEND_ON: [(&str, &[&str]); 6] = [
+    ("protocol", &[]),
+    ("sessions", &["protocol"]),
+    ("store", &["protocol"]),
+    ("client", &["protocol"]),
+    ("server", &["protocol", "sessions", "store", "client"]),
+    ("xtask", &["protocol", "client"]),
+];
+
+/// Libraries that one crate, or two, alone may use.
+const ONLY_USED_BY: [(&str, &[&str]); 8] = [
+    ("dashmap", &["sessions"]),
+    ("tokio-tungstenite", &["sessions", "client"]),
+    ("rusqlite", &["store"]),
+    ("jsonwebtoken", &["server"]),
+    ("tracing-subscriber", &["server"]),
+    ("clap", &["server"]),
+    ("toml", &["server"]),
+    ("hyper", &["server", "client"]),
+];
+
+/// Crate → its normal dependencies.
+fn dependencies() -> BTreeMap<String, Vec<String>> {
+    let output =
+        Command::new(env!("CARGO")).args(["metadata", "--format-version", "1", "--no-deps", "--locked"]).output().unwrap();
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let packages = metadata["packages"].as_array().unwrap().iter().map(|package| {
+        let normal = package["dependencies"].as_array().unwrap().iter().filter(|dependency| dependency["kind"].is_null());
+        (text(&package["name"]), normal.map(|dependency| text(&dependency["name"])).collect())
+    });
+    packages.collect()
+}
+
+#[test]
+fn crates_depend_only_on_those_below_them() {
+    let dependencies = dependencies();
+    let known: Vec<_> = MAY_DEPEND_ON.iter().map(|(name, _)| *name).collect();
+    assert!(dependencies.keys().all(|name| known.contains(&name.as_str())), "a crate is missing in the table: {dependencies:?}");
+    for (name, allowed) in MAY_DEPEND_ON {
+        for dependency in dependencies[name].iter().filter(|dependency| known.contains(&dependency.as_str())) {
+            assert!(allowed.contains(&dependency.as_str()), "{name} may not depend on {dependency}");
+        }
+    }
+}
+
+#[test]
+fn heavy_libraries_stay_where_they_belong() {
+    for (name, dependencies) in dependencies() {
+        for (library, allowed) in ONLY_USED_BY {
+            let uses = dependencies.iter().any(|dependency| dependency == library);
+            assert!(!uses || allowed.contains(&name.as_str()), "{name} may not use {library}");
+        }
+    }
+}
+
+#[test]
+fn every_crate_has_the_lints_of_the_workspace() {
+    for (name, _) in MAY_DEPEND_ON {
+        let manifest = std::fs::read_to_string(format!("{}/../{name}/Cargo.toml", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        assert!(manifest.contains("[lints]\nworkspace = true"), "{name}");
+    }
+}
