@@ -1,5 +1,7 @@
 //! Who may depend on whom, and which crate alone may use what; the table stands in the README.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
 use std::collections::BTreeMap;
 use std::process::Command;
 
