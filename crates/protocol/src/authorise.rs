@@ -2,6 +2,7 @@
 //!
 //! The only door to [`Event`]: an `Event` *is* authorised. Pure; what is known of the application is passed in.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
@@ -9,6 +10,7 @@ use jiff::Timestamp;
 use crate::envelope::{Envelope, Products};
 use crate::id::{ClientId, CustomerId, EventId, NegotiatorId, Product, Recipient};
 use crate::payload::{Payload, SubType};
+use crate::time;
 
 /// Who is calling, as a verified token says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +74,12 @@ impl Scope {
             Self::TelephonyRead => "notifications.telephony.read",
         }
     }
+}
+
+/// A scope without the prefix that Reapit's tokens write before it: both forms mean the same.
+#[must_use]
+pub fn plain_scope(scope: &str) -> &str {
+    scope.strip_prefix("agencyCloud/").unwrap_or(scope)
 }
 
 /// Why a caller may not.
@@ -206,6 +214,22 @@ impl<'a> Event<'a> {
     pub fn recipients(&self) -> impl Iterator<Item = Recipient> {
         let customer = self.customer;
         self.envelope.targets.iter().map(move |&negotiator| Recipient { customer, negotiator })
+    }
+
+    /// The call that it is about: the provider's id, else the event's own.
+    #[must_use]
+    pub fn call_id(&self) -> Cow<'_, str> {
+        match &self.envelope.payload.id {
+            Some(id) => Cow::Borrowed(id),
+            None => Cow::Owned(self.stamp.id.to_string()),
+        }
+    }
+
+    /// When it happened by the provider's clock.
+    #[must_use]
+    pub fn created(&self) -> Timestamp {
+        // Checked when the payload was read.
+        time::read(&self.envelope.payload.created).unwrap_or(self.stamp.at)
     }
 
     /// What is told.

@@ -17,16 +17,26 @@ pub enum CloseCode {
     Internal,
     /// The broker restarts.
     Restarting,
+    /// The broker is short of memory, and this session kept the most of it waiting.
+    Overloaded,
     /// The token is not good.
     TokenRefused,
     /// The token's product or scope does not allow sessions.
     Forbidden,
+    /// The same device opened another session.
+    Replaced,
+    /// An operator closed it, or it was the oldest of too many.
+    Evicted,
     /// The node has no room for the session.
     NodeFull,
     /// More than 20 messages in a second.
     TooManyMessages,
+    /// A ping was not answered.
+    NoPong,
     /// The session's queue was full.
     Slow,
+    /// The token expired, and no other came in time.
+    TokenExpired,
 }
 
 /// What a client does after a close.
@@ -44,7 +54,7 @@ pub enum Reaction {
 
 impl CloseCode {
     /// All of them, by number.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
         Self::LoggedOut,
         Self::Protocol,
         Self::Binary,
@@ -52,11 +62,16 @@ impl CloseCode {
         Self::TooLarge,
         Self::Internal,
         Self::Restarting,
+        Self::Overloaded,
         Self::TokenRefused,
         Self::Forbidden,
+        Self::Replaced,
+        Self::Evicted,
         Self::NodeFull,
         Self::TooManyMessages,
+        Self::NoPong,
         Self::Slow,
+        Self::TokenExpired,
     ];
 
     /// The number on the wire, and the reason beside it.
@@ -70,11 +85,16 @@ impl CloseCode {
             Self::TooLarge => (1009, "message over 16 KiB"),
             Self::Internal => (1011, "internal error"),
             Self::Restarting => (1012, "restarting"),
+            Self::Overloaded => (1013, "overloaded"),
             Self::TokenRefused => (4001, "token refused"),
             Self::Forbidden => (4003, "scope or product not allowed"),
+            Self::Replaced => (4005, "replaced by the same device"),
+            Self::Evicted => (4006, "logged out by an operator, or too many sessions"),
             Self::NodeFull => (4100, "node full"),
             Self::TooManyMessages => (4101, "more than 20 messages a second"),
+            Self::NoPong => (4201, "no pong"),
             Self::Slow => (4202, "too slow"),
+            Self::TokenExpired => (4203, "token expired"),
         }
     }
 }

@@ -70,9 +70,10 @@ fn read<'a>(json: Json<'a>, known: &[Product], faults: &mut Faults) -> Option<En
     let products = members.require("products", faults).and_then(|json| products(json, known, faults));
     let targets = members.require("targets", faults).and_then(|json| targets(json, faults));
     let payload = members.require("payload", faults);
-    let (_telephony, sub_type, payload) = (kind?, sub_type?, payload?);
-    let payload = Payload::parse(payload, sub_type, faults);
-    Some(Envelope { sub_type, products: products?, targets: targets?, payload: payload? })
+    // Where the sub-type is wrong, the payload is held against the widest of them, so that its faults are told as well.
+    let payload = Payload::parse(payload?, sub_type.unwrap_or(SubType::EndedCall), faults);
+    let _telephony = kind?;
+    Some(Envelope { sub_type: sub_type?, products: products?, targets: targets?, payload: payload? })
 }
 
 /// Takes a member that must be one of `names`, and gives the place of it.

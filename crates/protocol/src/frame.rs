@@ -4,9 +4,10 @@
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::authorise::Event;
+use crate::envelope::Products;
 use crate::id::{CustomerId, EventId, Product};
 use crate::payload::{Payload, SubType};
 use crate::time;
@@ -14,13 +15,35 @@ use crate::time;
 /// How long after it was taken an incomingCall can still be shown: telephones ring for 20 to 30 s.
 pub const RING: SignedDuration = SignedDuration::from_secs(45);
 
-/// An `event` message, ready to be sent; cheap to clone.
+/// How far a call has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CallState {
+    /// It rings.
+    Incoming,
+    /// Somebody took it.
+    Answered,
+    /// It is over.
+    Ended,
+}
+
+/// An `event` message, ready to be sent, with what must be known of it on its way.
 #[derive(Debug, Clone)]
 pub struct EncodedFrame {
     /// The event's id, which is also its cursor.
     pub id: EventId,
+    /// When the broker took it.
+    pub at: Timestamp,
     /// Not to be sent after this, where there is an end.
     pub expires: Option<Timestamp>,
+    /// The products that are told.
+    pub products: Products,
+    /// The call that it is about: the provider's id, else the event's own.
+    pub call_id: Box<str>,
+    /// What it makes of the call.
+    pub state: CallState,
+    /// When it happened by the provider's clock.
+    pub created: Timestamp,
     /// The text of the message; valid UTF-8.
     pub text: Bytes,
 }
@@ -42,7 +65,7 @@ struct EventMessage<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     id: EventId,
-    call_id: CallId<'a>,
+    call_id: &'a str,
     at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<String>,
@@ -50,31 +73,27 @@ struct EventMessage<'a> {
     notification: Notification<'a>,
 }
 
-/// The provider's id of the call, else the event's own.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum CallId<'a> {
-    Providers(&'a str),
-    Own(EventId),
-}
-
 /// Writes the `event` message of a live event.
 #[must_use]
 pub fn encode(event: &Event<'_>) -> EncodedFrame {
-    let expires = match event.sub_type() {
-        SubType::IncomingCall => Some(event.at() + RING),
-        SubType::AnsweredCall | SubType::EndedCall | SubType::MissedCall => None,
+    let (state, expires) = match event.sub_type() {
+        SubType::IncomingCall => (CallState::Incoming, Some(event.at() + RING)),
+        SubType::AnsweredCall => (CallState::Answered, None),
+        SubType::EndedCall | SubType::MissedCall => (CallState::Ended, None),
     };
+    let call_id = event.call_id();
     let message = EventMessage {
         kind: "event",
         id: event.id(),
-        call_id: event.payload().id.as_deref().map_or(CallId::Own(event.id()), CallId::Providers),
+        call_id: &call_id,
         at: time::millis(event.at()),
         expires: expires.map(time::millis),
         customer_id: event.customer(),
         notification: notification(event),
     };
-    EncodedFrame { id: event.id(), expires, text: Bytes::from(to_vec(&message)) }
+    let text = Bytes::from(to_vec(&message));
+    let (at, products, created) = (event.at(), event.products().clone(), event.created());
+    EncodedFrame { id: event.id(), at, expires, products, call_id: call_id.into(), state, created, text }
 }
 
 /// Writes what is kept of a missed call: `{"type","subType","products","payload"}`.

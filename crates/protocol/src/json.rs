@@ -61,12 +61,13 @@ impl Json<'_> {
 }
 
 /// Reads a value that stands below `depth` arrays and objects.
+#[derive(Clone, Copy)]
 struct Value {
     depth: usize,
 }
 
 impl Value {
-    fn below<E: de::Error>(&self) -> Result<Self, E> {
+    fn below<E: de::Error>(self) -> Result<Self, E> {
         if self.depth == DEPTH_MAX {
             return Err(E::custom(format_args!("nested more than {DEPTH_MAX} levels deep")));
         }
@@ -118,17 +119,19 @@ impl<'de> Visitor<'de> for Value {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json<'de>, A::Error> {
+        let below = self.below()?;
         let mut values = Vec::new();
-        while let Some(value) = seq.next_element_seed(self.below()?)? {
+        while let Some(value) = seq.next_element_seed(below)? {
             values.push(value);
         }
         Ok(Json::Array(values))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json<'de>, A::Error> {
+        let below = self.below()?;
         let mut members = Vec::new();
         while let Some(name) = map.next_key_seed(Name)? {
-            members.push((name, map.next_value_seed(self.below()?)?));
+            members.push((name, map.next_value_seed(below)?));
         }
         Ok(Json::Object(members))
     }

@@ -1,4 +1,4 @@
-//! What else a session says and hears, as JSON text: the server's `welcome`, `pong` and `error`, the client's `ack` and `ping`.
+//! What else a session says and hears, as JSON text: all messages but `event`, which [`crate::frame`] writes.
 //!
 //! Unknown members are ignored by both sides, so that members can be added.
 
@@ -21,8 +21,22 @@ const REF_CHARACTERS_MAX: usize = 64;
 pub enum Resume {
     /// It brought none.
     New,
+    /// Every event after it follows.
+    Full,
     /// It brought one that cannot be resumed from: a gap is possible.
     None,
+}
+
+/// What became of a call, where no event tells of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SyncAction {
+    /// Another device of this negotiator has put it aside.
+    Dismissed,
+    /// It rang for 45 s and nobody said that it stopped.
+    Expired,
+    /// It was missed.
+    Missed,
 }
 
 /// How a client comes back after a broken line, in milliseconds.
@@ -44,13 +58,15 @@ impl Reconnect {
 
 /// The first message of a session.
 #[derive(Debug, Clone)]
-pub struct Welcome {
+pub struct Welcome<'a> {
     /// This session.
     pub session_id: EventId,
     /// Where the session begins, for a later resume.
     pub cursor: EventId,
     /// What became of the cursor that the client brought.
     pub resume: Resume,
+    /// The live calls: the text of the `event` that set the state of each, oldest call first.
+    pub calls: Vec<&'a str>,
     /// After how many seconds of silence a client that sees no WebSocket pings asks.
     pub ping_seconds: u32,
     /// For how long a cursor is kept.
@@ -61,15 +77,16 @@ pub struct Welcome {
     pub now: Timestamp,
 }
 
-impl Welcome {
+impl Welcome<'_> {
     /// Writes the message.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
+        let calls = self.calls.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
         to_vec(&ServerMessage::Welcome {
             session_id: self.session_id,
             cursor: self.cursor,
             resume: self.resume,
-            calls: [],
+            calls,
             ping_seconds: self.ping_seconds,
             resume_seconds: self.resume_seconds,
             token_expires: time::millis(self.token_expires),
@@ -81,35 +98,59 @@ impl Welcome {
 
 /// What was wrong with a client's message; the session goes on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MessageError {
+#[error("{code:?}: {message}")]
+pub struct MessageError {
+    /// What kind of fault it is.
+    pub code: MessageErrorCode,
+    /// What is wrong, for the author of the client.
+    pub message: String,
+    /// The client's own mark, repeated.
+    pub reference: Option<String>,
+}
+
+/// What kind of fault a client's message has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageErrorCode {
     /// No object, no `type`, or a member of the wrong shape.
-    #[error("{message}")]
-    BadMessage {
-        /// What is wrong.
-        message: String,
-        /// The client's own mark, repeated.
-        reference: Option<String>,
-    },
+    BadMessage,
     /// A `type` that is not known here.
-    #[error("{message}")]
-    UnknownType {
-        /// What is wrong.
-        message: String,
-        /// The client's own mark, repeated.
-        reference: Option<String>,
-    },
+    UnknownType,
+    /// There is no such live call.
+    UnknownCall,
+    /// The new token is not good, or belongs to somebody else.
+    TokenRefused,
+}
+
+impl MessageErrorCode {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::BadMessage, Self::UnknownType, Self::UnknownCall, Self::TokenRefused];
 }
 
 impl MessageError {
     /// Writes the `error` message.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let (code, message, reference) = match self {
-            Self::BadMessage { message, reference } => ("bad_message", message, reference),
-            Self::UnknownType { message, reference } => ("unknown_type", message, reference),
-        };
-        to_vec(&ServerMessage::Error { code, message, reference: reference.as_deref() })
+        to_vec(&ServerMessage::Error { code: self.code, message: &self.message, reference: self.reference.as_deref() })
     }
+}
+
+/// Writes the `goaway` message: the session will be closed after so many milliseconds, and that is when to come back.
+#[must_use]
+pub fn encode_go_away(reconnect_in_ms: u64) -> Vec<u8> {
+    to_vec(&ServerMessage::Goaway { reason: "restarting", reconnect_in_ms, deadline_ms: reconnect_in_ms })
+}
+
+/// Writes the `refreshed` message.
+#[must_use]
+pub fn encode_refreshed(token_expires: Timestamp, reference: Option<&str>) -> Vec<u8> {
+    to_vec(&ServerMessage::Refreshed { token_expires: time::millis(token_expires), reference })
+}
+
+/// Writes the `sync` message.
+#[must_use]
+pub fn encode_sync(call_id: &str, action: SyncAction) -> Vec<u8> {
+    to_vec(&ServerMessage::Sync { call_id, action })
 }
 
 /// Writes the `pong` message.
@@ -125,7 +166,7 @@ enum ServerMessage<'a> {
         session_id: EventId,
         cursor: EventId,
         resume: Resume,
-        calls: [(); 0],
+        calls: Vec<&'a serde_json::value::RawValue>,
         ping_seconds: u32,
         resume_seconds: u32,
         token_expires: String,
@@ -136,27 +177,55 @@ enum ServerMessage<'a> {
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<&'a str>,
     },
+    Goaway {
+        reason: &'static str,
+        reconnect_in_ms: u64,
+        deadline_ms: u64,
+    },
+    Refreshed {
+        token_expires: String,
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: Option<&'a str>,
+    },
+    Sync {
+        call_id: &'a str,
+        action: SyncAction,
+    },
     Error {
-        code: &'static str,
+        code: MessageErrorCode,
         message: &'a str,
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<&'a str>,
     },
 }
 
+/// What a client says, with its own mark.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientMessage {
+    /// What it says.
+    pub said: Said,
+    /// The client's own mark, which the answer repeats.
+    pub reference: Option<String>,
+}
+
 /// What a client can say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ClientMessage {
+pub enum Said {
     /// Everything up to and including this event has been received.
-    Ack {
-        /// The event's id.
-        id: EventId,
-    },
+    Ack(EventId),
+    /// The person at this device saw the call.
+    Shown(String),
+    /// The person at this device put the call aside.
+    Dismissed(String),
+    /// Here is a token that lasts longer.
+    Refresh(String),
     /// Is the line alive?
-    Ping {
-        /// The client's own mark, which the answer repeats.
-        reference: Option<String>,
-    },
+    Ping,
+}
+
+impl Said {
+    /// The types that are known.
+    pub const TYPES: [&str; 5] = ["ack", "shown", "dismissed", "refresh", "ping"];
 }
 
 /// Why a text frame is not a message.
@@ -171,12 +240,15 @@ pub enum ClientFault {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Raw {
     #[serde(rename = "type")]
     kind: Option<serde_json::Value>,
     #[serde(rename = "ref")]
     reference: Option<serde_json::Value>,
     id: Option<serde_json::Value>,
+    call_id: Option<serde_json::Value>,
+    token: Option<serde_json::Value>,
 }
 
 impl ClientMessage {
@@ -186,13 +258,19 @@ impl ClientMessage {
     /// [`ClientFault::Unreadable`] ends the session, [`ClientFault::Message`] does not.
     pub fn parse(text: &str) -> Result<Self, ClientFault> {
         let json: serde_json::Value = serde_json::from_str(text).map_err(|_unreadable| ClientFault::Unreadable)?;
-        let bad = |message: &str| ClientFault::Message(MessageError::BadMessage { message: message.to_owned(), reference: None });
-        if !json.is_object() {
-            return Err(bad("a message is an object with a type"));
+        let bad = |message: &str, reference| MessageError {
+            code: MessageErrorCode::BadMessage,
+            message: message.to_owned(),
+            reference,
+        };
+        let raw = json.is_object().then(|| serde_json::from_value::<Raw>(json).ok()).flatten();
+        let raw = raw.ok_or_else(|| ClientFault::Message(bad("a message is an object with a type", None)))?;
+        let reference =
+            raw.reference().ok_or_else(|| ClientFault::Message(bad("ref is a string of 1 to 64 characters", None)))?;
+        match raw.said() {
+            Ok(said) => Ok(Self { said, reference }),
+            Err((code, message)) => Err(ClientFault::Message(MessageError { code, message, reference })),
         }
-        let raw: Raw = serde_json::from_value(json).map_err(|_not_an_object| bad("a message is an object with a type"))?;
-        let reference = raw.reference().ok_or_else(|| bad("ref is a string of 1 to 64 characters"))?;
-        raw.message(reference).map_err(ClientFault::Message)
     }
 }
 
@@ -208,24 +286,23 @@ impl Raw {
         }
     }
 
-    fn message(&self, reference: Option<String>) -> Result<ClientMessage, MessageError> {
-        let kind = match &self.kind {
-            Some(serde_json::Value::String(kind)) => kind.as_str(),
-            Some(_) | None => {
-                return Err(MessageError::BadMessage { message: "type is required, a string".to_owned(), reference });
+    fn said(&self) -> Result<Said, (MessageErrorCode, String)> {
+        let text = |value: &Option<serde_json::Value>| value.as_ref().and_then(|value| value.as_str()).map(str::to_owned);
+        let bad = |message: &str| (MessageErrorCode::BadMessage, message.to_owned());
+        let kind = text(&self.kind).ok_or_else(|| bad("type is required, a string"))?;
+        let call_id = || text(&self.call_id).ok_or_else(|| bad("callId is required, a string"));
+        match kind.as_str() {
+            "ack" => {
+                let id = text(&self.id).and_then(|id| EventId::parse(&id).ok());
+                id.map(Said::Ack).ok_or_else(|| bad("ack needs the id of an event"))
             }
-        };
-        match kind {
-            "ping" => Ok(ClientMessage::Ping { reference }),
-            "ack" => match self.id.as_ref().and_then(|id| id.as_str()).map(EventId::parse) {
-                Some(Ok(id)) => Ok(ClientMessage::Ack { id }),
-                Some(Err(_)) | None => {
-                    Err(MessageError::BadMessage { message: "ack needs the id of an event".to_owned(), reference })
-                }
-            },
+            "shown" => call_id().map(Said::Shown),
+            "dismissed" => call_id().map(Said::Dismissed),
+            "refresh" => text(&self.token).map(Said::Refresh).ok_or_else(|| bad("token is required, a string")),
+            "ping" => Ok(Said::Ping),
             other => {
-                let message = format!("type {} is not known; known are ack, ping", crate::fault::shown(other));
-                Err(MessageError::UnknownType { message, reference })
+                let message = format!("type {} is not known; known are {}", crate::fault::shown(other), Said::TYPES.join(", "));
+                Err((MessageErrorCode::UnknownType, message))
             }
         }
     }

@@ -5,11 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::select_all;
 use prometheus_client::registry::Registry as Measurements;
+use protocol::authorise::Identity;
 use protocol::close::CloseCode;
-use protocol::id::EventId;
+use protocol::id::{EventId, Recipient};
 use sessions::clock::Clock;
-use sessions::registry::Registry;
+use sessions::registry::{Registry, Renew};
+use sessions::saved::SavedState;
 use store::Store;
 use store::error::{OpenError, StoreError};
 use tokio::net::TcpListener;
@@ -28,6 +32,10 @@ use crate::metrics::Metrics;
 
 /// How often what is old is let go and key files are looked at.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(30);
+/// How many connections operators have, beside those of the API: a flood there does not shut them out.
+const OPERATOR_CONNECTIONS_MAX: usize = 64;
+/// Of the grace of a shutdown, how much is left for requests in flight and the store, once the sessions had theirs.
+const LAST_PART: u32 = 5;
 /// Descriptors that are not for connections: files, listeners, what the runtime needs.
 const DESCRIPTORS_KEPT: usize = 256;
 
@@ -44,9 +52,10 @@ pub struct App {
 pub struct Node {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
-    pub(crate) auth: Authenticator,
+    pub(crate) auth: Arc<Authenticator>,
     pub(crate) limits: Limits,
     pub(crate) slots: Slots,
+    pub(crate) operator_slots: Slots,
     pub(crate) keys: Keys,
     pub(crate) store: Store,
     pub(crate) registry: Registry,
@@ -110,18 +119,24 @@ impl App {
         let metrics = Metrics::register(&mut measurements);
         let session_metrics = sessions::metrics::Metrics::register(&mut measurements);
         let store_metrics = store::metrics::Metrics::register(&mut measurements);
-        let auth = Authenticator::new(&config.issuers, config.tokens_max, clock.running())?;
+        let auth = Arc::new(Authenticator::new(&config.issuers, config.tokens_max, clock.running())?);
         let openapi = openapi::published(&config.products).map_err(StartError::OpenApi)?;
         let (api, ops) = (listen(config.listen, config.send_buffer)?, listen(config.ops_listen, config.send_buffer)?);
         let store = Store::open(&config.folder, config.store.clone(), store_metrics)?;
-        let keys = Keys::new(config.limits.idempotency_keys, store.known_keys(clock.now()).await?, clock.running());
+        let known_keys = store.known_keys(clock.now()).await?;
+        let keys = Keys::new(config.limits.idempotency_keys, known_keys, clock.now(), clock.running());
+        let registry =
+            Registry::new(config.sessions.clone(), clock.clone(), session_metrics, renewal(auth.clone(), clock.clone()));
+        registry.restore(read_states(store.take_resume_states().await?));
+        let descriptors = raise_descriptor_limit();
         let node = Node {
             auth,
             limits: Limits::new(&config.limits),
-            slots: Slots::new(config.limits.connections.unwrap_or_else(connections_max), metrics.connections.clone()),
+            slots: Slots::new(config.limits.connections.unwrap_or(descriptors), metrics.connections.clone()),
+            operator_slots: Slots::new(OPERATOR_CONNECTIONS_MAX, metrics.operator_connections.clone()),
             keys,
             store,
-            registry: Registry::new(config.sessions.clone(), clock.clone(), session_metrics),
+            registry,
             metrics,
             measurements,
             openapi,
@@ -146,29 +161,64 @@ impl App {
     /// taken, then nothing is accepted any more, requests are finished, and the store is flushed.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { node, api, ops } = self;
-        let stop = CancellationToken::new();
-        let ops_stop = CancellationToken::new();
-        let accepting = TaskTracker::new();
-        accepting.spawn(http::accept(api, node.clone(), http::Door::Api, stop.clone()));
-        accepting.spawn(http::accept(ops, node.clone(), http::Door::Operators, ops_stop.clone()));
-        accepting.spawn(housekeeping(node.clone(), stop.clone()));
-        accepting.close();
+        let (stop, core) = (CancellationToken::new(), TaskTracker::new());
+        let mut tasks = vec![
+            core.spawn(http::accept(api, node.clone(), http::Door::Api, stop.clone())),
+            core.spawn(http::accept(ops, node.clone(), http::Door::Operators, stop.clone())),
+            core.spawn(housekeeping(node.clone(), stop.clone())),
+        ];
+        tasks.extend((0..node.registry.workers()).map(|worker| {
+            let keep_time = node.registry.clone().keep_time(worker);
+            core.spawn(stop.clone().run_until_cancelled_owned(keep_time).map(drop))
+        }));
+        core.close();
 
-        shutdown.await;
-        let end = Instant::now() + node.config.shutdown_grace;
+        // Cancel safety: the tasks go on whoever wins.
+        tokio::select! {
+            () = shutdown => {}
+            _ = select_all(tasks) => tracing::error!("a task that serves everybody has ended: a panic stands above"),
+        }
+        let begun = Instant::now();
+        let (sessions_end, end) =
+            (begun + node.config.shutdown_grace * (LAST_PART - 1) / LAST_PART, begun + node.config.shutdown_grace);
         tracing::info!(sessions = node.registry.open_sessions(), "shutting down");
         node.draining.store(true, Ordering::Release);
-        node.registry.close_all(CloseCode::Restarting);
+        node.registry.drain(node.config.shutdown_window);
         node.sessions.close();
-        let all_closed = timeout_at(end, node.sessions.wait()).await.is_ok();
+        let all_closed = timeout_at(sessions_end, node.sessions.wait()).await.is_ok();
+        node.registry.close_all(CloseCode::Restarting);
         stop.cancel();
-        ops_stop.cancel();
         node.connections.close();
-        let all_finished = timeout_at(end, async { (accepting.wait().await, node.connections.wait().await) }).await.is_ok();
+        let all_finished = timeout_at(end, async { (core.wait().await, node.connections.wait().await) }).await.is_ok();
+        let handed_over = node.store.save_resume_states(write_states(node.registry.save())).await.is_ok();
         let store = node.store.clone();
-        let flushed = tokio::task::spawn_blocking(move || store.close()).await.is_ok();
-        tracing::info!(all_closed, all_finished, flushed, "stopped");
+        let flushed = timeout_at(end, tokio::task::spawn_blocking(move || store.close())).await.is_ok();
+        tracing::info!(all_closed, all_finished, handed_over, flushed, "stopped");
     }
+}
+
+/// Says when a new token ends, if it is good and belongs to the one whose session it is.
+fn renewal(auth: Arc<Authenticator>, clock: Clock) -> Renew {
+    Arc::new(move |recipient, token| {
+        let caller = auth.authenticate(token, clock.now(), clock.running()).ok()?.caller;
+        let is_theirs = matches!(caller.identity, Identity::Person(other, _) if other == *recipient);
+        is_theirs.then_some(caller.expires)
+    })
+}
+
+fn write_states(states: Vec<(Recipient, SavedState)>) -> Vec<(Recipient, String)> {
+    states.into_iter().filter_map(|(of, state)| Some((of, serde_json::to_string(&state).ok()?))).collect()
+}
+
+fn read_states(states: Vec<(Recipient, String)>) -> Vec<(Recipient, SavedState)> {
+    let read = |(of, text): (Recipient, String)| match serde_json::from_str(&text) {
+        Ok(state) => Some((of, state)),
+        Err(error) => {
+            tracing::warn!(recipient = %of, %error, "what the last run handed over is unreadable: clients begin anew");
+            None
+        }
+    };
+    states.into_iter().filter_map(read).collect()
 }
 
 impl Node {
@@ -181,7 +231,7 @@ impl Node {
 async fn housekeeping(node: Arc<Node>, stop: CancellationToken) {
     loop {
         node.auth.refresh_keys(node.clock.running());
-        while let Ok(true) = node.store.sweep(node.clock.now()).await {}
+        while !stop.is_cancelled() && matches!(node.store.sweep(node.clock.now()).await, Ok(true)) {}
         // Cancel safety: both branches only wait.
         tokio::select! {
             () = stop.cancelled() => return,
@@ -203,7 +253,7 @@ fn listen(address: SocketAddr, send_buffer: u32) -> Result<TcpListener, StartErr
 }
 
 /// Raises the soft descriptor limit to the hard one, and gives how many connections it allows.
-fn connections_max() -> usize {
+fn raise_descriptor_limit() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };

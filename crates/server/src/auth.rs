@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Validation, decode, decode_header};
-use protocol::authorise::Caller;
+use protocol::authorise::{Caller, plain_scope};
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 
@@ -127,6 +127,10 @@ impl Authenticator {
 
     fn verify(&self, token: &str, running: Duration) -> Result<Verified, TokenError> {
         let header = decode_header(token).map_err(|_fault| TokenError::Malformed)?;
+        if header.extras.inner().contains_key("crit") {
+            // RFC 7515 §4.1.11: what must be understood and is not makes the token invalid.
+            return Err(TokenError::Malformed);
+        }
         // Who claims to have issued it, to find the key; nothing is believed before the signature is checked with that key.
         let claimed: Claims = jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|_fault| TokenError::Malformed)?;
         let (place, issuer) = self
@@ -171,7 +175,7 @@ fn check_times(verified: &Verified, now: Timestamp) -> Result<(), TokenError> {
 
 /// The scopes of a token: one string with spaces between, each with or without the prefix.
 fn scopes(text: &str) -> BTreeSet<String> {
-    text.split_ascii_whitespace().map(|scope| scope.strip_prefix("agencyCloud/").unwrap_or(scope).to_owned()).collect()
+    text.split_ascii_whitespace().map(|scope| plain_scope(scope).to_owned()).collect()
 }
 
 #[cfg(test)]

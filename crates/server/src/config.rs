@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use protocol::id::Product;
+use sessions::life::LifeConfig;
+use sessions::ring::RingConfig;
 use toml::{Table, Value};
 
 use self::reader::Reader;
@@ -54,6 +56,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long a shutdown can take.
     pub shutdown_grace: Duration,
+    /// Over how long the ends of the sessions are spread at most.
+    pub shutdown_window: Duration,
     /// How log lines look.
     pub log_format: LogFormat,
     /// What is logged.
@@ -187,7 +191,9 @@ impl Config {
                 std::fs::read_to_string(path).map_err(|error| ConfigError(vec![format!("{}: {error}", path.display())]))?
             }
         };
-        Self::from_parts(&file, std::env::vars(), flags)
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self::from_parts(&file, environment, flags)
     }
 
     /// As [`Config::load`], from a file's text and an environment.
@@ -203,7 +209,9 @@ impl Config {
         let mut reader = Reader::new(parse(DEFAULT)?);
         reader.lay_over(parse(file)?, "file");
         for (name, value) in environment {
-            if let Some(key) = name.strip_prefix("BELLWIRE_").filter(|_| name != DEV_SECRET_NAME) {
+            // Others have names like ours: Kubernetes sets BELLWIRE_PORT for a service called bellwire.
+            let is_ours = |key: &&str| key.contains("__") || *key == "PRODUCTS";
+            if let Some(key) = name.strip_prefix("BELLWIRE_").filter(is_ours) {
                 reader.lay_over(from_environment(key, &value), &name);
             }
         }
@@ -259,6 +267,7 @@ fn read(reader: &mut Reader, dev_secret: Option<Secret>) -> Option<Config> {
     let send_buffer = reader.get("sessions.send_buffer", reader::bytes);
     let limits = read_limits(reader);
     let shutdown_grace = reader.get("shutdown.grace", reader::duration);
+    let shutdown_window = reader.get("shutdown.window_max", reader::duration);
     let log_format = reader.get("log.format", read_log_format);
     let log_filter = reader.get("log.filter", reader::text);
     Some(Config {
@@ -276,6 +285,7 @@ fn read(reader: &mut Reader, dev_secret: Option<Secret>) -> Option<Config> {
         send_buffer: u32::try_from(send_buffer?).unwrap_or(u32::MAX),
         limits: limits?,
         shutdown_grace: shutdown_grace?,
+        shutdown_window: shutdown_window?,
         log_format: log_format?,
         log_filter: log_filter?,
     })
@@ -304,7 +314,7 @@ fn check_addresses(
 }
 
 fn read_store(reader: &mut Reader) -> Option<store::Config> {
-    let keep_age = reader.get("store.keep_age", reader::duration);
+    let keep_age = reader.get("store.keep_age", reader::limit);
     let keep_count = reader.get("store.keep_count", reader::small);
     let (queue_max, readers) = (reader.get("store.queue_max", reader::positive), reader.get("store.readers", reader::positive));
     let timeout = reader.get("store.timeout", reader::duration);
@@ -323,13 +333,34 @@ fn read_sessions(reader: &mut Reader) -> Option<sessions::Config> {
     let write_timeout = reader.get("sessions.write_timeout", reader::duration);
     let close_timeout = reader.get("sessions.close_timeout", reader::duration);
     let read_buffer = reader.get("sessions.read_buffer", reader::bytes);
+    let queues_bytes_max = reader.get("sessions.queues_bytes_max", reader::bytes);
+    let sessions_per_negotiator_max = reader.get("sessions.per_negotiator_max", reader::positive);
+    let (ring, life) = (read_ring(reader), read_life(reader));
     Some(sessions::Config {
         queue_events_max: queue_events_max?,
         queue_bytes_max: queue_bytes_max?,
+        queues_bytes_max: queues_bytes_max?,
+        sessions_per_negotiator_max: sessions_per_negotiator_max?,
+        ring: ring?,
+        life: life?,
         write_timeout: write_timeout?,
         close_timeout: close_timeout?,
         read_buffer: read_buffer?.max(64),
     })
+}
+
+fn read_ring(reader: &mut Reader) -> Option<RingConfig> {
+    let age_max = reader.get("sessions.resume_age", reader::duration);
+    let events_max = reader.get("sessions.resume_events_max", reader::positive);
+    let bytes_max = reader.get("sessions.resume_bytes_max", reader::bytes);
+    Some(RingConfig { age_max: age_max?, events_max: events_max?, bytes_max: bytes_max? })
+}
+
+fn read_life(reader: &mut Reader) -> Option<LifeConfig> {
+    let ping_interval = reader.get("sessions.ping_interval", reader::duration);
+    let pong_timeout = reader.get("sessions.pong_timeout", reader::duration);
+    let ack_timeout = reader.get("sessions.ack_timeout", reader::duration);
+    Some(LifeConfig { ping_interval: ping_interval?, pong_timeout: pong_timeout?, ack_timeout: ack_timeout? })
 }
 
 fn read_limits(reader: &mut Reader) -> Option<Limits> {
@@ -343,9 +374,9 @@ fn read_limits(reader: &mut Reader) -> Option<Limits> {
     let strangers = rate("limits.strangers_per_second", Some("limits.strangers_burst"));
     let (sessions, new_tokens) = (rate("limits.sessions_per_second", None), rate("limits.new_tokens_per_second", None));
     let connections = reader.get("limits.connections", reader::count_or_auto);
-    let head_timeout = reader.get("limits.head_timeout", reader::duration);
-    let body_timeout = reader.get("limits.body_timeout", reader::duration);
-    let idle_timeout = reader.get("limits.idle_timeout", reader::duration);
+    let head_timeout = reader.get("limits.head_timeout", reader::limit);
+    let body_timeout = reader.get("limits.body_timeout", reader::limit);
+    let idle_timeout = reader.get("limits.idle_timeout", reader::limit);
     let idempotency_keys = reader.get("limits.idempotency_keys", reader::count);
     Some(Limits {
         requests: requests?,

@@ -39,7 +39,7 @@ pub(crate) enum Dispatched {
 }
 
 /// Queues a live event to the sessions of its recipients, or writes a missed call to disk. When it returns, a live event is in
-/// the queue of every session that it was for, or that session was closed as slow; a missed call is on disk.
+/// the queue of every session that it was for, or that session was closed as slow; a missed call is on disk, and no longer rings.
 pub(crate) async fn dispatch(
     node: &Node,
     event: &Event<'_>,
@@ -48,14 +48,18 @@ pub(crate) async fn dispatch(
 ) -> Result<Dispatched, StoreError> {
     let receipt = match event.sub_type().timing() {
         Timing::Live => {
-            let counts = node.registry.deliver(frame::encode(event), event.products(), event.recipients(), taken);
+            let counts = node.registry.deliver(frame::encode(event), event.recipients(), taken);
             node.metrics.taken_to_queued.observe(taken.elapsed().as_secs_f64());
             receipt(event, &counts)
         }
         Timing::Polled => {
             let receipt = receipt(event, &[]);
             match node.store.add_missed(missed(event, key, receipt.clone())).await? {
-                Claimed::First => receipt,
+                Claimed::First => {
+                    let call_id = event.call_id();
+                    event.recipients().for_each(|recipient| node.registry.miss(&recipient, &call_id));
+                    receipt
+                }
                 Claimed::Repeated(answer) => return Ok(Dispatched::Repeated(answer)),
                 Claimed::Conflict => return Ok(Dispatched::Conflict),
             }

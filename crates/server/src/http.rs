@@ -67,7 +67,11 @@ fn take(socket: TcpStream, peer: SocketAddr, node: &Arc<Node>, door: Door, stop:
         tracing::debug!(%error, "a connection ended before it was served");
         return;
     }
-    match node.slots.take() {
+    let slots = match door {
+        Door::Api => &node.slots,
+        Door::Operators => &node.operator_slots,
+    };
+    match slots.take() {
         Some(slot) => {
             let connection = Connection::new(socket, slot, peer, door, node.clone());
             node.spawn_connection(connection.serve(stop.clone()));

@@ -3,10 +3,11 @@
 //! Keys of live events are remembered here alone; those of missed calls also in the store, in the commit of the call itself, and
 //! are brought here at the start. Only what was done is remembered.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use protocol::id::{ClientId, CustomerId, IdempotencyKey};
 use store::idempotency::{Claim, KEY_AGE_MAX, KnownKey};
 
@@ -24,14 +25,14 @@ pub(crate) struct Keys {
 #[derive(Debug, Default)]
 struct Inner {
     by_owner: HashMap<Owner, Entry>,
-    /// The owners with the time of each claim, oldest first, those that failed as well: what is bounded is the claims.
-    by_age: VecDeque<(Duration, Owner)>,
+    /// When each is to be forgotten.
+    by_end: BTreeSet<(Duration, Owner)>,
 }
 
 #[derive(Debug)]
 struct Entry {
     body: [u8; 32],
-    claimed: Duration,
+    end: Duration,
     /// `None` while the first call runs.
     answer: Option<String>,
 }
@@ -57,17 +58,16 @@ pub(crate) enum Seen<'a> {
 pub(crate) struct Running<'a> {
     keys: &'a Keys,
     owner: Owner,
-    claimed: Duration,
+    end: Duration,
 }
 
 impl Keys {
-    /// Keys that were remembered on disk; `now` is the time of the claims, for want of a better one.
-    pub(crate) fn new(keys_max: usize, known: Vec<KnownKey>, now: Duration) -> Self {
+    /// Keys that were remembered on disk, at `wall` time, which is `now` on the clock that never goes back.
+    pub(crate) fn new(keys_max: usize, known: Vec<KnownKey>, wall: Timestamp, now: Duration) -> Self {
         let mut inner = Inner::default();
-        for KnownKey { claim: Claim { client_id, customer, key, body, answer }, .. } in known {
-            let owner = (client_id, customer, key);
-            inner.by_owner.insert(owner, Entry { body, claimed: now, answer: Some(answer) });
-            inner.by_age.push_back((now, owner));
+        for KnownKey { claim: Claim { client_id, customer, key, body, answer }, created } in known {
+            let left = Duration::try_from((created + KEY_AGE_MAX).duration_since(wall)).unwrap_or_default().min(age_max());
+            inner.insert((client_id, customer, key), Entry { body, end: now + left, answer: Some(answer) });
         }
         Self { inner: Mutex::new(inner), keys_max }
     }
@@ -80,26 +80,36 @@ impl Keys {
             Some(entry) if entry.body != body => Seen::Conflict,
             Some(Entry { answer: Some(answer), .. }) => Seen::Before(answer.clone()),
             Some(Entry { answer: None, .. }) => Seen::StillRunning,
-            None if self.keys_max > 0 && inner.by_age.len() >= self.keys_max => Seen::Full,
+            None if self.keys_max > 0 && inner.by_owner.len() >= self.keys_max => Seen::Full,
             None => {
-                inner.by_owner.insert(owner, Entry { body, claimed: now, answer: None });
-                inner.by_age.push_back((now, owner));
-                Seen::First(Running { keys: self, owner, claimed: now })
+                let end = now + age_max();
+                inner.insert(owner, Entry { body, end, answer: None });
+                Seen::First(Running { keys: self, owner, end })
             }
         }
     }
 }
 
+fn age_max() -> Duration {
+    Duration::from_secs(KEY_AGE_MAX.as_secs().unsigned_abs())
+}
+
 impl Inner {
+    fn insert(&mut self, owner: Owner, entry: Entry) {
+        self.by_end.insert((entry.end, owner));
+        self.by_owner.insert(owner, entry);
+    }
+
+    fn remove(&mut self, end: Duration, owner: Owner) {
+        self.by_end.remove(&(end, owner));
+        self.by_owner.remove(&owner);
+    }
+
     fn forget(&mut self, now: Duration) {
-        let age_max = Duration::from_secs(KEY_AGE_MAX.as_secs().unsigned_abs());
-        while let Some(&(claimed, owner)) = self.by_age.front()
-            && now >= claimed + age_max
+        while let Some(&(end, owner)) = self.by_end.first()
+            && now >= end
         {
-            self.by_age.pop_front();
-            if self.by_owner.get(&owner).is_some_and(|entry| entry.claimed == claimed) {
-                self.by_owner.remove(&owner);
-            }
+            self.remove(end, owner);
         }
     }
 }
@@ -117,9 +127,9 @@ impl Running<'_> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         let mut inner = self.keys.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let unfinished = |entry: &Entry| entry.answer.is_none() && entry.claimed == self.claimed;
+        let unfinished = |entry: &Entry| entry.answer.is_none() && entry.end == self.end;
         if inner.by_owner.get(&self.owner).is_some_and(unfinished) {
-            inner.by_owner.remove(&self.owner);
+            inner.remove(self.end, self.owner);
         }
     }
 }
@@ -143,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_key_is_good_for_one_body_for_ten_minutes() {
-        let keys = Keys::new(10, Vec::new(), Duration::ZERO);
+        let keys = Keys::new(10, Vec::new(), Timestamp::UNIX_EPOCH, Duration::ZERO);
         let running = first(&keys, "k", Duration::ZERO);
         assert!(matches!(keys.claim(owner("k"), [1; 32], Duration::ZERO), Seen::StillRunning));
         assert!(matches!(keys.claim(owner("k"), [2; 32], Duration::ZERO), Seen::Conflict));
@@ -156,14 +166,34 @@ mod tests {
 
     #[test]
     fn what_was_not_done_is_not_remembered() {
-        let keys = Keys::new(10, Vec::new(), Duration::ZERO);
+        let keys = Keys::new(10, Vec::new(), Timestamp::UNIX_EPOCH, Duration::ZERO);
         drop(first(&keys, "k", Duration::ZERO));
         first(&keys, "k", Duration::ZERO).finished(String::new());
     }
 
     #[test]
+    fn failed_claims_take_no_room() {
+        let keys = Keys::new(2, Vec::new(), Timestamp::UNIX_EPOCH, Duration::ZERO);
+        for _ in 0..1000 {
+            drop(first(&keys, "k", Duration::ZERO));
+        }
+        assert!(keys.inner.lock().unwrap().by_end.is_empty());
+    }
+
+    #[test]
+    fn a_key_from_before_a_restart_is_kept_for_the_rest_of_its_time() {
+        let (client_id, customer, key) = owner("k");
+        let claim = Claim { client_id, customer, key, body: [1; 32], answer: "first".to_owned() };
+        let created = Timestamp::from_second(1000).unwrap();
+        let keys = Keys::new(2, vec![KnownKey { claim, created }], created + 4 * jiff::SignedDuration::from_mins(1), MINUTE);
+        let just_before = 7 * MINUTE - Duration::from_nanos(1);
+        assert!(matches!(keys.claim(owner("k"), [1; 32], just_before), Seen::Before(_)));
+        first(&keys, "k", 7 * MINUTE);
+    }
+
+    #[test]
     fn the_number_of_keys_is_bounded_and_falls_with_time() {
-        let keys = Keys::new(2, Vec::new(), Duration::ZERO);
+        let keys = Keys::new(2, Vec::new(), Timestamp::UNIX_EPOCH, Duration::ZERO);
         for key in ["a", "b"] {
             first(&keys, key, Duration::ZERO).finished(String::new());
         }

@@ -16,7 +16,8 @@ const KEYS_MAX: usize = 65_536;
 /// All rate limits of a node.
 #[derive(Debug)]
 pub(crate) struct Limits {
-    pub(crate) requests: Limiter<(ClientId, CustomerId)>,
+    /// By customer where the application is installed; those that are not share one budget.
+    pub(crate) requests: Limiter<(ClientId, Option<CustomerId>)>,
     pub(crate) polls: Limiter<Recipient>,
     pub(crate) strangers: Limiter<IpAddr>,
     pub(crate) sessions: Limiter<()>,

@@ -19,6 +19,8 @@ pub struct Metrics {
     pub(crate) replays: Counter,
     /// Connections that are open, sessions among them.
     pub(crate) connections: Gauge,
+    /// Connections of operators that are open.
+    pub(crate) operator_connections: Gauge,
     /// From the last byte of the body to the queues of all sessions.
     pub(crate) taken_to_queued: Histogram,
 }
@@ -42,6 +44,7 @@ impl Metrics {
             refusals: Family::default(),
             replays: Counter::default(),
             connections: Gauge::default(),
+            operator_connections: Gauge::default(),
             taken_to_queued: Histogram::new(latency_buckets()),
         };
         registry.register("events", "Call events taken, by sub-type", metrics.events.clone());
@@ -52,6 +55,8 @@ impl Metrics {
             metrics.replays.clone(),
         );
         registry.register("connections", "Connections that are open, sessions among them", metrics.connections.clone());
+        let help = "Connections of operators that are open";
+        registry.register("operator_connections", help, metrics.operator_connections.clone());
         let help = "From the last byte of an event's body to the queues of all its sessions";
         registry.register_with_unit("event_taken_to_queued", help, Unit::Seconds, metrics.taken_to_queued.clone());
         metrics

@@ -5,12 +5,23 @@
 
 pub mod clock; // the system's time, or one stepped by hand
 pub mod metrics; // what an operator sees of the sessions
-pub mod registry; // recipient → who of them is logged in
-pub mod recipient; // one lock a recipient: the order of events is decided here
-pub mod queue; // what waits for one session, bounded
+mod sync; // the locks, exchanged for a model check
+pub mod registry; // recipient → their state; what the door calls
+mod recipient; // one lock a recipient: the order of events is decided here
+pub mod ring; // what a client may come back for
+mod calls; // what is ringing, answered, over
+mod queue; // what waits for one session, bounded
 pub mod session; // one task a session: queue → socket, client's messages → here
+pub mod life; // whether a client is still there
+mod wheel; // reminders without a timer each
+pub mod saved; // what a run hands to the next
+#[cfg(test)]
+mod testing; // what the tests share
 
 use std::time::Duration;
+
+use crate::life::LifeConfig;
+use crate::ring::RingConfig;
 
 /// How sessions are to behave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,12 +30,20 @@ pub struct Config {
     pub queue_events_max: usize,
     /// How many bytes can wait for one session. Default 64 KiB, whichever comes first.
     pub queue_bytes_max: usize,
+    /// How many bytes can wait for all sessions. Default 256 MiB; beyond, the slowest are closed (1013).
+    pub queues_bytes_max: usize,
+    /// How many sessions a negotiator can have. Default 10; one more closes the oldest (4006).
+    pub sessions_per_negotiator_max: usize,
     /// How long a write can stall before the session ends. Default 5 s.
     pub write_timeout: Duration,
     /// How long a close frame is tried, and its answer awaited. Default 1 s.
     pub close_timeout: Duration,
     /// What a session reads at once, in bytes, and so what it keeps while idle. Default 1 KiB: clients say little.
     pub read_buffer: usize,
+    /// What is kept for clients that come back.
+    pub ring: RingConfig,
+    /// How soon a dead line is found.
+    pub life: LifeConfig,
 }
 
 impl Default for Config {
@@ -32,9 +51,13 @@ impl Default for Config {
         Self {
             queue_events_max: 64,
             queue_bytes_max: 64 * 1024,
+            queues_bytes_max: 256 * 1024 * 1024,
+            sessions_per_negotiator_max: 10,
             write_timeout: Duration::from_secs(5),
             close_timeout: Duration::from_secs(1),
             read_buffer: 1024,
+            ring: RingConfig::default(),
+            life: LifeConfig::default(),
         }
     }
 }

@@ -1,24 +1,50 @@
-//! One recipient: who of them is logged in, under one lock. The order in which events pass that lock is the order in which every
-//! session of the recipient gets them.
+//! One recipient: ring, calls and sessions under one lock. The order in which events pass that lock is the order of the ring, and
+//! the order in which every session of the recipient gets them, on the live path and on resume.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use protocol::id::{EventId, Product};
+use protocol::close::CloseCode;
+use protocol::id::{DeviceId, EventId, Product};
+use protocol::message::{Resume, SyncAction, encode_sync};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::Config;
-use crate::queue::{Delivery, Queue};
+use crate::calls::{Calls, Fate};
+use crate::metrics::Metrics;
+use crate::queue::{Delivery, Item, Queue};
+use crate::ring::Ring;
+use crate::saved::{SavedEvent, SavedState};
+use crate::sync::{Mutex, MutexGuard, lock};
 
-/// A recipient that somebody has an interest in; forgotten with its last session.
-#[derive(Debug, Default)]
+/// What every recipient of a node shares.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    pub(crate) metrics: Metrics,
+    /// What the rings of all recipients take.
+    pub(crate) ring_bytes: AtomicUsize,
+}
+
+/// A recipient that is logged in, or was of late, or for whom something happened.
+#[derive(Debug)]
 pub(crate) struct RecipientState {
-    // Guards the sessions and the order of events. Inside, only queues are touched; nothing is awaited.
+    // Guards the order of events. Inside, only queues are touched; nothing is awaited.
     inner: Mutex<Inner>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
+    ring: Ring,
+    calls: Calls,
+    /// Oldest first.
     sessions: Vec<Member>,
-    /// Set when the last session went: whoever holds this state by now must look the recipient up again.
+    /// When the last session left or the last event came.
+    touched: Duration,
+    /// The reminder that is under way, so that there is one and not one for each event.
+    reminder: Option<Duration>,
+    /// Set when nothing is left to remember: whoever holds this state by now must look the recipient up again.
     forgotten: bool,
 }
 
@@ -26,40 +52,245 @@ struct Inner {
 struct Member {
     session: EventId,
     product: Product,
+    device: Option<DeviceId>,
     queue: Arc<Queue>,
+}
+
+/// Who comes in.
+#[derive(Debug, Clone)]
+pub(crate) struct Joining {
+    pub(crate) session: EventId,
+    pub(crate) product: Product,
+    pub(crate) device: Option<DeviceId>,
+    /// The cursor that the client brought; `Some(None)` where that was no cursor at all.
+    pub(crate) resume: Option<Option<EventId>>,
+    /// Where the ring begins if it has no place yet.
+    pub(crate) fresh: EventId,
+    pub(crate) queue: Arc<Queue>,
+}
+
+/// What they find.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    pub(crate) cursor: EventId,
+    pub(crate) resume: Resume,
+    pub(crate) calls: Vec<Arc<Delivery>>,
+    /// What happened since the cursor; what happens from now on comes into the queue, behind it.
+    pub(crate) missed: Vec<Arc<Delivery>>,
 }
 
 /// The state was forgotten in the meantime: look the recipient up again.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Forgotten;
 
+/// When to look again.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// There is a reminder already, or nothing to be reminded of.
+    Nothing,
+    /// At this time.
+    Remind(Duration),
+    /// Never: the recipient is forgotten.
+    Forget,
+}
+
 impl RecipientState {
-    /// Adds a session: it gets every event from now on.
-    pub(crate) fn join(&self, session: EventId, product: Product, queue: Arc<Queue>) -> Result<(), Forgotten> {
+    pub(crate) fn new(now: Duration) -> Self {
+        Self::with(Ring::default(), Calls::default(), now)
+    }
+
+    fn with(ring: Ring, calls: Calls, now: Duration) -> Self {
+        let inner = Inner { ring, calls, sessions: Vec::new(), touched: now, reminder: None, forgotten: false };
+        Self { inner: Mutex::new(inner) }
+    }
+
+    /// Adds a session: it gets every event from now on, and finds what it missed.
+    pub(crate) fn join(&self, who: Joining, context: &Context, now: Duration) -> Result<Joined, Forgotten> {
         let mut inner = self.lock();
         if inner.forgotten {
             return Err(Forgotten);
         }
-        inner.sessions.push(Member { session, product, queue });
-        Ok(())
+        inner.expire(context, now);
+        inner.make_room(who.device, context);
+        let found = who.resume.flatten().and_then(|cursor| Some((cursor, inner.ring.after(cursor)?)));
+        let end = inner.ring.end(who.fresh);
+        let of_product = |delivery: &&Arc<Delivery>| delivery.frame.products.contains(&who.product);
+        let calls = inner.calls.live().filter(of_product).cloned().collect();
+        let (cursor, resume, missed) = match (found, who.resume) {
+            // A client that breaks off again before it got what it missed still has its place.
+            (Some((cursor, missed)), _) => (cursor, Resume::Full, missed),
+            (None, Some(_)) => (end, Resume::None, Vec::new()),
+            (None, None) => (end, Resume::New, Vec::new()),
+        };
+        let missed = missed.into_iter().filter(|delivery| of_product(&delivery)).collect();
+        let Joining { session, product, device, queue, .. } = who;
+        inner.sessions.push(Member { session, product, device, queue });
+        Ok(Joined { cursor, resume, calls, missed })
     }
 
-    /// Takes a session out; gives whether the recipient is to be forgotten.
-    pub(crate) fn leave(&self, session: EventId) -> bool {
+    /// Takes a session out.
+    pub(crate) fn leave(&self, session: EventId, context: &Context, now: Duration) -> Next {
         let mut inner = self.lock();
         inner.sessions.retain(|member| member.session != session);
-        inner.forgotten |= inner.sessions.is_empty();
-        inner.forgotten
+        inner.touched = now;
+        inner.next(context, now)
     }
 
-    /// Queues an event for each session whose product is told; gives how many took it.
-    pub(crate) fn deliver(&self, delivery: &Arc<Delivery>, products: &[Product], config: &Config) -> usize {
+    /// Puts an event into the ring and into the queue of each session whose product is told; gives how many took it.
+    pub(crate) fn deliver(&self, delivery: &Arc<Delivery>, context: &Context, now: Duration) -> Result<(usize, Next), Forgotten> {
+        let mut inner = self.lock();
+        if inner.forgotten {
+            return Err(Forgotten);
+        }
+        inner.expire(context, now);
+        inner.touched = now;
+        let (fate, crowded_out) = inner.calls.apply(delivery, now);
+        context.metrics.calls_dropped.inc_by(u64::from(crowded_out));
+        if fate == Fate::Late {
+            context.metrics.late.inc();
+            return Ok((0, inner.next(context, now)));
+        }
+        inner.remember(delivery.clone(), context, now);
+        let told = inner.sessions.iter().filter(|member| delivery.frame.products.contains(&member.product));
+        let taken = told.filter(|member| member.queue.put(Item::Event(delivery.clone()), &context.config)).count();
+        Ok((taken, inner.next(context, now)))
+    }
+
+    /// Ends a call that rings, since it was missed: the devices are told, the call itself waits elsewhere.
+    pub(crate) fn miss(&self, call_id: &str, context: &Context, now: Duration) {
+        let mut inner = self.lock();
+        if let Some(call) = inner.calls.miss(call_id, now) {
+            inner.sync(&call, SyncAction::Missed, None, context);
+        }
+    }
+
+    /// Tells the other devices that the person at this one has put a call aside; `false` where there is no such live call.
+    pub(crate) fn dismiss(&self, call_id: &str, by: EventId, context: &Context) -> bool {
         let inner = self.lock();
-        let told = inner.sessions.iter().filter(|member| products.contains(&member.product));
-        told.filter(|member| member.queue.put(delivery.clone(), config)).count()
+        let call = inner.calls.find_live(call_id).cloned();
+        if let Some(call) = &call {
+            inner.sync(call, SyncAction::Dismissed, Some(by), context);
+        }
+        call.is_some()
+    }
+
+    /// Whether a call is live.
+    pub(crate) fn knows(&self, call_id: &str) -> bool {
+        self.lock().calls.find_live(call_id).is_some()
+    }
+
+    /// Lets go what is due: old events, calls of which nobody said that they stopped ringing, at last the recipient itself.
+    pub(crate) fn look(&self, context: &Context, now: Duration) -> Next {
+        let mut inner = self.lock();
+        inner.reminder = None;
+        inner.expire(context, now);
+        inner.next(context, now)
+    }
+
+    /// Closes all sessions with this code.
+    pub(crate) fn close(&self, code: CloseCode) -> usize {
+        let inner = self.lock();
+        inner.sessions.iter().for_each(|member| member.queue.close(code));
+        inner.sessions.len()
+    }
+
+    /// What the next run of the node needs to know.
+    pub(crate) fn save(&self) -> SavedState {
+        let inner = self.lock();
+        let save = |delivery: &Arc<Delivery>| SavedEvent::from(&delivery.frame);
+        let (let_go, beginning) = inner.ring.places();
+        SavedState {
+            let_go,
+            beginning,
+            ring: inner.ring.entries().map(save).collect(),
+            calls: inner.calls.live().map(save).collect(),
+        }
+    }
+
+    /// Takes up what an earlier run knew; `age` says how long ago an event was taken.
+    pub(crate) fn restore(saved: &SavedState, context: &Context, now: Duration, age: impl Fn(&SavedEvent) -> Duration) -> Self {
+        let state = Self::with(Ring::with_places(saved.let_go, saved.beginning), Calls::default(), now);
+        let mut inner = state.lock();
+        for event in &saved.calls {
+            inner.calls.apply(&event.delivery(), now.saturating_sub(age(event)));
+        }
+        for event in &saved.ring {
+            inner.remember(event.delivery(), context, now.saturating_sub(age(event)));
+        }
+        inner.expire(context, now);
+        drop(inner);
+        state
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
+    }
+}
+
+impl Inner {
+    /// Closes the older session of the same device, and the oldest where there are too many.
+    fn make_room(&mut self, device: Option<DeviceId>, context: &Context) {
+        self.sessions.retain(|member| {
+            let is_replaced = device.is_some() && member.device == device;
+            if is_replaced {
+                member.queue.close(CloseCode::Replaced);
+            }
+            !is_replaced
+        });
+        while self.sessions.len() >= context.config.sessions_per_negotiator_max {
+            self.sessions.remove(0).queue.close(CloseCode::Evicted);
+        }
+    }
+
+    /// Puts an event into the ring, which lets go what is too much for it or for the node.
+    fn remember(&mut self, delivery: Arc<Delivery>, context: &Context, now: Duration) {
+        let (bytes, ring) = (&context.ring_bytes, &context.config.ring);
+        let added = self.ring.push(delivery, now);
+        let mut total = bytes.fetch_add(added, Ordering::Relaxed) + added;
+        let mut freed = self.ring.expire(ring, now);
+        while total.saturating_sub(freed) > ring.bytes_max {
+            match self.ring.let_oldest_go() {
+                0 => break,
+                more => freed += more,
+            }
+        }
+        total = bytes.fetch_sub(freed, Ordering::Relaxed).saturating_sub(freed);
+        context.metrics.ring_bytes.set(i64::try_from(total).unwrap_or(i64::MAX));
+    }
+
+    fn expire(&mut self, context: &Context, now: Duration) {
+        let freed = self.ring.expire(&context.config.ring, now);
+        context.ring_bytes.fetch_sub(freed, Ordering::Relaxed);
+        for call in self.calls.expire(now) {
+            self.sync(&call, SyncAction::Expired, None, context);
+        }
+    }
+
+    fn sync(&self, call: &Delivery, action: SyncAction, except: Option<EventId>, context: &Context) {
+        let text = Utf8Bytes::try_from(encode_sync(&call.frame.call_id, action)).unwrap_or_default();
+        let others = self.sessions.iter().filter(|member| Some(member.session) != except);
+        for member in others.filter(|member| call.frame.products.contains(&member.product)) {
+            member.queue.put(Item::Sync(text.clone()), &context.config);
+        }
+    }
+
+    /// Forgets the recipient where nothing is left to remember, else says when to look again.
+    fn next(&mut self, context: &Context, now: Duration) -> Next {
+        let idle_end = self.sessions.is_empty().then_some(self.touched + context.config.ring.age_max);
+        let due = [self.ring.next_due(&context.config.ring), self.calls.next_due(), idle_end].into_iter().flatten();
+        let (first, last) = (due.clone().filter(|due| *due > now).min(), due.max());
+        match (first, last) {
+            (None, Some(last)) if idle_end.is_some() && last <= now => {
+                self.forgotten = true;
+                context.ring_bytes.fetch_sub(self.ring.bytes(), Ordering::Relaxed);
+                self.ring = Ring::default();
+                Next::Forget
+            }
+            (Some(first), _) if self.reminder.is_none_or(|reminder| first < reminder) => {
+                self.reminder = Some(first);
+                Next::Remind(first)
+            }
+            _ => Next::Nothing,
+        }
     }
 }

@@ -1,85 +1,138 @@
-//! Recipient → who of them is logged in here. Sharded; a shard's lock is held for a look-up only, never while anything is done.
+//! Recipient → ring, calls and sessions. Sharded; a shard's lock is held for a look-up only, never while anything is done.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use dashmap::{DashMap, Entry};
+use jiff::Timestamp;
 use protocol::close::CloseCode;
 use protocol::frame::EncodedFrame;
-use protocol::id::{EventId, Product, Recipient};
-use tokio_tungstenite::tungstenite::Utf8Bytes;
+use protocol::id::{EventId, Recipient};
 
 use crate::Config;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
-use crate::queue::{Delivery, Queue};
-use crate::recipient::RecipientState;
+use crate::queue::{Delivery, Queue, Total};
+use crate::recipient::{Context, Joined, Joining, Next, RecipientState};
+use crate::saved::{SavedEvent, SavedState};
+use crate::sync::{Mutex, MutexGuard, lock};
+use crate::wheel::{TICK, Wheel};
 
-/// All sessions of this node; cheap to clone.
+/// The time in which sessions are told to go, for each thousand of them, and its bounds.
+const DRAIN_PER_THOUSAND: Duration = Duration::from_secs(1);
+const DRAIN_MIN: Duration = Duration::from_secs(1);
+
+/// Says when a new token of a recipient ends; `None` when it is not good, or is somebody else's.
+pub type Renew = Arc<dyn Fn(&Recipient, &str) -> Option<Timestamp> + Send + Sync>;
+
+/// All sessions of this node, and what they can come back for; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Registry {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 struct Shared {
     recipients: DashMap<Recipient, Arc<RecipientState>>,
-    /// Every open session, for closing them all.
+    /// Every open session, for closing them all and for finding the slowest.
     // Guards the map while a session comes, goes or all are copied; nothing is called inside.
     queues: Mutex<HashMap<EventId, Arc<Queue>>>,
     closing: AtomicBool,
-    config: Config,
+    context: Context,
+    total: Arc<Total>,
+    recipient_reminders: Wheel<Recipient>,
+    /// One for each worker.
+    session_reminders: Vec<Wheel<Weak<Queue>>>,
     clock: Clock,
-    metrics: Metrics,
+    renew: Renew,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("recipients", &self.recipients.len()).finish_non_exhaustive()
+    }
 }
 
 /// A session's place in the registry; given up when dropped.
 #[derive(Debug)]
 pub(crate) struct Seat {
     pub(crate) session: EventId,
+    pub(crate) recipient: Recipient,
     pub(crate) queue: Arc<Queue>,
-    recipient: Recipient,
+    pub(crate) registry: Registry,
     state: Arc<RecipientState>,
-    registry: Registry,
 }
 
 impl Registry {
     /// A registry without sessions.
     #[must_use]
-    pub fn new(config: Config, clock: Clock, metrics: Metrics) -> Self {
+    pub fn new(config: Config, clock: Clock, metrics: Metrics, renew: Renew) -> Self {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let shared = Shared {
             recipients: DashMap::new(),
             queues: Mutex::default(),
             closing: AtomicBool::new(false),
-            config,
+            total: Arc::new(Total::new(metrics.clone())),
+            context: Context { config, metrics, ring_bytes: AtomicUsize::new(0) },
+            recipient_reminders: Wheel::new(),
+            session_reminders: (0..workers).map(|_| Wheel::new()).collect(),
             clock,
-            metrics,
+            renew,
         };
         Self { shared: Arc::new(shared) }
     }
 
-    /// Puts an event into the queue of every session of `recipient` whose product is told. Never waits. Gives how many sessions
-    /// took it, recipient by recipient; a session without room is closed as slow and not counted.
-    pub fn deliver(
-        &self,
-        frame: EncodedFrame,
-        products: &[Product],
-        recipients: impl Iterator<Item = Recipient>,
-        taken: Instant,
-    ) -> Vec<usize> {
-        // The frame is made by `protocol::frame`, which writes UTF-8.
-        let text = Utf8Bytes::try_from(frame.text.clone()).unwrap_or_default();
-        let delivery = Arc::new(Delivery { frame, text, taken });
-        let counts: Vec<_> = recipients.map(|recipient| self.deliver_to(&recipient, &delivery, products)).collect();
-        self.shared.metrics.queued.inc_by(counts.iter().sum::<usize>() as u64);
+    /// Puts an event into the ring of every recipient and into the queue of each session whose product is told. Never waits.
+    /// Gives how many sessions took it, recipient by recipient; a session without room is closed as slow and not counted.
+    pub fn deliver(&self, frame: EncodedFrame, recipients: impl Iterator<Item = Recipient>, taken: Instant) -> Vec<usize> {
+        let delivery = Arc::new(Delivery::new(frame, taken));
+        let counts: Vec<_> = recipients.map(|recipient| self.deliver_to(recipient, &delivery)).collect();
+        self.metrics().queued.inc_by(counts.iter().sum::<usize>() as u64);
+        if self.shared.total.bytes() > self.config().queues_bytes_max {
+            self.shed();
+        }
         counts
     }
 
-    fn deliver_to(&self, recipient: &Recipient, delivery: &Arc<Delivery>, products: &[Product]) -> usize {
-        let state = self.shared.recipients.get(recipient).map(|entry| entry.value().clone());
-        state.map_or(0, |state| state.deliver(delivery, products, &self.shared.config))
+    fn deliver_to(&self, recipient: Recipient, delivery: &Arc<Delivery>) -> usize {
+        let now = self.shared.clock.running();
+        loop {
+            let state = self.state(recipient, now);
+            match state.deliver(delivery, &self.shared.context, now) {
+                Ok((taken, next)) => {
+                    self.follow(recipient, &state, &next);
+                    return taken;
+                }
+                Err(_forgotten) => self.forget(recipient, &state),
+            }
+        }
+    }
+
+    /// Closes those that keep the most waiting until what waits in all queues is within its bound again.
+    fn shed(&self) {
+        let mut queues: Vec<_> = self.queues().values().cloned().map(|queue| (queue.bytes(), queue)).collect();
+        queues.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+        for (_, slowest) in queues {
+            if self.shared.total.bytes() <= self.config().queues_bytes_max {
+                return;
+            }
+            slowest.shed();
+        }
+    }
+
+    /// Ends a call that rings, since it was missed: the devices are told, the call itself waits elsewhere.
+    pub fn miss(&self, recipient: &Recipient, call_id: &str) {
+        if let Some(state) = self.find(recipient) {
+            state.miss(call_id, &self.shared.context, self.shared.clock.running());
+        }
+    }
+
+    /// Closes the sessions of a recipient; gives how many there were.
+    #[must_use]
+    pub fn close(&self, recipient: &Recipient, code: CloseCode) -> usize {
+        self.find(recipient).map_or(0, |state| state.close(code))
     }
 
     /// How many sessions are open.
@@ -88,17 +141,99 @@ impl Registry {
         self.queues().len()
     }
 
-    /// Asks every session to close after what it has queued, and every later one at once.
-    pub fn close_all(&self, code: CloseCode) {
+    /// Tells every session when it will be closed, each with a slot of its own, so that they do not all come back at once.
+    /// One that comes from now on is closed at once.
+    pub fn drain(&self, window_max: Duration) {
         self.shared.closing.store(true, Ordering::SeqCst);
         let queues: Vec<_> = self.queues().values().cloned().collect();
-        for queue in queues {
-            queue.close(code);
+        let count = u32::try_from(queues.len()).unwrap_or(u32::MAX).max(1);
+        let window = (DRAIN_PER_THOUSAND * count / 1000).max(DRAIN_MIN).min(window_max);
+        for (place, queue) in (0..count).zip(queues) {
+            queue.go_away(window * place / count);
         }
     }
 
+    /// Asks every session to close after what it has queued.
+    pub fn close_all(&self, code: CloseCode) {
+        self.shared.closing.store(true, Ordering::SeqCst);
+        let queues: Vec<_> = self.queues().values().cloned().collect();
+        queues.iter().for_each(|queue| queue.close(code));
+    }
+
+    /// What the next run of the node needs to know of each recipient.
+    #[must_use]
+    pub fn save(&self) -> Vec<(Recipient, SavedState)> {
+        let states: Vec<_> = self.shared.recipients.iter().map(|entry| (*entry.key(), entry.value().clone())).collect();
+        states.into_iter().map(|(recipient, state)| (recipient, state.save())).collect()
+    }
+
+    /// Takes up what an earlier run knew.
+    pub fn restore(&self, saved: Vec<(Recipient, SavedState)>) {
+        let (now, wall) = (self.shared.clock.running(), self.shared.clock.now());
+        let age = |event: &SavedEvent| Duration::try_from(wall.duration_since(event.at())).unwrap_or_default();
+        for (recipient, saved) in saved {
+            let state = Arc::new(RecipientState::restore(&saved, &self.shared.context, now, age));
+            self.shared.recipients.insert(recipient, state.clone());
+            self.metrics().recipients.inc();
+            self.follow(recipient, &state, &state.look(&self.shared.context, now));
+        }
+    }
+
+    /// How many tasks are to run [`Registry::keep_time`].
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.shared.session_reminders.len()
+    }
+
+    /// Wakes whoever asked to be reminded, for ever. `worker` counts from 0.
+    ///
+    /// Cancel safety: a reminder that is taken is given at once.
+    pub async fn keep_time(self, worker: usize) {
+        loop {
+            tokio::time::sleep(TICK).await;
+            let now = self.shared.clock.running();
+            if let Some(wheel) = self.shared.session_reminders.get(worker) {
+                wheel.due(now).iter().filter_map(Weak::upgrade).for_each(|queue| queue.check());
+            }
+            if worker == 0 {
+                self.look_at_recipients(now);
+            }
+        }
+    }
+
+    fn look_at_recipients(&self, now: Duration) {
+        for recipient in self.shared.recipient_reminders.due(now) {
+            if let Some(state) = self.find(&recipient) {
+                self.follow(recipient, &state, &state.look(&self.shared.context, now));
+            }
+        }
+    }
+
+    /// Takes a place: what was missed is found, and every event from now on goes into its queue.
+    pub(crate) fn join(&self, recipient: Recipient, who: impl Fn(Arc<Queue>) -> Joining) -> (Seat, Joined) {
+        let queue = Arc::new(Queue::new(self.shared.total.clone()));
+        let now = self.shared.clock.running();
+        let joining = who(queue.clone());
+        let session = joining.session;
+        self.queues().insert(session, queue.clone());
+        self.metrics().open.inc();
+        self.metrics().opened.inc();
+        let (state, joined) = loop {
+            let state = self.state(recipient, now);
+            match state.join(joining.clone(), &self.shared.context, now) {
+                Ok(joined) => break (state, joined),
+                Err(_forgotten) => self.forget(recipient, &state),
+            }
+        };
+        // Read after the insertion: either `drain` sees the queue, or this sees its mark.
+        if self.shared.closing.load(Ordering::SeqCst) {
+            queue.close(CloseCode::Restarting);
+        }
+        (Seat { session, recipient, queue, registry: self.clone(), state }, joined)
+    }
+
     pub(crate) fn config(&self) -> &Config {
-        &self.shared.config
+        &self.shared.context.config
     }
 
     pub(crate) fn clock(&self) -> &Clock {
@@ -106,68 +241,78 @@ impl Registry {
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
-        &self.shared.metrics
+        &self.shared.context.metrics
     }
 
-    /// Takes a place: every event from now on goes into its queue.
-    pub(crate) fn join(&self, recipient: Recipient, session: EventId, product: Product) -> Seat {
-        let queue = Arc::new(Queue::new(self.shared.metrics.clone()));
-        self.queues().insert(session, queue.clone());
-        let state = self.join_recipient(recipient, session, product, &queue);
-        self.shared.metrics.open.inc();
-        self.shared.metrics.opened.inc();
-        // Read after the insertion: either `close_all` sees the queue, or this sees its mark.
-        if self.shared.closing.load(Ordering::SeqCst) {
-            queue.close(CloseCode::Restarting);
+    pub(crate) fn renew(&self, recipient: &Recipient, token: &str) -> Option<Timestamp> {
+        (self.shared.renew)(recipient, token)
+    }
+
+    fn find(&self, recipient: &Recipient) -> Option<Arc<RecipientState>> {
+        self.shared.recipients.get(recipient).map(|entry| entry.value().clone())
+    }
+
+    /// The state of a recipient, which is made if there is none.
+    fn state(&self, recipient: Recipient, now: Duration) -> Arc<RecipientState> {
+        if let Some(state) = self.find(&recipient) {
+            return state;
         }
-        Seat { session, queue, recipient, state, registry: self.clone() }
-    }
-
-    fn join_recipient(&self, of: Recipient, session: EventId, product: Product, queue: &Arc<Queue>) -> Arc<RecipientState> {
-        loop {
-            let state = match self.shared.recipients.entry(of) {
-                Entry::Occupied(entry) => entry.get().clone(),
-                Entry::Vacant(entry) => {
-                    self.shared.metrics.recipients.inc();
-                    entry.insert(Arc::default()).value().clone()
-                }
-            };
-            if state.join(session, product, queue.clone()).is_ok() {
-                return state;
+        match self.shared.recipients.entry(recipient) {
+            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Vacant(entry) => {
+                self.metrics().recipients.inc();
+                entry.insert(Arc::new(RecipientState::new(now))).value().clone()
             }
-            self.forget(&of, &state);
         }
     }
 
-    fn leave(&self, seat: &Seat) {
-        self.queues().remove(&seat.session);
-        if seat.state.leave(seat.session) {
-            self.forget(&seat.recipient, &seat.state);
+    fn follow(&self, recipient: Recipient, state: &Arc<RecipientState>, next: &Next) {
+        match next {
+            Next::Nothing => {}
+            Next::Remind(due) => self.shared.recipient_reminders.remind(recipient, *due),
+            Next::Forget => self.forget(recipient, state),
         }
-        self.shared.metrics.open.dec();
     }
 
     /// Drops a forgotten state, unless another already stands in its place.
-    fn forget(&self, recipient: &Recipient, state: &Arc<RecipientState>) {
-        if self.shared.recipients.remove_if(recipient, |_, current| Arc::ptr_eq(current, state)).is_some() {
-            self.shared.metrics.recipients.dec();
+    fn forget(&self, recipient: Recipient, state: &Arc<RecipientState>) {
+        if self.shared.recipients.remove_if(&recipient, |_, current| Arc::ptr_eq(current, state)).is_some() {
+            self.metrics().recipients.dec();
         }
     }
 
-    fn queues(&self) -> std::sync::MutexGuard<'_, HashMap<EventId, Arc<Queue>>> {
-        self.shared.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queues(&self) -> MutexGuard<'_, HashMap<EventId, Arc<Queue>>> {
+        lock(&self.shared.queues)
     }
 }
 
 impl Seat {
-    pub(crate) fn registry(&self) -> &Registry {
-        &self.registry
+    /// Makes the session look what is due, at this time.
+    pub(crate) fn remind(&self, due: Duration) {
+        let wheels = &self.registry.shared.session_reminders;
+        let random = self.session.as_bytes().last().copied().map_or(0, usize::from);
+        if let Some(wheel) = wheels.get(random % wheels.len()) {
+            wheel.remind(Arc::downgrade(&self.queue), due);
+        }
+    }
+
+    /// Tells the other devices; `false` where there is no such live call.
+    pub(crate) fn dismiss(&self, call_id: &str) -> bool {
+        self.state.dismiss(call_id, self.session, &self.registry.shared.context)
+    }
+
+    pub(crate) fn knows(&self, call_id: &str) -> bool {
+        self.state.knows(call_id)
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.registry.clone().leave(self);
+        let Registry { shared } = &self.registry;
+        self.registry.queues().remove(&self.session);
+        let next = self.state.leave(self.session, &shared.context, shared.clock.running());
+        self.registry.follow(self.recipient, &self.state, &next);
+        shared.context.metrics.open.dec();
     }
 }
 

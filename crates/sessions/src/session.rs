@@ -1,47 +1,47 @@
 //! One session, one task: what is queued goes to the socket, what the client says comes here.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use protocol::close::CloseCode;
-use protocol::id::{EventId, Product, Recipient};
+use protocol::id::{DeviceId, EventId, Product, Recipient};
 use protocol::message::{
-    CLIENT_MESSAGE_BYTES_MAX, CLIENT_MESSAGES_PER_SECOND, ClientFault, ClientMessage, Resume, Welcome, encode_pong,
+    CLIENT_MESSAGE_BYTES_MAX, CLIENT_MESSAGES_PER_SECOND, ClientFault, ClientMessage, MessageError, MessageErrorCode, Said,
+    Welcome, encode_go_away, encode_pong, encode_refreshed,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
 use crate::Config;
-use crate::clock::Clock;
-use crate::metrics::{Closed, Code};
-use crate::queue::{Delivery, Outgoing};
+use crate::life::{Due, Life};
+use crate::metrics::{Closed, Code, Metrics, Resumed};
+use crate::queue::{Item, Outgoing};
+use crate::recipient::{Joined, Joining};
 use crate::registry::{Registry, Seat};
 
-/// After how many seconds of silence a client that sees no WebSocket pings asks.
-const PING_SECONDS: u32 = 25;
-/// For how long a cursor is kept, as clients are told.
-const RESUME_SECONDS: u32 = 180;
+/// How long a session goes on after its token expired.
+const TOKEN_GRACE: SignedDuration = SignedDuration::from_secs(30);
 
 /// Who opens a session, as the token and the request say it.
 #[derive(Debug, Clone)]
 pub struct Opening {
     /// This session's own id.
     pub session: EventId,
-    /// Where the session begins.
-    pub cursor: EventId,
+    /// Where the recipient's ring begins, if it has no place yet.
+    pub fresh_cursor: EventId,
     /// Who it is.
     pub recipient: Recipient,
     /// What they are logged in to.
     pub product: Product,
-    /// Whether a cursor was brought along.
-    pub resume: Resume,
+    /// The device, where it has a name: a later session of the same device replaces this one.
+    pub device: Option<DeviceId>,
+    /// The cursor that the client brought; `Some(None)` where that was no cursor at all.
+    pub resume: Option<Option<EventId>>,
     /// When the token ends.
     pub token_expires: Timestamp,
 }
@@ -50,10 +50,15 @@ pub struct Opening {
 pub struct Session<S> {
     socket: WebSocketStream<S>,
     seat: Seat,
-    opening: Opening,
-    clock: Clock,
+    joined: Option<Joined>,
+    token_expires: Timestamp,
     reset: fn(&S),
+    life: Life,
     window: Window,
+    /// The next reminder that is under way.
+    reminder: Duration,
+    /// The slot at which this session is closed, once the node shuts down.
+    slot: Option<Instant>,
 }
 
 /// Why a session ended.
@@ -68,7 +73,7 @@ enum End {
 
 impl<S> std::fmt::Debug for Session<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("opening", &self.opening).finish_non_exhaustive()
+        f.debug_struct("Session").field("seat", &self.seat).finish_non_exhaustive()
     }
 }
 
@@ -77,8 +82,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// request; `reset` makes the socket end without lingering.
     pub async fn open(io: S, early: Bytes, registry: &Registry, opening: Opening, reset: fn(&S)) -> Self {
         let socket = accepted(io, &early, registry.config()).await;
-        let seat = registry.join(opening.recipient, opening.session, opening.product);
-        Self { socket, seat, opening, clock: registry.clock().clone(), reset, window: Window::default() }
+        let Opening { session, fresh_cursor: fresh, recipient, product, device, resume, token_expires } = opening;
+        let (seat, joined) = registry.join(recipient, |queue| Joining { session, product, device, resume, fresh, queue });
+        let life = Life::new(registry.config().life, session, registry.clock().running());
+        let (window, reminder) = (Window::default(), Duration::MAX);
+        Self { socket, seat, joined: Some(joined), token_expires, reset, life, window, reminder, slot: None }
     }
 
     /// Runs until the session ends. Ends by itself soon after it was asked to close.
@@ -92,64 +100,134 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             End::Client => Code::Client,
             End::Gone => Code::Gone,
         };
-        self.registry().metrics().closed.get_or_create(&Closed { code }).inc();
+        self.metrics().closed.get_or_create(&Closed { code }).inc();
         tracing::info!(?code, "session ended");
+        let Self { mut socket, seat, reset, .. } = self;
+        let patience = seat.registry.config().close_timeout;
+        // The place is given up first: nothing more is queued for a session that is on its way out.
+        drop(seat);
         match end {
-            End::Close(code) => close(&mut self.socket, code, self.seat.registry().config().close_timeout, self.reset).await,
-            End::Client => drop(timeout(self.registry().config().close_timeout, self.socket.close(None)).await),
-            End::Gone => (self.reset)(self.socket.get_ref()),
+            End::Close(code) => close(&mut socket, code, patience, reset).await,
+            // The library has made the answer ready; it goes out while the rest is read.
+            End::Client => drop(timeout(patience, hear_out(&mut socket)).await),
+            End::Gone => reset(socket.get_ref()),
         }
     }
 
-    fn registry(&self) -> &Registry {
-        self.seat.registry()
+    fn metrics(&self) -> &Metrics {
+        self.seat.registry.metrics()
     }
 
+    fn now(&self) -> Duration {
+        self.seat.registry.clock().running()
+    }
+
+    /// Says where the session stands, then what was missed.
     async fn welcome(&mut self) -> Result<(), End> {
-        tracing::info!("session opened");
+        let Some(joined) = self.joined.take() else { return Ok(()) };
+        tracing::info!(resume = ?joined.resume, missed = joined.missed.len(), "session opened");
+        self.metrics().resumed.get_or_create(&Resumed { resume: joined.resume.into() }).inc();
         let welcome = Welcome {
-            session_id: self.opening.session,
-            cursor: self.opening.cursor,
-            resume: self.opening.resume,
-            ping_seconds: PING_SECONDS,
-            resume_seconds: RESUME_SECONDS,
-            token_expires: self.opening.token_expires,
-            now: self.clock.now(),
+            session_id: self.seat.session,
+            cursor: joined.cursor,
+            resume: joined.resume,
+            calls: joined.calls.iter().map(|delivery| delivery.text.as_str()).collect(),
+            ping_seconds: seconds(self.seat.registry.config().life.ping_interval),
+            resume_seconds: seconds(self.seat.registry.config().ring.age_max),
+            token_expires: self.token_expires,
+            now: self.seat.registry.clock().now(),
         };
-        self.say(welcome.encode()).await
+        self.say(welcome.encode()).await?;
+        self.write(joined.missed.into_iter().map(Item::Event)).await?;
+        self.remind();
+        Ok(())
     }
 
     async fn serve(&mut self) -> End {
         loop {
+            let slot = self.slot;
             // Cancel safety: `Queue::next` takes nothing before it returns; `WebSocketStream` keeps a half-read frame.
             let step = tokio::select! {
                 biased;
-                outgoing = self.seat.queue.next() => match outgoing {
-                    Outgoing::Deliveries(deliveries) => self.write(deliveries).await,
-                    Outgoing::Close(code) => Err(End::Close(code)),
-                },
+                outgoing = self.seat.queue.next() => self.act(outgoing).await,
+                () = reached(slot) => Err(End::Close(CloseCode::Restarting)),
                 message = self.socket.next() => self.hear(message).await,
             };
             if let Err(end) = step {
                 return end;
             }
+            self.remind();
         }
     }
 
-    /// Writes all that was queued, then flushes once.
-    async fn write(&mut self, deliveries: VecDeque<Arc<Delivery>>) -> Result<(), End> {
-        let now = self.clock.now();
-        let (due, expired): (Vec<_>, Vec<_>) =
-            deliveries.into_iter().partition(|delivery| delivery.frame.expires.is_none_or(|expires| now <= expires));
-        self.registry().metrics().expired.inc_by(expired.len() as u64);
-        for delivery in &due {
-            self.put(Message::Text(delivery.text.clone())).await?;
+    async fn act(&mut self, outgoing: Outgoing) -> Result<(), End> {
+        match outgoing {
+            Outgoing::Items(items) => self.write(items.into_iter()).await,
+            Outgoing::Close(code) => Err(End::Close(code)),
+            Outgoing::Check => self.check().await,
+            Outgoing::GoAway(slot) => {
+                self.slot = Some(Instant::now() + slot);
+                self.say(encode_go_away(u64::try_from(slot.as_millis()).unwrap_or(u64::MAX))).await
+            }
         }
-        self.flush().await?;
-        let metrics = self.registry().metrics();
-        metrics.written.inc_by(due.len() as u64);
-        for delivery in &due {
-            metrics.taken_to_written.observe(delivery.taken.elapsed().as_secs_f64());
+    }
+
+    /// Looks what is due: a ping, the end of a token, the end of a line.
+    async fn check(&mut self) -> Result<(), End> {
+        self.reminder = Duration::MAX;
+        if self.seat.registry.clock().now() >= self.token_end() {
+            return Err(End::Close(CloseCode::TokenExpired));
+        }
+        match self.life.due(self.now()) {
+            Due::Nothing => Ok(()),
+            Due::Dead => Err(End::Close(CloseCode::NoPong)),
+            Due::Ping => {
+                self.put(Message::Ping(Bytes::new())).await?;
+                self.flush().await
+            }
+        }
+    }
+
+    fn token_end(&self) -> Timestamp {
+        self.token_expires.checked_add(TOKEN_GRACE).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Sees to it that the session looks again when something is due.
+    fn remind(&mut self) {
+        let left = self.token_end().duration_since(self.seat.registry.clock().now());
+        let token = self.now() + Duration::try_from(left).unwrap_or_default();
+        let due = self.life.next_due().min(token);
+        if due < self.reminder {
+            self.reminder = due;
+            self.seat.remind(due);
+        }
+    }
+
+    /// Writes all of these, then flushes once. A call that has stopped ringing meanwhile is left out.
+    async fn write(&mut self, items: impl Iterator<Item = Item>) -> Result<(), End> {
+        let Self { socket, seat, .. } = self;
+        let (clock, mut written) = (seat.registry.clock(), Vec::new());
+        let writing = async {
+            for item in items {
+                match item {
+                    Item::Sync(text) => socket.feed(Message::Text(text)).await?,
+                    Item::Event(delivery) if delivery.frame.expires.is_some_and(|expires| clock.now() > expires) => {
+                        seat.registry.metrics().expired.inc();
+                    }
+                    Item::Event(delivery) => {
+                        socket.feed(Message::Text(delivery.text.clone())).await?;
+                        written.push(delivery);
+                    }
+                }
+            }
+            socket.flush().await
+        };
+        unless_slow(seat, writing).await?;
+        self.metrics().written.inc_by(written.len() as u64);
+        let now = self.now();
+        for delivery in written {
+            self.metrics().taken_to_written.observe(delivery.taken.elapsed().as_secs_f64());
+            self.life.sent(delivery, now);
         }
         Ok(())
     }
@@ -170,7 +248,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     async fn hear(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
         let Some(message) = message else { return Err(End::Gone) };
-        if !self.window.admits(self.clock.running()) {
+        let now = self.now();
+        self.life.heard(now);
+        if !self.window.admits(now) {
             return Err(End::Close(CloseCode::TooManyMessages));
         }
         match message.map_err(|error| fault(&error))? {
@@ -183,17 +263,68 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     async fn obey(&mut self, text: &str) -> Result<(), End> {
-        match ClientMessage::parse(text) {
-            Ok(ClientMessage::Ack { id }) => {
-                tracing::debug!(%id, "acknowledged");
-                self.registry().metrics().acknowledged.inc();
+        let message = match ClientMessage::parse(text) {
+            Ok(message) => message,
+            Err(ClientFault::Message(error)) => return self.say(error.encode()).await,
+            Err(ClientFault::Unreadable) => return Err(End::Close(CloseCode::Unreadable)),
+        };
+        let ClientMessage { said, reference } = message;
+        match said {
+            Said::Ping => self.say(encode_pong(reference.as_deref())).await,
+            Said::Ack(id) => {
+                self.acknowledge(id);
                 Ok(())
             }
-            Ok(ClientMessage::Ping { reference }) => self.say(encode_pong(reference.as_deref())).await,
-            Err(ClientFault::Message(error)) => self.say(error.encode()).await,
-            Err(ClientFault::Unreadable) => Err(End::Close(CloseCode::Unreadable)),
+            Said::Shown(call_id) if self.seat.knows(&call_id) => {
+                self.metrics().shown.inc();
+                Ok(())
+            }
+            Said::Dismissed(call_id) if self.seat.dismiss(&call_id) => {
+                self.metrics().dismissed.inc();
+                Ok(())
+            }
+            Said::Shown(_) | Said::Dismissed(_) => {
+                self.refuse(MessageErrorCode::UnknownCall, "there is no such live call", reference).await
+            }
+            Said::Refresh(token) => self.refresh(&token, reference).await,
         }
     }
+
+    fn acknowledge(&mut self, id: EventId) {
+        for delivery in self.life.acknowledged(id) {
+            self.metrics().acknowledged.inc();
+            self.metrics().taken_to_acknowledged.observe(delivery.taken.elapsed().as_secs_f64());
+        }
+    }
+
+    async fn refresh(&mut self, token: &str, reference: Option<String>) -> Result<(), End> {
+        match self.seat.registry.renew(&self.seat.recipient, token) {
+            Some(expires) => {
+                self.token_expires = expires;
+                self.say(encode_refreshed(expires, reference.as_deref())).await
+            }
+            None => {
+                let message = "the token is not good, or belongs to somebody else";
+                self.refuse(MessageErrorCode::TokenRefused, message, reference).await
+            }
+        }
+    }
+
+    async fn refuse(&mut self, code: MessageErrorCode, message: &str, reference: Option<String>) -> Result<(), End> {
+        self.say(MessageError { code, message: message.to_owned(), reference }.encode()).await
+    }
+}
+
+/// Waits for a time that may never come.
+async fn reached(slot: Option<Instant>) {
+    match slot {
+        Some(slot) => tokio::time::sleep_until(slot).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
 
 /// The `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key` (RFC 6455 §4.2.2).
@@ -203,10 +334,12 @@ pub fn accept_key(key: &[u8]) -> String {
 }
 
 /// Completes an upgrade only to say why it is refused: scripts in a browser see no status.
-pub async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(io: S, early: Bytes, code: CloseCode, reset: fn(&S)) {
-    let config = Config::default();
-    let mut socket = accepted(io, &early, &config).await;
-    close(&mut socket, code, config.close_timeout, reset).await;
+pub async fn refuse<S>(io: S, early: Bytes, registry: &Registry, code: CloseCode, reset: fn(&S))
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut socket = accepted(io, &early, registry.config()).await;
+    close(&mut socket, code, registry.config().close_timeout, reset).await;
 }
 
 async fn accepted<S: AsyncRead + AsyncWrite + Unpin>(io: S, early: &Bytes, config: &Config) -> WebSocketStream<S> {
@@ -229,22 +362,26 @@ async fn close<S: AsyncRead + AsyncWrite + Unpin>(
     let (number, reason) = code.on_the_wire();
     let frame = CloseFrame { code: WireCode::from(number), reason: Utf8Bytes::from_static(reason) };
     let said = timeout(patience, socket.send(Message::Close(Some(frame)))).await;
-    let heard_out = async { while let Some(Ok(_)) = socket.next().await {} };
-    let answered = matches!(said, Ok(Ok(()))) && timeout(patience, heard_out).await.is_ok();
+    let answered = matches!(said, Ok(Ok(()))) && timeout(patience, hear_out(socket)).await.is_ok();
     if !answered {
         reset(socket.get_ref());
     }
 }
 
-/// Waits for a write, unless the session's queue overflows meanwhile or the write stalls.
+/// Reads on until the client has closed its side.
+async fn hear_out<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>) {
+    while let Some(Ok(_)) = socket.next().await {}
+}
+
+/// Waits for a write, unless the session's queue is given up meanwhile or the write stalls.
 ///
 /// Cancel safety: a write that is given up leaves its bytes in the socket's buffer, before the close frame.
 async fn unless_slow(seat: &Seat, write: impl Future<Output = Result<(), Error>>) -> Result<(), End> {
     tokio::select! {
         biased;
         written = write => written.map_err(|error| fault(&error)),
-        () = seat.queue.overflow() => Err(End::Close(CloseCode::Slow)),
-        () = tokio::time::sleep(seat.registry().config().write_timeout) => Err(End::Gone),
+        () = seat.queue.abandoned() => Err(End::Close(CloseCode::Slow)),
+        () = tokio::time::sleep(seat.registry.config().write_timeout) => Err(End::Gone),
     }
 }
 

@@ -15,6 +15,14 @@ pub enum OpenError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// It holds other things.
+    #[error(
+        "data folder {path} holds other files and no database of bellwire: choose an empty folder, or one that is not there yet"
+    )]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Another process has it.
     #[error("data folder {path} is in use by another bellwire process; stop that one, or choose another folder")]
     Locked {
@@ -71,6 +79,8 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
+            // An operator's own tool holds a lock.
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Poisoned,
             Some(_) | None => Self::Sqlite(std::sync::Arc::new(error)),
         }

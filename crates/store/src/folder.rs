@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::OpenError;
 
+const DATABASE: &str = "bellwire.sqlite";
+
 /// A data folder that this process has; given up when dropped, also by a crash.
 #[derive(Debug)]
 pub(crate) struct Folder {
@@ -15,9 +17,12 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder if it is missing, sets its mode to 0700 and locks it.
+    /// Makes the folder if it is missing, sets its mode to 0700 and locks it. One that holds other things is left alone.
     pub(crate) fn lock(path: &Path) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Folder { path: path.to_owned(), source };
+        if holds_other_things(path) {
+            return Err(OpenError::Foreign { path: path.to_owned() });
+        }
         make_private(path).map_err(failed)?;
         let lock = File::options().create(true).truncate(false).write(true).open(path.join("lock")).map_err(failed)?;
         match lock.try_lock() {
@@ -28,8 +33,14 @@ impl Folder {
     }
 
     pub(crate) fn database(&self) -> PathBuf {
-        self.path.join("bellwire.sqlite")
+        self.path.join(DATABASE)
     }
+}
+
+/// Whether the folder is somebody else's: it has entries, and no database of ours.
+fn holds_other_things(path: &Path) -> bool {
+    let has_entries = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+    has_entries && !path.join(DATABASE).exists()
 }
 
 fn make_private(path: &Path) -> io::Result<()> {

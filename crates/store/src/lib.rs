@@ -10,6 +10,7 @@ pub mod writer; // one thread, group commit, poison
 pub mod reader; // connections for reading, a bounded number at once
 pub mod missed; // missed calls: added, listed, taken away, forgotten
 pub mod idempotency; // keys whose call is on disk
+pub mod resume; // what a run of the node hands to the next one
 pub mod applications; // who may post, and for whom
 pub mod metrics; // what an operator sees of all this
 
@@ -23,7 +24,7 @@ use crate::folder::Folder;
 use crate::metrics::Metrics;
 use crate::missed::Versions;
 use crate::reader::Readers;
-use crate::writer::Writer;
+use crate::writer::{Health, Writer};
 
 /// How the store is to behave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,8 +86,9 @@ impl Store {
         let store_id = schema::store_id(&connection)?;
         let applications = Applications::load(&connection)?;
         let versions = Arc::new(Versions::load(&connection)?);
-        let readers = Readers::open(&folder.database(), config.readers)?;
-        let writer = Writer::start(connection, config.queue_max, metrics.clone())?;
+        let health = Health::new(metrics.clone());
+        let readers = Readers::open(&folder.database(), config.readers, health.clone())?;
+        let writer = Writer::start(connection, config.queue_max, health)?;
         let shared = Shared { config, store_id, versions, applications, readers, writer, metrics, _folder: folder };
         Ok(Self { shared: Arc::new(shared) })
     }

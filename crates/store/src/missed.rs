@@ -326,7 +326,7 @@ fn expire(transaction: &Transaction<'_>, before: Timestamp) -> rusqlite::Result<
 }
 
 /// Reads a recipient from two columns.
-fn recipient(row: &rusqlite::Row<'_>, customer: usize, negotiator: usize) -> rusqlite::Result<Recipient> {
+pub(crate) fn recipient(row: &rusqlite::Row<'_>, customer: usize, negotiator: usize) -> rusqlite::Result<Recipient> {
     let invalid =
         |column| move |error| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error));
     Ok(Recipient {

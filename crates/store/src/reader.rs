@@ -9,18 +9,20 @@ use tokio::sync::Semaphore;
 
 use crate::error::{OpenError, StoreError};
 use crate::schema;
+use crate::writer::Health;
 
 #[derive(Debug)]
 pub(crate) struct Readers {
     // Guards the list only while a connection is taken out or put back; never held during a query.
     idle: Arc<Mutex<Vec<Connection>>>,
     permits: Arc<Semaphore>,
+    health: Health,
 }
 
 impl Readers {
-    pub(crate) fn open(path: &Path, count: usize) -> Result<Self, OpenError> {
+    pub(crate) fn open(path: &Path, count: usize, health: Health) -> Result<Self, OpenError> {
         let idle: Result<Vec<_>, _> = (0..count.max(1)).map(|_| schema::open_for_reading(path)).collect();
-        Ok(Self { idle: Arc::new(Mutex::new(idle?)), permits: Arc::new(Semaphore::new(count.max(1))) })
+        Ok(Self { idle: Arc::new(Mutex::new(idle?)), permits: Arc::new(Semaphore::new(count.max(1))), health })
     }
 
     /// Runs `query` on a connection of its own, away from the async workers; waits and runs for at most `patience`.
@@ -40,13 +42,13 @@ impl Readers {
         Q: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let permit = self.permits.clone().acquire_owned().await.map_err(|_closed| StoreError::Closed)?;
-        let idle = self.idle.clone();
+        let (idle, health) = (self.idle.clone(), self.health.clone());
         let work = tokio::task::spawn_blocking(move || {
             let mut connection = take(&idle).ok_or(StoreError::Busy)?;
             let result = query(&mut connection);
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
             drop(permit);
-            result.map_err(StoreError::from)
+            result.map_err(|error| health.judge(error))
         });
         work.await.unwrap_or(Err(StoreError::Closed))
     }

@@ -5,12 +5,14 @@ use std::path::Path;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 use crate::error::OpenError;
+use crate::writer::LOG_BYTES;
 
 /// `application_id` of the file, so that `file(1)` and we know whose it is: "bell".
 const APPLICATION_ID: i64 = 0x6265_6c6c;
 
 /// Step `n` brings the tables from version `n` to `n + 1`.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE store (
         id TEXT NOT NULL,              -- this folder's own mark
         change INTEGER NOT NULL,       -- how often a list was changed
@@ -54,7 +56,17 @@ const STEPS: [&str; 1] = ["
         customer TEXT NOT NULL,
         PRIMARY KEY (client_id, customer)
     ) WITHOUT ROWID;
-"];
+",
+    "
+    -- What a run of the node hands to the next one.
+    CREATE TABLE resume (
+        customer TEXT NOT NULL,
+        negotiator TEXT NOT NULL,
+        state TEXT NOT NULL,           -- JSON: ring and live calls
+        PRIMARY KEY (customer, negotiator)
+    ) WITHOUT ROWID;
+",
+];
 
 /// Opens the database for writing: checked, private to its owner, at this program's version.
 pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
@@ -68,6 +80,7 @@ fn prepare(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "journal_size_limit", i64::try_from(LOG_BYTES).unwrap_or(i64::MAX))?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.set_prepared_statement_cache_capacity(64);
     migrate(connection, path)

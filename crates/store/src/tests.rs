@@ -225,6 +225,38 @@ async fn a_second_process_on_the_folder_is_refused() {
 }
 
 #[tokio::test]
+async fn a_folder_of_somebody_else_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("letter.txt"), "").unwrap();
+    assert!(matches!(open(folder.path(), Config::default()), Err(OpenError::Foreign { .. })));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn states_for_the_next_run_are_given_once() {
+    let (folder, store) = fresh();
+    store.save_resume_states(vec![(adv(), "old".to_owned())]).await.unwrap();
+    store.save_resume_states(vec![(adv(), "new".to_owned())]).await.unwrap();
+    drop(store);
+    let store = open(folder.path(), Config::default()).unwrap();
+    assert_eq!(store.take_resume_states().await.unwrap(), [(adv(), "new".to_owned())]);
+    assert!(store.take_resume_states().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_log_stays_small_and_a_closed_store_is_one_file() {
+    let (folder, store) = fresh_with(Config { keep_count: 0, ..Config::default() });
+    let log = folder.path().join("bellwire.sqlite-wal");
+    for second in 1..=60 {
+        let big = NewMissed { notification: format!(r#"{{"products":["{}"]}}"#, "x".repeat(200_000)), ..call(adv(), second) };
+        store.add_missed(big).await.unwrap();
+        assert!(std::fs::metadata(&log).unwrap().len() < 2 * crate::writer::LOG_BYTES);
+    }
+    store.close();
+    assert_eq!(std::fs::metadata(&log).map_or(0, |log| log.len()), 0);
+}
+
+#[tokio::test]
 async fn the_folder_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
     let (folder, _store) = fresh();
@@ -261,7 +293,7 @@ async fn tables_of_a_newer_program_are_refused_with_both_versions() {
     let file = folder.path().join("bellwire.sqlite");
     rusqlite::Connection::open(file).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let refusal = open(folder.path(), Config::default()).unwrap_err().to_string();
-    assert!(refusal.contains("version 99") && refusal.contains("up to 1"), "{refusal}");
+    assert!(refusal.contains("version 99") && refusal.contains("up to 2"), "{refusal}");
 }
 
 #[tokio::test]
@@ -326,6 +358,23 @@ async fn a_full_queue_refuses_and_a_closed_store_does_too() {
     assert!(matches!(refused, Err(StoreError::Busy)));
     store.close();
     assert!(matches!(store.add_missed(call(adv(), 3)).await, Err(StoreError::Closed)));
+}
+
+#[tokio::test]
+async fn a_write_that_was_given_up_is_never_done() {
+    let (_folder, store) = fresh_with(Config { timeout: std::time::Duration::from_millis(50), ..Config::default() });
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let long = std::time::Duration::from_secs(20);
+    let slow = store.shared.writer.write(long, move |_| Ok(held.recv().is_ok()), |_| ());
+    let waiting = async {
+        let given_up = store.add_missed(call(adv(), 1)).await;
+        hold.send(()).unwrap();
+        given_up
+    };
+    let (slow, given_up) = tokio::join!(biased; slow, waiting);
+    assert!(slow.is_ok() && matches!(given_up, Err(StoreError::Busy)));
+    store.shared.writer.write(long, |_| Ok(()), |()| ()).await.unwrap();
+    assert!(list(&store, adv()).await.calls.is_empty(), "refused means that nothing happened");
 }
 
 #[derive(Debug, Clone)]

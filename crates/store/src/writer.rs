@@ -4,7 +4,8 @@
 //! it nobody knows which pages are on disk, and a retry can succeed without them (Rebello et al., "Can Applications Recover from
 //! fsync Failures?", USENIX ATC 2020).
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -17,12 +18,60 @@ use crate::metrics::Metrics;
 
 /// How many writes one commit holds at most.
 const BATCH_MAX: usize = 512;
-/// After how many writes the log is copied into the database. SQLite would do it by itself, but keep a failed sync to itself.
-const CHECKPOINT_WRITES: usize = 512;
+/// How large the log grows until it is copied into the database. SQLite would do that by itself, but keep a failed sync to
+/// itself. The log is cut to this size when it begins anew.
+pub(crate) const LOG_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Something to write. `run` can be called again after a rollback; `done` is called once, after the sync or the failure, on
+const WAITING: u8 = 0;
+const RUNNING: u8 = 1;
+const GIVEN_UP: u8 = 2;
+
+/// Whether the store can be trusted, and what is counted when it fails.
+#[derive(Debug, Clone)]
+pub(crate) struct Health {
+    sound: Arc<AtomicBool>,
+    metrics: Metrics,
+}
+
+impl Health {
+    pub(crate) fn new(metrics: Metrics) -> Self {
+        metrics.sound.set(1);
+        Self { sound: Arc::new(AtomicBool::new(true)), metrics }
+    }
+
+    pub(crate) fn is_sound(&self) -> bool {
+        self.sound.load(Ordering::Acquire)
+    }
+
+    /// Says once what went wrong, and poisons the store where nothing that follows could be trusted.
+    pub(crate) fn judge(&self, error: rusqlite::Error) -> StoreError {
+        self.metrics.failures.inc();
+        let reason = error.to_string();
+        let extended = error.sqlite_error().map(|error| error.extended_code);
+        let error = StoreError::from(error);
+        match &error {
+            StoreError::Poisoned => {
+                self.poison();
+                tracing::error!(%reason, ?extended, "store poisoned: no write is taken until the node is restarted on a sound disk");
+            }
+            StoreError::Full => tracing::error!(%reason, "disk full: write refused; the next one is tried"),
+            StoreError::Busy | StoreError::Closed | StoreError::Sqlite(_) => {
+                tracing::error!(%reason, ?extended, "store failed");
+            }
+        }
+        error
+    }
+
+    fn poison(&self) {
+        self.sound.store(false, Ordering::Release);
+        self.metrics.sound.set(0);
+    }
+}
+
+/// Something to write. `begin` says whether it is still wanted; `run` can be called again after a rollback; `done` is called once, after the sync or the failure, on
 /// the writer's thread.
 pub(crate) trait Job: Send {
+    fn begin(&self) -> bool;
     fn run(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()>;
     fn done(self: Box<Self>, outcome: Result<(), StoreError>);
 }
@@ -33,28 +82,27 @@ pub(crate) struct Writer {
     queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
     // Guards the handle only while it is taken.
     thread: Mutex<Option<JoinHandle<()>>>,
-    sound: Arc<AtomicBool>,
-    metrics: Metrics,
+    health: Health,
 }
 
 impl Writer {
-    pub(crate) fn start(connection: Connection, queue_max: usize, metrics: Metrics) -> Result<Self, OpenError> {
+    pub(crate) fn start(connection: Connection, queue_max: usize, health: Health) -> Result<Self, OpenError> {
         let (sender, receiver) = mpsc::channel(queue_max);
-        let sound = Arc::new(AtomicBool::new(true));
-        metrics.sound.set(1);
-        let mut thread = Thread { connection, sound: sound.clone(), metrics: metrics.clone(), since_checkpoint: 0 };
+        let log = connection.path().map(|path| PathBuf::from(format!("{path}-wal"))).unwrap_or_default();
+        let mut thread = Thread { connection, log, health: health.clone() };
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || thread.run(receiver))
             .map_err(OpenError::Thread)?;
-        Ok(Self { queue: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), sound, metrics })
+        Ok(Self { queue: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), health })
     }
 
     pub(crate) fn is_sound(&self) -> bool {
-        self.sound.load(Ordering::Acquire)
+        self.health.is_sound()
     }
 
-    /// Runs `job` in the next commit and waits until that is on disk, at most `patience`.
+    /// Runs `job` in the next commit and waits until that is on disk. A job that has not begun after `patience` is given up and
+    /// never done; of one that has begun and takes as long again it is not known whether it was done.
     ///
     /// Cancel safety: once this was polled, the write is done whether or not the future is kept.
     pub(crate) async fn write<T, R, D>(&self, patience: Duration, run: R, done: D) -> Result<T, StoreError>
@@ -63,9 +111,14 @@ impl Writer {
         R: FnMut(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
         D: FnOnce(&T) + Send + 'static,
     {
-        let (answer, outcome) = oneshot::channel();
-        self.submit(Box::new(Pending { run, done, result: None, answer }))?;
-        match tokio::time::timeout(patience, outcome).await {
+        let (answer, mut outcome) = oneshot::channel();
+        let progress = Arc::new(AtomicU8::new(WAITING));
+        self.submit(Box::new(Pending { run, done, result: None, answer, progress: progress.clone() }))?;
+        let mut waited = tokio::time::timeout(patience, &mut outcome).await;
+        if waited.is_err() && progress.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            waited = tokio::time::timeout(patience, outcome).await;
+        }
+        match waited {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_writer_ended)) => Err(StoreError::Closed),
             Err(_elapsed) => Err(StoreError::Busy),
@@ -81,7 +134,7 @@ impl Writer {
             mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
         })?;
-        self.metrics.queued.inc();
+        self.health.metrics.queued.inc();
         Ok(())
     }
 
@@ -106,6 +159,7 @@ struct Pending<T, R, D> {
     done: D,
     result: Option<T>,
     answer: oneshot::Sender<Result<T, StoreError>>,
+    progress: Arc<AtomicU8>,
 }
 
 impl<T, R, D> Job for Pending<T, R, D>
@@ -114,6 +168,10 @@ where
     R: FnMut(&Transaction<'_>) -> rusqlite::Result<T> + Send,
     D: FnOnce(&T) + Send,
 {
+    fn begin(&self) -> bool {
+        self.progress.compare_exchange(WAITING, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
     fn run(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
         self.result = Some((self.run)(transaction)?);
         Ok(())
@@ -133,9 +191,16 @@ where
 /// What the writer's thread has.
 struct Thread {
     connection: Connection,
-    sound: Arc<AtomicBool>,
-    metrics: Metrics,
-    since_checkpoint: usize,
+    log: PathBuf,
+    health: Health,
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.health.poison();
+        }
+    }
 }
 
 impl Thread {
@@ -147,9 +212,14 @@ impl Thread {
             {
                 batch.push(next);
             }
-            self.metrics.queued.dec_by(i64::try_from(batch.len()).unwrap_or(i64::MAX));
-            self.write(batch);
+            self.health.metrics.queued.dec_by(i64::try_from(batch.len()).unwrap_or(i64::MAX));
+            batch.retain(|job| job.begin());
+            if !batch.is_empty() {
+                self.write(batch);
+            }
         }
+        // So that a copy of the one file has everything.
+        self.checkpoint("TRUNCATE");
     }
 
     /// Commits a batch. If that fails for a reason of one job's own, each gets a commit of its own.
@@ -161,32 +231,33 @@ impl Thread {
             }
             return;
         }
-        self.since_checkpoint += batch.len();
         for job in batch {
             job.done(outcome.clone());
         }
-        if self.since_checkpoint >= CHECKPOINT_WRITES && outcome.is_ok() {
-            self.checkpoint();
+        if outcome.is_ok() && std::fs::metadata(&self.log).is_ok_and(|log| log.len() > LOG_BYTES) {
+            self.checkpoint("PASSIVE");
         }
     }
 
     /// Copies the log into the database as far as readers allow. What was committed is on disk already.
-    fn checkpoint(&mut self) {
-        self.since_checkpoint = 0;
-        let copied = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |row| row.get::<_, i64>(0));
+    fn checkpoint(&mut self, mode: &str) {
+        if !self.health.is_sound() {
+            return;
+        }
+        let copied = self.connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), (), |row| row.get::<_, i64>(0));
         if let Err(error) = copied {
-            self.failed(error);
+            self.health.judge(error);
         }
     }
 
     fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
-        if !self.sound.load(Ordering::Acquire) {
+        if !self.health.is_sound() {
             return Err(StoreError::Poisoned);
         }
         let started = Instant::now();
-        let outcome = self.transact(batch).map_err(|error| self.failed(error));
-        self.metrics.commit.observe(started.elapsed().as_secs_f64());
-        self.metrics.batch.observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
+        let outcome = self.transact(batch).map_err(|error| self.health.judge(error));
+        self.health.metrics.commit.observe(started.elapsed().as_secs_f64());
+        self.health.metrics.batch.observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
         outcome
     }
 
@@ -196,25 +267,5 @@ impl Thread {
             job.run(&transaction)?;
         }
         transaction.commit()
-    }
-
-    /// Says once what went wrong, and poisons the store where nothing that follows could be trusted.
-    fn failed(&self, error: rusqlite::Error) -> StoreError {
-        self.metrics.failures.inc();
-        let reason = error.to_string();
-        let extended = error.sqlite_error().map(|error| error.extended_code);
-        let error = StoreError::from(error);
-        match &error {
-            StoreError::Poisoned => {
-                self.sound.store(false, Ordering::Release);
-                self.metrics.sound.set(0);
-                tracing::error!(%reason, ?extended, "store poisoned: no write is taken until the node is restarted on a sound disk");
-            }
-            StoreError::Full => tracing::error!(%reason, "disk full: write refused; the next one is tried"),
-            StoreError::Busy | StoreError::Closed | StoreError::Sqlite(_) => {
-                tracing::error!(%reason, ?extended, "store write failed");
-            }
-        }
-        error
     }
 }

@@ -42,6 +42,16 @@ fn a_member_given_many_times_is_told_once() {
 }
 
 #[test]
+fn a_wrong_type_does_not_hide_the_faults_of_the_payload() {
+    let body = with_targets(1)
+        .replace("telephony", "fax")
+        .replace("missedCall", "ring")
+        .replace(r#""callerId":"1""#, r#""callerId":"x""#);
+    let fields: Vec<_> = faults(&body).into_iter().map(|(field, _)| field).collect();
+    assert_eq!(fields, ["type", "subType", "payload.callerId"]);
+}
+
+#[test]
 fn a_document_that_is_no_object_is_a_fault_of_the_document() {
     assert_eq!(faults("[]"), [("$".to_owned(), "must be an object, got an array".to_owned())]);
 }

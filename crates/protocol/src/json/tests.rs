@@ -21,6 +21,7 @@ fn thirty_two_levels_are_read_and_one_more_is_refused() {
     let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     assert!(read(nested(32).as_bytes()).is_ok());
     assert!(refusal(nested(33).as_bytes()).starts_with("nested more than 32 levels deep at line 1 column"));
+    assert!(refusal(nested(32).replace("[]", "[{}]").as_bytes()).starts_with("nested more than 32"), "an empty one counts");
     assert!(refusal("{\"a\":".repeat(40_000).as_bytes()).starts_with("nested more than 32"));
 }
 

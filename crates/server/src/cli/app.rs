@@ -10,7 +10,9 @@ use clap::{Args, Subcommand};
 use client::api::{Answer, Api};
 use http_body_util::Full;
 use hyper::{Method, Request};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use prometheus_client::registry::Registry;
+use protocol::authorise::plain_scope;
 use protocol::id::{ClientId, CustomerId, IdError};
 use serde_json::{Value, json};
 use store::Store;
@@ -128,7 +130,12 @@ async fn on_folder(command: &AppCommand, folder: &Path) -> Result<Option<Value>,
 /// Scopes are kept without prefix.
 fn scopes(given: &[String]) -> BTreeSet<String> {
     let scopes = given.iter().flat_map(|text| text.split_ascii_whitespace());
-    scopes.map(|scope| scope.strip_prefix("agencyCloud/").unwrap_or(scope).to_owned()).collect()
+    scopes.map(|scope| plain_scope(scope).to_owned()).collect()
+}
+
+/// An id as it can stand in a path.
+fn escaped(client_id: &ClientId) -> String {
+    utf8_percent_encode(client_id.as_str(), NON_ALPHANUMERIC).to_string()
 }
 
 async fn on_node(args: &AppArgs) -> Result<Option<Value>, AppError> {
@@ -136,10 +143,10 @@ async fn on_node(args: &AppArgs) -> Result<Option<Value>, AppError> {
     let authority = authority.filter(|rest| !rest.contains('/')).ok_or_else(|| AppError::Url(args.ops.clone()))?;
     let (method, path, body) = match &args.command {
         AppCommand::Add { client_id, scope } => {
-            (Method::PUT, format!("/applications/{client_id}"), Some(json!({"scopes": scopes(scope)})))
+            (Method::PUT, format!("/applications/{}", escaped(client_id)), Some(json!({"scopes": scopes(scope)})))
         }
         AppCommand::Install { client_id, customer } => {
-            (Method::PUT, format!("/applications/{client_id}/customers/{customer}"), None)
+            (Method::PUT, format!("/applications/{}/customers/{customer}", escaped(client_id)), None)
         }
         AppCommand::List => (Method::GET, "/applications".to_owned(), None),
     };

@@ -94,6 +94,12 @@ pub(super) fn duration(value: &Value) -> Result<Duration, String> {
     humantime::parse_duration(&text).map_err(|error| format!("must be a duration such as \"5s\", got {text:?} ({error})"))
 }
 
+/// A duration that limits something: zero means none.
+pub(super) fn limit(value: &Value) -> Result<Duration, String> {
+    const NONE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    duration(value).map(|limit| if limit.is_zero() { NONE } else { limit })
+}
+
 pub(super) fn bytes(value: &Value) -> Result<usize, String> {
     let text = text(value).map_err(|_not_text| format!("must be a size such as \"64KiB\", got {value}"))?;
     let size: bytesize::ByteSize =

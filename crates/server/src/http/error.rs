@@ -1,4 +1,4 @@
-//! What is answered when a request is not done: the only place that names a status code of our API.
+//! What is answered when a request is not done: the only place that names the status of a refusal.
 //!
 //! Texts that Reapit's platform is known to use are used as they are. A 5xx says nothing of the inside.
 
@@ -72,8 +72,12 @@ pub(crate) enum Unavailable {
     Draining,
     /// Too many idempotency keys are remembered.
     Keys,
-    /// The store is full, poisoned, busy or closed.
-    Store(&'static str),
+    /// The disk has no room.
+    StoreFull,
+    /// A sync or a write failed.
+    StorePoisoned,
+    /// Too much waits for the disk, or it took too long.
+    StoreBusy,
 }
 
 #[derive(Serialize)]
@@ -114,9 +118,9 @@ impl From<Exceeded> for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Full => Self::Unavailable(Unavailable::Store("store_full")),
-            StoreError::Poisoned => Self::Unavailable(Unavailable::Store("store_poisoned")),
-            StoreError::Busy => Self::Unavailable(Unavailable::Store("store_busy")),
+            StoreError::Full => Self::Unavailable(Unavailable::StoreFull),
+            StoreError::Poisoned => Self::Unavailable(Unavailable::StorePoisoned),
+            StoreError::Busy => Self::Unavailable(Unavailable::StoreBusy),
             StoreError::Closed => Self::Unavailable(Unavailable::Draining),
             // The writer has said in the log what SQLite said.
             StoreError::Sqlite(_) => Self::Internal,
@@ -168,7 +172,9 @@ impl ApiError {
             Self::Unavailable(Unavailable::Sessions) => "sessions",
             Self::Unavailable(Unavailable::Draining) => "draining",
             Self::Unavailable(Unavailable::Keys) => "keys",
-            Self::Unavailable(Unavailable::Store(reason)) => reason,
+            Self::Unavailable(Unavailable::StoreFull) => "store_full",
+            Self::Unavailable(Unavailable::StorePoisoned) => "store_poisoned",
+            Self::Unavailable(Unavailable::StoreBusy) => "store_busy",
             Self::Internal => "internal",
         }
     }
@@ -200,8 +206,8 @@ impl ApiError {
         match self {
             Self::KeyRunning => Some(1),
             Self::TooMany(Exceeded { retry_after }) => Some(whole_seconds(*retry_after)),
-            Self::Unavailable(Unavailable::Store("store_full")) => Some(5),
-            Self::Unavailable(Unavailable::Store("store_poisoned") | Unavailable::Keys) => Some(30),
+            Self::Unavailable(Unavailable::StoreFull) => Some(5),
+            Self::Unavailable(Unavailable::StorePoisoned | Unavailable::Keys) => Some(30),
             Self::Unavailable(_) => Some(1),
             _ => None,
         }
@@ -213,7 +219,7 @@ impl ApiError {
         if matches!(self, Self::Internal) {
             tracing::error!("request failed; the cause stands above");
         } else {
-            tracing::debug!(reason = self.reason(), description = %self.description(), "refused");
+            tracing::debug!(reason = self.reason(), "refused");
         }
     }
 
@@ -252,6 +258,14 @@ impl ApiError {
         response
     }
 
+    /// The answer to a request whose body is not read: the connection ends with it.
+    pub(crate) fn into_last_response(self, node: &Node) -> Response<Body> {
+        self.count(node);
+        let mut response = self.into_response(node);
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+
     /// The answer as bytes, for a connection that no request was read from.
     pub(crate) fn into_raw(self, node: &Node) -> Vec<u8> {
         let body = self.body(node.clock.now());
@@ -273,8 +287,10 @@ fn whole_seconds(duration: Duration) -> u64 {
 /// RFC 6750 §3: no error code where there was no token.
 fn challenge(error: &TokenError) -> HeaderValue {
     let text = match error {
-        TokenError::Missing => "Bearer".to_owned(),
-        error => format!("Bearer error=\"invalid_token\", error_description=\"{}\"", quotable(&error.to_string())),
+        TokenError::Missing => "Bearer realm=\"bellwire\"".to_owned(),
+        error => {
+            format!("Bearer realm=\"bellwire\", error=\"invalid_token\", error_description=\"{}\"", quotable(&error.to_string()))
+        }
     };
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("Bearer error=\"invalid_token\""))
 }

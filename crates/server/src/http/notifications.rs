@@ -10,7 +10,7 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, He
 use hyper::{Request, Response, StatusCode};
 use protocol::authorise::{Identity, Scope, Stamp, authorise};
 use protocol::envelope::{BODY_BYTES_MAX, Envelope, Malformed};
-use protocol::id::{EventId, Product};
+use protocol::id::{EventId, IdempotencyKey, Product};
 use protocol::time;
 use sha2::{Digest, Sha256};
 use store::missed::{ListVersion, Listed, Page};
@@ -19,7 +19,8 @@ use crate::app::Node;
 use crate::dispatch::{Dispatched, dispatch};
 use crate::http::error::{ApiError, Body, Unavailable};
 use crate::http::request::{
-    Speaker, check_content_type, check_length, idempotency_key, list_owner, prefers_representation, query, read_body,
+    Speaker, check_content_type, check_length, discard_body, idempotency_key, list_owner, prefers_representation, query,
+    read_body,
 };
 use crate::idempotency::{Running, Seen};
 
@@ -31,10 +32,13 @@ const PAGE_SIZE_MAX: u32 = 100;
 /// `POST /notifications`
 pub(crate) async fn post(node: &Node, peer: IpAddr, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
     let (head, body) = request.into_parts();
-    check_length(&head.headers, BODY_BYTES_MAX)?;
-    let speaker = Speaker::identify(node, peer, &head.headers)?;
-    check_content_type(&head.headers)?;
-    let key = idempotency_key(&head.headers)?;
+    let (speaker, key) = match before_the_body(node, peer, &head.headers) {
+        Ok(admitted) => admitted,
+        Err(error) => {
+            let is_read = discard_body(&head.headers, body, BODY_BYTES_MAX, node.config.limits.body_timeout).await;
+            return if is_read { Err(error) } else { Ok(error.into_last_response(node)) };
+        }
+    };
     let represent = prefers_representation(&head.headers);
     let (body, taken) = read_body(body, BODY_BYTES_MAX, node.config.limits.body_timeout).await?;
     let envelope = Envelope::parse(&body, &node.config.products).map_err(refuse_body)?;
@@ -62,6 +66,14 @@ pub(crate) async fn post(node: &Node, peer: IpAddr, request: Request<Incoming>) 
         }
         Dispatched::Conflict => Err(ApiError::KeyConflict),
     }
+}
+
+/// All that can be checked before the body is read.
+fn before_the_body(node: &Node, peer: IpAddr, headers: &HeaderMap) -> Result<(Speaker, Option<IdempotencyKey>), ApiError> {
+    check_length(headers, BODY_BYTES_MAX)?;
+    let speaker = Speaker::identify(node, peer, headers)?;
+    check_content_type(headers)?;
+    Ok((speaker, idempotency_key(headers)?))
 }
 
 fn refuse_body(malformed: Malformed) -> ApiError {

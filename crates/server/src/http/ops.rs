@@ -8,10 +8,12 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::{Method, Request, Response, StatusCode};
+use percent_encoding::percent_decode_str;
 use prometheus_client::encoding::text::encode;
-use protocol::authorise::Application;
+use protocol::authorise::{Application, plain_scope};
+use protocol::close::CloseCode;
 use protocol::fault::Faults;
-use protocol::id::{ClientId, CustomerId};
+use protocol::id::{ClientId, CustomerId, NegotiatorId, Recipient};
 use serde::{Deserialize, Serialize};
 use store::applications::Installed;
 
@@ -55,6 +57,11 @@ async fn route(node: &Node, request: Request<Incoming>) -> Result<Response<Body>
         (&Method::PUT, ["applications", client_id, "customers", customer]) => {
             install(node, parsed(client_id, ClientId::parse)?, parsed(customer, CustomerId::parse)?).await
         }
+        (&Method::DELETE, ["sessions", customer, negotiator]) => {
+            let customer = parsed(customer, CustomerId::parse)?;
+            close_sessions(node, Recipient { customer, negotiator: parsed(negotiator, NegotiatorId::parse)? })
+        }
+        (_, ["sessions", _, _]) => Err(ApiError::Method("DELETE")),
         (_, ["livez" | "readyz" | "metrics" | "applications"]) => Err(ApiError::Method("GET")),
         (_, ["applications", _] | ["applications", _, "customers", _]) => Err(ApiError::Method("PUT")),
         _ => Err(ApiError::NotFound),
@@ -134,7 +141,8 @@ async fn put_application(node: &Node, client_id: ClientId, request: Request<Inco
     let (body, _) = read_body(request.into_body(), BODY_BYTES_MAX, node.config.limits.body_timeout).await?;
     let granted: Granted = serde_json::from_slice(&body).map_err(|error| ApiError::Unreadable(error.to_string()))?;
     check_scopes(&granted.scopes)?;
-    node.store.put_application(client_id, granted.scopes).await?;
+    let scopes = granted.scopes.iter().map(|scope| plain_scope(scope).to_owned()).collect();
+    node.store.put_application(client_id, scopes).await?;
     Ok(text(StatusCode::NO_CONTENT, ""))
 }
 
@@ -156,8 +164,16 @@ async fn install(node: &Node, client_id: ClientId, customer: CustomerId) -> Resu
     }
 }
 
+/// Logs a negotiator out everywhere.
+fn close_sessions(node: &Node, recipient: Recipient) -> Result<Response<Body>, ApiError> {
+    let closed = node.registry.close(&recipient, CloseCode::Evicted);
+    tracing::info!(%recipient, closed, "sessions closed by an operator");
+    json(&serde_json::json!({"closed": closed}))
+}
+
 fn parsed<T>(text: &str, parse: fn(&str) -> Result<T, protocol::id::IdError>) -> Result<T, ApiError> {
-    parse(text).map_err(|error| ApiError::Unreadable(format!("{text:?} in the path {error}")))
+    let text = percent_decode_str(text).decode_utf8_lossy();
+    parse(&text).map_err(|error| ApiError::Unreadable(format!("{text:?} in the path {error}")))
 }
 
 fn json(value: &impl Serialize) -> Result<Response<Body>, ApiError> {

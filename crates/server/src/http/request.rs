@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use protocol::authorise::{Application, Caller, Grant, Identity, Scope};
+use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName, HeaderValue};
+use protocol::authorise::{Application, Caller, Grant, Identity, Refusal, Scope};
 use protocol::id::{CustomerId, IdempotencyKey, Recipient};
 use tokio::time::timeout;
 
@@ -37,11 +37,25 @@ impl Speaker {
     /// Token → `api-version` → `reapit-customer` → rate, in this order.
     pub(crate) fn identify(node: &Node, peer: IpAddr, headers: &HeaderMap) -> Result<Self, ApiError> {
         let Authenticated { caller, .. } = authenticate(node, peer, bearer(headers)?)?;
-        check_api_version(headers)?;
-        let customer = caller.speaks_for(customer_header(headers)?)?;
-        admit(node, &caller, customer)?;
+        let customer = spoken_for(&caller, headers)?;
         let application = caller.client_id.and_then(|client_id| node.store.application(&client_id));
-        Ok(Self { caller, customer, application, dev: node.config.dev })
+        let speaker = Self { caller, customer, application, dev: node.config.dev };
+        speaker.admit(node)?;
+        Ok(speaker)
+    }
+
+    /// Takes one request out of the budget of the caller.
+    fn admit(&self, node: &Node) -> Result<(), ApiError> {
+        let now = node.clock.running();
+        let is_installed = self.dev || self.application.as_ref().is_some_and(|app| app.customers.contains(&self.customer));
+        match (self.caller.identity, self.caller.client_id) {
+            (Identity::Person(recipient, _), _) => node.limits.polls.admit(recipient, now)?,
+            (Identity::Application | Identity::Customer(_), Some(client_id)) => {
+                node.limits.requests.admit((client_id, is_installed.then_some(self.customer)), now)?;
+            }
+            (Identity::Application | Identity::Customer(_), None) => return Err(Refusal::NoApplication.into()),
+        }
+        Ok(())
     }
 
     /// What is known of the application.
@@ -70,17 +84,10 @@ pub(crate) fn admit_stranger(node: &Node, peer: IpAddr) -> Result<(), ApiError> 
     Ok(node.limits.strangers.admit(subscriber(peer), node.clock.running())?)
 }
 
-/// Takes one request out of the budget of the caller.
-pub(crate) fn admit(node: &Node, caller: &Caller, customer: CustomerId) -> Result<(), ApiError> {
-    let now = node.clock.running();
-    match (caller.identity, caller.client_id) {
-        (Identity::Person(recipient, _), _) => node.limits.polls.admit(recipient, now)?,
-        (Identity::Application | Identity::Customer(_), Some(client_id)) => {
-            node.limits.requests.admit((client_id, customer), now)?
-        }
-        (Identity::Application | Identity::Customer(_), None) => return Err(protocol::authorise::Refusal::NoApplication.into()),
-    }
-    Ok(())
+/// `api-version`, then the customer that the request speaks for.
+pub(crate) fn spoken_for(caller: &Caller, headers: &HeaderMap) -> Result<CustomerId, ApiError> {
+    check_api_version(headers)?;
+    Ok(caller.speaks_for(customer_header(headers)?)?)
 }
 
 /// The token of the `Authorization` header.
@@ -171,6 +178,13 @@ pub(crate) async fn read_body(body: Incoming, max: usize, patience: Duration) ->
         Ok(Err(_)) => Err(ApiError::Unreadable("The body ended before it was whole".to_owned())),
         Err(_elapsed) => Err(ApiError::Timeout("the body of the request")),
     }
+}
+
+/// Reads what is left of a refused request, so that the connection is good for the next one. What is not small and said to be
+/// so, or waits for our word, is not read: then the connection ends with the answer.
+pub(crate) async fn discard_body(headers: &HeaderMap, body: Incoming, max: usize, patience: Duration) -> bool {
+    let is_small = headers.contains_key(CONTENT_LENGTH) && check_length(headers, max).is_ok();
+    is_small && !headers.contains_key(EXPECT) && read_body(body, max, patience).await.is_ok()
 }
 
 /// The parameters of a query, each known and given once.

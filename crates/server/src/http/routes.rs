@@ -16,7 +16,7 @@ use crate::http::{cors, notifications, session};
 pub(crate) async fn answer(node: &std::sync::Arc<Node>, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
     let request_id = request_id(node, request.headers());
     let origin = cors::allowed(&node.config.cors_origins, request.headers());
-    let span = tracing::debug_span!("request", id = ?request_id, method = %request.method(), path = request.uri().path());
+    let span = tracing::info_span!("request", id = ?request_id, method = %request.method());
     let answered = async {
         let routed = match cors::preflight(origin.as_ref(), &request) {
             Some(response) => Ok(response),

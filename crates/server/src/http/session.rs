@@ -16,8 +16,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use protocol::authorise::Identity;
 use protocol::close::CloseCode;
-use protocol::id::DeviceId;
-use protocol::message::Resume;
+use protocol::id::{DeviceId, EventId, Recipient};
 use sessions::session::{Opening, Session, accept_key, refuse};
 use tracing::Instrument;
 
@@ -25,7 +24,7 @@ use crate::app::Node;
 use crate::auth::Authenticated;
 use crate::http::connection::{SessionSlot, Stream};
 use crate::http::error::{ApiError, Body, Unavailable};
-use crate::http::request::{admit, authenticate, bearer, query};
+use crate::http::request::{admit_stranger, authenticate, bearer, query, spoken_for};
 
 /// The subprotocol, for clients that offer some.
 const SUBPROTOCOL: &str = "bellwire.v1";
@@ -34,7 +33,10 @@ const TOKEN_SUBPROTOCOL: &str = "bellwire.token.";
 
 /// `GET /session`
 pub(crate) async fn open(node: &Arc<Node>, peer: IpAddr, mut request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let accept = answer_to_key(request.headers())?;
+    let accept = answer_to_key(request.headers()).or_else(|error| {
+        admit_stranger(node, peer)?;
+        Err(error)
+    })?;
     let offered = Offered::read(request.headers());
     let upgrade = hyper::upgrade::on(&mut request);
     let response = switching_protocols(&accept, &offered);
@@ -49,9 +51,10 @@ pub(crate) async fn open(node: &Arc<Node>, peer: IpAddr, mut request: Request<In
         Err(error) if offered.token.is_some() => match close_code(&error) {
             Some(code) => {
                 error.count(node);
+                let registry = node.registry.clone();
                 node.sessions.spawn(async move {
                     if let Some((io, early)) = upgraded(upgrade).await {
-                        refuse(io, early, code, Stream::reset).await;
+                        refuse(io, early, &registry, code, Stream::reset).await;
                     }
                 });
                 Ok(response)
@@ -111,22 +114,30 @@ fn admit_session(
     let Identity::Person(recipient, product) = caller.identity else {
         return Err(ApiError::Forbidden("A session needs a token that names a negotiator (negotiatorId)".to_owned()));
     };
+    spoken_for(&caller, request.headers())?;
     if !node.config.products.contains(&product) {
         return Err(ApiError::Forbidden(format!("The product {product} of the token is not known here")));
     }
     let [device, resume] = query(request.uri().query(), ["device", "resume"])?;
-    device.as_deref().map(DeviceId::parse).transpose().map_err(|error| ApiError::Unreadable(format!("device {error}")))?;
-    admit(node, &caller, recipient.customer)?;
-    let now = node.clock.running();
-    let busy = |_exceeded| ApiError::Unavailable(Unavailable::Sessions);
-    node.limits.sessions.admit((), now).map_err(busy)?;
-    if !known {
+    let device = device.as_deref().map(DeviceId::parse).transpose();
+    let device = device.map_err(|error| ApiError::Unreadable(format!("device {error}")))?;
+    let slot = admit(node, &recipient, known)?;
+    // A cursor that is none is never an error: the client is told that there may be a gap.
+    let resume = resume.map(|cursor| EventId::parse(&cursor).ok());
+    let (session, fresh_cursor) = (node.new_id(), node.new_id());
+    Ok((Opening { session, fresh_cursor, recipient, product, device, resume, token_expires: caller.expires }, slot))
+}
+
+/// Takes the session out of the budgets of the person and of the node.
+fn admit(node: &Node, recipient: &Recipient, token_is_known: bool) -> Result<SessionSlot, ApiError> {
+    let (now, busy) = (node.clock.running(), |_exceeded| ApiError::Unavailable(Unavailable::Sessions));
+    node.limits.polls.admit(*recipient, now)?;
+    // New tokens first: a flood of them leaves those who come back their share.
+    if !token_is_known {
         node.limits.new_tokens.admit((), now).map_err(busy)?;
     }
-    let slot = node.slots.take_session().ok_or(ApiError::Unavailable(Unavailable::Sessions))?;
-    let resume = if resume.is_some() { Resume::None } else { Resume::New };
-    let (session, cursor) = (node.new_id(), node.new_id());
-    Ok((Opening { session, cursor, recipient, product, resume, token_expires: caller.expires }, slot))
+    node.limits.sessions.admit((), now).map_err(busy)?;
+    node.slots.take_session().ok_or(ApiError::Unavailable(Unavailable::Sessions))
 }
 
 fn switching_protocols(accept: &str, offered: &Offered) -> Response<Body> {

@@ -336,11 +336,13 @@ async fn ten_thousand_idle_connections_do_not_shut_a_provider_out() {
         idle.extend(opened.into_iter().map(Result::unwrap));
     }
     let connections = async || Metrics(text(&ask(&program.ops, "/metrics", &[]).await.body)).value("bellwire_connections");
-    while connections().await < 10_000.0 {}
+    let all = async { while connections().await < 10_000.0 {} };
+    tokio::time::timeout(PATIENCE, all).await.expect("all are counted in time");
     let mut provider = Caller::application(&program.api);
     assert_eq!(provider.post(missed("through"), &[]).await.status, 202);
     drop(idle);
-    while connections().await > 100.0 {}
+    let few = async { while connections().await > 100.0 {} };
+    tokio::time::timeout(PATIENCE, few).await.expect("all are given up in time");
 }
 
 #[tokio::test]

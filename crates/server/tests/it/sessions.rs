@@ -277,15 +277,18 @@ async fn an_incoming_call_that_ended_while_it_waited_is_not_sent() {
     let mut session = node.session("SBOX", "ADV", "").await;
     // The session reads nothing until its socket is full; what waits in the queue then gets too old.
     let mut provider = Caller::application(&node.api);
-    let waiting = loop {
-        let mut call = event("incomingCall", &["ADV"]);
-        call["payload"]["id"] = json!("x".repeat(128));
-        provider.post(call.to_string(), &[]).await;
-        let waiting = node.metrics().await.value("bellwire_session_queue_events");
-        if waiting >= 10.0 {
-            break waiting;
+    let fill = async {
+        loop {
+            let mut call = event("incomingCall", &["ADV"]);
+            call["payload"]["id"] = json!("x".repeat(128));
+            provider.post(call.to_string(), &[]).await;
+            let waiting = node.metrics().await.value("bellwire_session_queue_events");
+            if waiting >= 10.0 {
+                break waiting;
+            }
         }
     };
+    let waiting = timeout(PATIENCE, fill).await.expect("the socket is full in time");
     node.clock.advance(std::time::Duration::from_secs(46));
     node.post(event("endedCall", &["ADV"]).to_string(), &[]).await;
     let mut last = message(&mut session).await;
@@ -297,17 +300,18 @@ async fn an_incoming_call_that_ended_while_it_waited_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_client_that_logs_out_is_answered_and_forgotten() {
+async fn a_client_that_logs_out_is_answered_and_gets_nothing_more() {
     let node = TestNode::start().await;
-    let session = node.session("SBOX", "ADV", "").await;
-    session.close().await;
-    let answer = node.post(event("incomingCall", &["ADV"]).to_string(), &[("prefer", "return=representation")]).await;
-    let mut sessions = body(&answer)["targets"][0]["sessions"].clone();
-    while sessions != 0 {
-        let answer = node.post(event("incomingCall", &["ADV"]).to_string(), &[("prefer", "return=representation")]).await;
-        sessions = body(&answer)["targets"][0]["sessions"].clone();
-    }
-    assert_eq!(node.metrics().await.value("bellwire_recipients"), 0.0);
+    let mut session = RawSession::open(&node).await;
+    session.send(8, &1000_u16.to_be_bytes()).await;
+    assert_eq!(session.close_code().await, 1000);
+    let gone = async {
+        let represent = [("prefer", "return=representation")];
+        let call = event("incomingCall", &["ADV"]).to_string();
+        while body(&node.post(call.clone(), &represent).await)["targets"][0]["sessions"] != 0 {}
+    };
+    timeout(PATIENCE, gone).await.expect("the session is given up in time");
+    assert_eq!(node.metrics().await.value("bellwire_sessions"), 0.0);
 }
 
 #[tokio::test]

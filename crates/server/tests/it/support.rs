@@ -174,6 +174,16 @@ pub(crate) async fn message(session: &mut Session) -> Value {
     }
 }
 
+/// Reads on until an event comes.
+pub(crate) async fn next_event(session: &mut Session) -> Value {
+    loop {
+        let message = message(session).await;
+        if message["type"] == "event" {
+            return message;
+        }
+    }
+}
+
 /// Reads on until the session is closed.
 pub(crate) async fn close_code(session: &mut Session) -> u16 {
     loop {

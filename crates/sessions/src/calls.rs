@@ -1,0 +1,124 @@
+//! The calls of one recipient, so that a screen shows what is so and not what was. Pure.
+//!
+//! A call goes from incoming to answered to ended. What comes late, because the provider's posts overtook each other, is told
+//! from a call that begins anew, because it was put through again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::frame::CallState;
+
+use crate::queue::Delivery;
+
+/// How many calls of a recipient are known at once.
+pub(crate) const CALLS_MAX: usize = 32;
+/// How long after a state was set a lower one can still be late.
+const LATE: Duration = Duration::from_secs(10);
+/// How long after it last rang a call that nobody answered or ended is taken for over.
+const RINGING: Duration = Duration::from_secs(45);
+/// How long an answered call is remembered.
+const ANSWERED_MAX: Duration = Duration::from_secs(12 * 3600);
+
+/// The calls, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    calls: Vec<Call>,
+}
+
+#[derive(Debug)]
+struct Call {
+    /// The event that set the state; it names the call.
+    delivery: Arc<Delivery>,
+    state: CallState,
+    set: Duration,
+}
+
+/// What becomes of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is news.
+    Deliver,
+    /// It was overtaken: it is counted and not delivered.
+    Late,
+}
+
+impl Call {
+    fn is(&self, call_id: &str) -> bool {
+        &*self.delivery.frame.call_id == call_id
+    }
+
+    /// When there is nothing more to remember.
+    fn end(&self) -> Duration {
+        self.set
+            + match self.state {
+                CallState::Incoming => RINGING,
+                CallState::Answered => ANSWERED_MAX,
+                CallState::Ended => LATE,
+            }
+    }
+}
+
+impl Calls {
+    /// Brings a call to the state that an event says, unless the event is late. Gives also whether another call had to go.
+    pub(crate) fn apply(&mut self, delivery: &Arc<Delivery>, now: Duration) -> (Fate, bool) {
+        let frame = &delivery.frame;
+        let news = Call { delivery: delivery.clone(), state: frame.state, set: now };
+        if let Some(call) = self.calls.iter_mut().find(|call| call.is(&frame.call_id)) {
+            let is_lower = frame.state < call.state;
+            if is_lower && now < call.set + LATE && frame.created <= call.delivery.frame.created {
+                return (Fate::Late, false);
+            }
+            *call = news;
+            return (Fate::Deliver, false);
+        }
+        let crowded_out = self.calls.len() >= CALLS_MAX && self.let_one_go();
+        self.calls.push(news);
+        (Fate::Deliver, crowded_out)
+    }
+
+    /// Makes room: an ended call, else the oldest that nobody answered, else the oldest. Gives whether a live one went.
+    fn let_one_go(&mut self) -> bool {
+        let first = |state| self.calls.iter().position(|call| call.state == state);
+        let place = first(CallState::Ended).or_else(|| first(CallState::Incoming)).unwrap_or(0);
+        self.calls.remove(place).state != CallState::Ended
+    }
+
+    /// Ends a call that rings, since it was missed. Gives its event, or `None` where there is no such call.
+    pub(crate) fn miss(&mut self, call_id: &str, now: Duration) -> Option<Arc<Delivery>> {
+        let call = self.calls.iter_mut().find(|call| call.is(call_id) && call.state == CallState::Incoming)?;
+        call.state = CallState::Ended;
+        call.set = now;
+        Some(call.delivery.clone())
+    }
+
+    /// Forgets what is over. Gives the calls of which nobody said that they stopped ringing.
+    pub(crate) fn expire(&mut self, now: Duration) -> Vec<Arc<Delivery>> {
+        let mut silent = Vec::new();
+        self.calls.retain(|call| {
+            let is_over = now >= call.end();
+            if is_over && call.state == CallState::Incoming {
+                silent.push(call.delivery.clone());
+            }
+            !is_over
+        });
+        silent
+    }
+
+    /// The events that set the states of the live calls, oldest call first.
+    pub(crate) fn live(&self) -> impl Iterator<Item = &Arc<Delivery>> {
+        self.calls.iter().filter(|call| call.state != CallState::Ended).map(|call| &call.delivery)
+    }
+
+    /// The event that set the state of a live call.
+    pub(crate) fn find_live(&self, call_id: &str) -> Option<&Arc<Delivery>> {
+        self.live().find(|delivery| &*delivery.frame.call_id == call_id)
+    }
+
+    /// When the next call is to be forgotten.
+    pub(crate) fn next_due(&self) -> Option<Duration> {
+        self.calls.iter().map(Call::end).min()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! Whether a session's client is still there. Pure: it is told what happened and when, and says what is due.
+//!
+//! A call rings for 20 to 30 s, so a dead line that is found after a minute is found too late: an incomingCall that is not
+//! acknowledged makes the session look at once.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::frame::CallState;
+use protocol::id::EventId;
+
+use crate::queue::Delivery;
+
+/// How many events are remembered until they are acknowledged; of older ones an acknowledgement is not counted.
+const UNACKNOWLEDGED_MAX: usize = 64;
+
+/// How soon a dead line is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LifeConfig {
+    /// After how much silence the node pings, give or take 20 %. Default 25 s: below the idle time-outs of most proxies.
+    pub ping_interval: Duration,
+    /// How long a ping can stay unanswered. Default 10 s.
+    pub pong_timeout: Duration,
+    /// How long an incomingCall can stay unacknowledged until the node pings, and that ping unanswered. Default 3 s.
+    pub ack_timeout: Duration,
+}
+
+impl Default for LifeConfig {
+    fn default() -> Self {
+        Self {
+            ping_interval: Duration::from_secs(25),
+            pong_timeout: Duration::from_secs(10),
+            ack_timeout: Duration::from_secs(3),
+        }
+    }
+}
+
+/// What is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Nothing before the next look.
+    Nothing,
+    /// Send a ping.
+    Ping,
+    /// Nobody is there any more.
+    Dead,
+}
+
+#[derive(Debug)]
+pub(crate) struct Life {
+    config: LifeConfig,
+    /// This session's own interval, so that those that came together do not ping together.
+    interval: Duration,
+    next_ping: Duration,
+    /// When the line counts as dead, if nothing is heard before.
+    dead: Option<Duration>,
+    unacknowledged: VecDeque<Sent>,
+}
+
+#[derive(Debug)]
+struct Sent {
+    delivery: Arc<Delivery>,
+    at: Duration,
+    /// Whether its silence has made us ask.
+    asked: bool,
+}
+
+impl Life {
+    pub(crate) fn new(config: LifeConfig, session: EventId, now: Duration) -> Self {
+        // The last byte of an id is random: 0.8 to 1.2 of the interval.
+        let random = session.as_bytes().last().copied().unwrap_or_default();
+        let interval = config.ping_interval.mul_f64(0.8 + 0.4 * f64::from(random) / 255.0);
+        Self { config, interval, next_ping: now + interval, dead: None, unacknowledged: VecDeque::new() }
+    }
+
+    /// Something came from the client: it is alive.
+    pub(crate) fn heard(&mut self, now: Duration) {
+        self.dead = None;
+        self.next_ping = now + self.interval;
+    }
+
+    /// An event was written.
+    pub(crate) fn sent(&mut self, delivery: Arc<Delivery>, now: Duration) {
+        if self.unacknowledged.len() == UNACKNOWLEDGED_MAX {
+            self.unacknowledged.pop_front();
+        }
+        let asked = delivery.frame.state != CallState::Incoming;
+        self.unacknowledged.push_back(Sent { delivery, at: now, asked });
+    }
+
+    /// Everything up to and including this event has been received; gives what that was.
+    pub(crate) fn acknowledged(&mut self, id: EventId) -> Vec<Arc<Delivery>> {
+        let count = self.unacknowledged.iter().position(|sent| sent.delivery.frame.id == id).map_or(0, |place| place + 1);
+        self.unacknowledged.drain(..count).map(|sent| sent.delivery).collect()
+    }
+
+    /// What is due at `now`. Where that is a ping, it counts as sent.
+    pub(crate) fn due(&mut self, now: Duration) -> Due {
+        if self.dead.is_some_and(|dead| now >= dead) {
+            return Due::Dead;
+        }
+        let patience = self.config.ack_timeout;
+        let silent = self.unacknowledged.iter_mut().filter(|sent| !sent.asked && now >= sent.at + patience);
+        let asks = silent.map(|sent| sent.asked = true).count() > 0;
+        let timeout = match (asks, now >= self.next_ping) {
+            (true, _) => patience,
+            (false, true) => self.config.pong_timeout,
+            (false, false) => return Due::Nothing,
+        };
+        self.next_ping = now + self.interval;
+        self.dead = Some(self.dead.map_or(now + timeout, |dead| dead.min(now + timeout)));
+        Due::Ping
+    }
+
+    /// When to look again.
+    pub(crate) fn next_due(&self) -> Duration {
+        let silent = self.unacknowledged.iter().find(|sent| !sent.asked).map(|sent| sent.at + self.config.ack_timeout);
+        [Some(self.next_ping), self.dead, silent].into_iter().flatten().min().unwrap_or(self.next_ping)
+    }
+}
+
+#[cfg(test)]
+mod tests;

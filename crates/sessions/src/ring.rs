@@ -1,0 +1,128 @@
+//! The events of one recipient in the order of delivery, for as long as a client may come back for them. Pure.
+//!
+//! A cursor is a place in the ring, found by equality and never compared by size: ids are made before the recipient's lock is
+//! taken, and two posts may enter the other way round.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::id::EventId;
+
+use crate::queue::Delivery;
+
+/// What one entry costs beside its text, in bytes: its own fields, its share of the allocations.
+const ENTRY_BYTES: usize = 256;
+
+/// How long a ring remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RingConfig {
+    /// For how long an entry is kept. Default 180 s: what a client is told as `resumeSeconds`.
+    pub age_max: Duration,
+    /// How many entries are kept. Default 128.
+    pub events_max: usize,
+    /// How many bytes the rings of the whole node can hold. Default 256 MiB; beyond, a ring that grows lets its oldest go.
+    pub bytes_max: usize,
+}
+
+impl Default for RingConfig {
+    fn default() -> Self {
+        Self { age_max: Duration::from_secs(180), events_max: 128, bytes_max: 256 * 1024 * 1024 }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Ring {
+    entries: VecDeque<Entry>,
+    /// The newest entry that was let go.
+    let_go: Option<EventId>,
+    /// Where the ring began, for who came before the first event.
+    beginning: Option<EventId>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    delivery: Arc<Delivery>,
+    entered: Duration,
+}
+
+impl Ring {
+    /// Puts an event behind the others. Gives the bytes that it takes.
+    pub(crate) fn push(&mut self, delivery: Arc<Delivery>, now: Duration) -> usize {
+        let bytes = cost(&delivery);
+        self.entries.push_back(Entry { delivery, entered: now });
+        bytes
+    }
+
+    /// Lets go what is too old or too much. Gives the bytes that come free.
+    pub(crate) fn expire(&mut self, config: &RingConfig, now: Duration) -> usize {
+        let mut freed = 0;
+        while let Some(oldest) = self.entries.front()
+            && (now >= oldest.entered + config.age_max || self.entries.len() > config.events_max)
+        {
+            freed += self.let_oldest_go();
+        }
+        if self.entries.is_empty() {
+            // An idle ring keeps nothing but its places.
+            self.entries = VecDeque::new();
+        }
+        freed
+    }
+
+    /// Lets the oldest entry go. Gives the bytes that come free.
+    pub(crate) fn let_oldest_go(&mut self) -> usize {
+        let Some(oldest) = self.entries.pop_front() else { return 0 };
+        self.let_go = Some(oldest.delivery.frame.id);
+        cost(&oldest.delivery)
+    }
+
+    /// The place behind which everything is still to come: the newest entry, else the last one let go, else the beginning,
+    /// which is `fresh` where there is none yet.
+    pub(crate) fn end(&mut self, fresh: EventId) -> EventId {
+        let newest = self.entries.back().map(|entry| entry.delivery.frame.id).or(self.let_go);
+        newest.unwrap_or_else(|| *self.beginning.get_or_insert(fresh))
+    }
+
+    /// All that follows the place `cursor`, or `None` where that is not known (any more): never a part of it.
+    pub(crate) fn after(&self, cursor: EventId) -> Option<Vec<Arc<Delivery>>> {
+        let at_the_start = self.let_go == Some(cursor) || (self.let_go.is_none() && self.beginning == Some(cursor));
+        let place = match self.entries.iter().position(|entry| entry.delivery.frame.id == cursor) {
+            Some(place) => place + 1,
+            None if at_the_start => 0,
+            None => return None,
+        };
+        Some(self.entries.iter().skip(place).map(|entry| entry.delivery.clone()).collect())
+    }
+
+    /// When the oldest entry is to be let go.
+    pub(crate) fn next_due(&self, config: &RingConfig) -> Option<Duration> {
+        self.entries.front().map(|oldest| oldest.entered + config.age_max)
+    }
+
+    /// The bytes that all entries take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.entries.iter().map(|entry| cost(&entry.delivery)).sum()
+    }
+
+    /// The entries in order.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<Delivery>> {
+        self.entries.iter().map(|entry| &entry.delivery)
+    }
+
+    /// The places that are known beside the entries: the last one let go, and the beginning.
+    pub(crate) fn places(&self) -> (Option<EventId>, Option<EventId>) {
+        (self.let_go, self.beginning)
+    }
+
+    /// A ring that knows these places and has no entries yet.
+    pub(crate) fn with_places(let_go: Option<EventId>, beginning: Option<EventId>) -> Self {
+        Self { entries: VecDeque::new(), let_go, beginning }
+    }
+}
+
+fn cost(delivery: &Delivery) -> usize {
+    delivery.text.len() + ENTRY_BYTES
+}
+
+#[cfg(test)]
+mod tests;

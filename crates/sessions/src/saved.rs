@@ -1,0 +1,60 @@
+//! What a run of the node hands to the next one, so that a restart looks to clients like a broken line.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use protocol::frame::{CallState, EncodedFrame};
+use protocol::id::{EventId, Product};
+use serde::{Deserialize, Serialize};
+
+use crate::queue::Delivery;
+
+/// The ring and the live calls of one recipient.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SavedState {
+    /// The newest event that was let go.
+    pub let_go: Option<EventId>,
+    /// Where the ring began.
+    pub beginning: Option<EventId>,
+    /// The events in the order of delivery.
+    pub ring: Vec<SavedEvent>,
+    /// The events that set the states of the live calls.
+    pub calls: Vec<SavedEvent>,
+}
+
+/// An event as it was delivered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SavedEvent {
+    id: EventId,
+    at: Timestamp,
+    expires: Option<Timestamp>,
+    products: Vec<Product>,
+    call_id: Box<str>,
+    state: CallState,
+    created: Timestamp,
+    text: String,
+}
+
+impl SavedEvent {
+    /// When the broker took it.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    pub(crate) fn delivery(&self) -> Arc<Delivery> {
+        let Self { id, at, expires, call_id, state, created, text, .. } = self.clone();
+        let products = self.products.iter().copied().take(protocol::envelope::PRODUCTS_MAX).collect();
+        let frame = EncodedFrame { id, at, expires, products, call_id, state, created, text: text.into() };
+        Arc::new(Delivery::new(frame, Instant::now()))
+    }
+}
+
+impl From<&EncodedFrame> for SavedEvent {
+    fn from(frame: &EncodedFrame) -> Self {
+        let EncodedFrame { id, at, expires, products, call_id, state, created, text } = frame.clone();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        Self { id, at, expires, products: products.to_vec(), call_id, state, created, text }
+    }
+}

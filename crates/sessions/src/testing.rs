@@ -1,0 +1,46 @@
+//! What the tests of this crate share.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use protocol::frame::{CallState, EncodedFrame};
+use protocol::id::{CustomerId, EventId, NegotiatorId, Product, Recipient};
+
+use crate::queue::Delivery;
+
+pub(crate) fn id(number: u64) -> EventId {
+    EventId::new(number, [0; 10])
+}
+
+pub(crate) fn product(name: &str) -> Product {
+    Product::parse(name).unwrap()
+}
+
+pub(crate) fn recipient(customer: &str, negotiator: &str) -> Recipient {
+    Recipient { customer: CustomerId::parse(customer).unwrap(), negotiator: NegotiatorId::parse(negotiator).unwrap() }
+}
+
+/// An event for product `A` that sets `call` to `state`, created at this second.
+pub(crate) fn frame(number: u64, call: &str, state: CallState, created: i64) -> EncodedFrame {
+    EncodedFrame {
+        id: id(number),
+        at: Timestamp::UNIX_EPOCH,
+        expires: None,
+        products: std::iter::once(product("A")).collect(),
+        call_id: call.into(),
+        state,
+        created: Timestamp::from_second(created).unwrap(),
+        text: format!("{{\"number\":{number}}}").into(),
+    }
+}
+
+pub(crate) fn delivery(number: u64, call: &str, state: CallState, created: i64) -> Arc<Delivery> {
+    Arc::new(Delivery::new(frame(number, call, state, created), Instant::now()))
+}
+
+pub(crate) fn of_bytes(bytes: usize) -> Arc<Delivery> {
+    let frame = EncodedFrame { text: "x".repeat(bytes).into(), ..frame(1, "c", CallState::Incoming, 0) };
+    Arc::new(Delivery::new(frame, Instant::now()))
+}
