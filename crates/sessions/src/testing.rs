@@ -1,5 +1,4 @@
 //! What the tests of this crate share.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::time::Instant;

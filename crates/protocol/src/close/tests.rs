@@ -2,20 +2,24 @@ use super::*;
 
 #[test]
 fn the_hundred_says_what_the_client_does() {
-    let expected = |code: u16| match code {
-        1000 | 4000..=4099 => Reaction::Stop,
-        1002 | 1003 | 1007 | 1009 => Reaction::ReportAndTryOnce,
-        1011 | 1013 | 4100..=4199 => Reaction::BackOff,
-        _ => Reaction::Resume,
-    };
-    for code in CloseCode::ALL {
-        let (number, reason) = code.on_the_wire();
-        assert_eq!(reaction(number), expected(number), "{code:?}");
-        assert!(reason.len() <= 123, "RFC 6455 §5.5: a control frame carries 125 bytes");
+    // The table itself is held against protocol/asyncapi.yaml; here are the edges of the hundreds.
+    let edges = [
+        (1006, Reaction::Resume),
+        (3999, Reaction::Resume),
+        (4000, Reaction::Stop),
+        (4099, Reaction::Stop),
+        (4100, Reaction::BackOff),
+        (4199, Reaction::BackOff),
+        (4200, Reaction::Resume),
+        (4299, Reaction::Resume),
+    ];
+    for (code, expected) in edges {
+        assert_eq!(reaction(code), expected, "{code}");
     }
-    for (code, reaction_there) in
-        [(1006, Reaction::Resume), (4099, Reaction::Stop), (4100, Reaction::BackOff), (4200, Reaction::Resume)]
-    {
-        assert_eq!(reaction(code), reaction_there);
-    }
+}
+
+#[test]
+fn a_reason_fits_a_control_frame() {
+    // RFC 6455 §5.5: 125 bytes, two of them the code.
+    assert!(CloseCode::ALL.iter().all(|code| code.on_the_wire().1.len() <= 123));
 }

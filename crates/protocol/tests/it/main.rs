@@ -1,6 +1,8 @@
 //! Every example in `protocol/examples` is a test, and schemas and code agree on every one.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
 
+mod asyncapi; // the session protocol, as it is published
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

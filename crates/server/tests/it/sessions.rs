@@ -327,3 +327,189 @@ async fn a_shutdown_closes_sessions_with_1012_after_what_they_have_queued() {
     let (_folder, code) = tokio::join!(stopped, ended);
     assert_eq!(code, 1012);
 }
+
+#[tokio::test]
+async fn who_comes_back_gets_what_was_missed_and_the_live_calls() {
+    let node = TestNode::start().await;
+    let mut session = node.open(&person("SBOX", "ADV", "AgencyCloud"), "").await.unwrap();
+    let cursor = message(&mut session).await["cursor"].as_str().unwrap().to_owned();
+    drop(session);
+    let mut rings = event("incomingCall", &["ADV"]);
+    node.post(rings.to_string(), &[]).await;
+    rings["payload"]["id"] = json!("another");
+    node.post(rings.to_string(), &[]).await;
+    node.post(event("endedCall", &["ADV"]).to_string(), &[]).await;
+
+    let mut back = node.open(&person("SBOX", "ADV", "AgencyCloud"), &format!("?resume={cursor}")).await.unwrap();
+    let welcome = message(&mut back).await;
+    assert_eq!(welcome["resume"], "full");
+    let mut heard = Vec::new();
+    for _ in 0..3 {
+        let event = message(&mut back).await;
+        heard.push((event["callId"].clone(), event["notification"]["subType"].clone()));
+    }
+    let expected = [("ax2uyio8p", "incomingCall"), ("another", "incomingCall"), ("ax2uyio8p", "endedCall")];
+    assert_eq!(heard, expected.map(|(id, what)| (json!(id), json!(what))));
+    let live = welcome["calls"].as_array().unwrap();
+    assert_eq!((live.len(), &live[0]["callId"], &live[0]["type"]), (1, &json!("another"), &json!("event")));
+    assert_silent(&mut back).await;
+}
+
+#[tokio::test]
+async fn a_graceful_restart_on_the_same_folder_looks_like_a_broken_line() {
+    let node = TestNode::start().await;
+    let mut session = node.session("SBOX", "ADV", "").await;
+    node.post(event("incomingCall", &["ADV"]).to_string(), &[]).await;
+    let cursor = message(&mut session).await["id"].as_str().unwrap().to_owned();
+    node.post(event("answeredCall", &["ADV"]).to_string(), &[]).await;
+    let clock = node.clock.clone();
+    let (folder, code) = tokio::join!(node.stop(), close_code(&mut session));
+    assert_eq!(code, 1012);
+    let node = TestNode::start_in(folder, clock, |_| ()).await;
+    let mut back = node.open(&person("SBOX", "ADV", "AgencyCloud"), &format!("?resume={cursor}")).await.unwrap();
+    let welcome = message(&mut back).await;
+    assert_eq!((&welcome["resume"], &welcome["calls"][0]["notification"]["subType"]), (&json!("full"), &json!("answeredCall")));
+    assert_eq!(message(&mut back).await["notification"]["subType"], "answeredCall");
+    assert_silent(&mut back).await;
+}
+
+#[tokio::test]
+async fn sessions_are_told_to_go_one_after_another_while_notifications_are_taken() {
+    let node = TestNode::start().await;
+    let mut sessions = Vec::new();
+    for number in 0..4 {
+        sessions.push(node.session("SBOX", &format!("N{number}"), "").await);
+    }
+    let mut provider = Caller::application(&node.api);
+    let mut late = sessions.pop().unwrap();
+    let api = node.api.clone();
+    let told = async {
+        let first = message(&mut late).await;
+        let everyone: Vec<_> = (0..4).map(|number| format!("N{number}")).collect();
+        let everyone: Vec<_> = everyone.iter().map(String::as_str).collect();
+        let answer = provider.post(event("incomingCall", &everyone).to_string(), &[]).await;
+        let mut adv = Caller::person(&api, "SBOX", "ADV");
+        let refused = client::session::Session::open(&api, &adv.token, "").await;
+        adv.token.clear();
+        (first, answer.status.as_u16(), refused.is_err(), close_code(&mut late).await)
+    };
+    let others = futures::future::join_all(sessions.iter_mut().map(async |session| message(session).await));
+    let (_folder, (goaway, status, refused, code), others) = tokio::join!(node.stop(), told, others);
+    assert_eq!((status, refused, code), (202, true, 1012));
+    let mut slots: Vec<_> = others.iter().chain([&goaway]).map(|goaway| goaway["reconnectInMs"].as_u64().unwrap()).collect();
+    slots.sort_unstable();
+    assert_eq!(slots, [0, 250, 500, 750]);
+    assert_eq!((&goaway["type"], &goaway["reason"]), (&json!("goaway"), &json!("restarting")));
+}
+
+#[tokio::test]
+async fn what_one_device_puts_aside_the_others_are_told() {
+    let node = TestNode::start().await;
+    let mut desk = node.session("SBOX", "ADV", "?device=desk").await;
+    let mut laptop = node.session("SBOX", "ADV", "?device=laptop").await;
+    node.post(event("incomingCall", &["ADV"]).to_string(), &[]).await;
+    for device in [&mut desk, &mut laptop] {
+        assert_eq!(message(device).await["callId"], "ax2uyio8p");
+    }
+    desk.send(&json!({"type": "shown", "callId": "ax2uyio8p"})).await.unwrap();
+    desk.send(&json!({"type": "dismissed", "callId": "ax2uyio8p"})).await.unwrap();
+    assert_eq!(message(&mut laptop).await, json!({"type": "sync", "callId": "ax2uyio8p", "action": "dismissed"}));
+    desk.send(&json!({"type": "dismissed", "callId": "unknown", "ref": "r"})).await.unwrap();
+    let error = message(&mut desk).await;
+    assert_eq!((&error["code"], &error["ref"]), (&json!("unknown_call"), &json!("r")));
+    node.post(event("missedCall", &["ADV"]).to_string(), &[]).await;
+    for device in [&mut desk, &mut laptop] {
+        assert_eq!(message(device).await, json!({"type": "sync", "callId": "ax2uyio8p", "action": "missed"}));
+    }
+}
+
+#[tokio::test]
+async fn a_call_of_which_nobody_says_that_it_stopped_ringing_expires() {
+    let node = TestNode::start().await;
+    let mut session = node.session("SBOX", "ADV", "").await;
+    node.post(event("incomingCall", &["ADV"]).to_string(), &[]).await;
+    let id = message(&mut session).await["id"].clone();
+    session.send(&json!({"type": "ack", "id": id})).await.unwrap();
+    assert_silent(&mut session).await;
+    node.clock.advance(std::time::Duration::from_secs(44));
+    assert_silent(&mut session).await;
+    node.clock.advance(std::time::Duration::from_secs(1));
+    assert_eq!(message(&mut session).await, json!({"type": "sync", "callId": "ax2uyio8p", "action": "expired"}));
+}
+
+#[tokio::test]
+async fn a_late_event_is_counted_and_not_delivered() {
+    let node = TestNode::start().await;
+    let mut session = node.session("SBOX", "ADV", "").await;
+    node.post(event("answeredCall", &["ADV"]).to_string(), &[]).await;
+    node.post(event("incomingCall", &["ADV"]).to_string(), &[]).await;
+    assert_eq!(message(&mut session).await["notification"]["subType"], "answeredCall");
+    assert_silent(&mut session).await;
+    assert_eq!(node.metrics().await.value("bellwire_deliveries_late_total"), 1.0);
+}
+
+#[tokio::test]
+async fn a_device_replaces_itself_and_an_operator_logs_out() {
+    let node = TestNode::start().await;
+    let mut older = node.session("SBOX", "ADV", "?device=desk").await;
+    let mut newer = node.session("SBOX", "ADV", "?device=desk").await;
+    assert_eq!(close_code(&mut older).await, 4005);
+    let mut operator = Caller { api: client::api::Api::new(&node.ops), token: String::new(), customer: None };
+    let closed = operator.send(hyper::Method::DELETE, "/sessions/SBOX/ADV", "", &[]).await;
+    assert_eq!(body(&closed), json!({"closed": 1}));
+    assert_eq!(close_code(&mut newer).await, 4006);
+    let nobody = operator.send(hyper::Method::DELETE, "/sessions/SBOX/TST", "", &[]).await;
+    assert_eq!(body(&nobody), json!({"closed": 0}));
+}
+
+#[tokio::test]
+async fn a_session_lives_as_long_as_its_token_and_half_a_minute_and_longer_with_a_new_one() {
+    let node = TestNode::start().await;
+    let expires = node.clock.now().as_second() + 60;
+    let of = |negotiator: &str, expires: i64| token(&json!({"customerId": "SBOX", "negotiatorId": negotiator, "exp": expires}));
+    let open = async || {
+        let mut session = node.open(&of("ADV", expires), "").await.unwrap();
+        assert_eq!(message(&mut session).await["type"], "welcome");
+        session
+    };
+    let (mut expiring, mut refreshed) = (open().await, open().await);
+    for bad in [of("TST", expires + 600), of("ADV", 1000), "x.y.z".to_owned()] {
+        refreshed.send(&json!({"type": "refresh", "token": bad, "ref": "r"})).await.unwrap();
+        let error = message(&mut refreshed).await;
+        assert_eq!((&error["code"], &error["ref"]), (&json!("token_refused"), &json!("r")));
+    }
+    refreshed.send(&json!({"type": "refresh", "token": of("ADV", expires + 600)})).await.unwrap();
+    let answer = message(&mut refreshed).await;
+    let end = jiff::Timestamp::from_second(expires + 600).unwrap();
+    assert_eq!(answer, json!({"type": "refreshed", "tokenExpires": format!("{end:.3}")}));
+    // In steps of less than a ping's time-out, so that the pings that fall due are answered.
+    for _ in 0..11 {
+        node.clock.advance(std::time::Duration::from_secs(8));
+        assert_silent(&mut expiring).await;
+        assert_silent(&mut refreshed).await;
+    }
+    node.clock.advance(std::time::Duration::from_secs(1));
+    assert_silent(&mut expiring).await;
+    node.clock.advance(std::time::Duration::from_secs(1));
+    assert_eq!(close_code(&mut expiring).await, 4203);
+    assert_silent(&mut refreshed).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_is_gone_is_found_by_its_silence() {
+    let node = TestNode::start().await;
+    let mut silent = RawSession::open(&node).await;
+    node.clock.advance(std::time::Duration::from_secs(31));
+    assert_eq!(silent.frame().await.0, 9, "a ping");
+    node.clock.advance(std::time::Duration::from_secs(10));
+    assert_eq!(silent.close_code().await, 4201);
+
+    let mut called = RawSession::open(&node).await;
+    node.post(event("incomingCall", &["ADV"]).to_string(), &[]).await;
+    assert_eq!(called.frame().await.0, 1, "the event, which is not acknowledged");
+    node.clock.advance(std::time::Duration::from_secs(4));
+    assert_eq!(called.frame().await.0, 9, "a ping at once");
+    node.clock.advance(std::time::Duration::from_secs(3));
+    assert_eq!(called.close_code().await, 4201);
+    assert_eq!(node.metrics().await.value("bellwire_sessions_closed_total{code=\"4201\"}"), 2.0);
+}
