@@ -316,5 +316,7 @@ impl Drop for Seat {
     }
 }
 
+#[cfg(all(test, feature = "model"))]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -12,10 +12,11 @@ const NEEDED: [(&str, &str); 2] = [("cc", "gcc"), ("openssl", "openssl")];
 /// Name, program, arguments and environment of a check.
 type Step = (&'static str, &'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
 
-const TEST: [Step; 4] = [
+const TEST: [Step; 5] = [
     ("format", "cargo", &["fmt", "--all", "--check"], &[]),
     ("lint", "cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"], &[]),
     ("test", "cargo", &["test", "--workspace", "--locked", "--no-fail-fast"], &[]),
+    ("model check", "cargo", &["test", "--package", "sessions", "--features", "model", "--locked", "model::"], &[]),
     (
         "documentation",
         "cargo",
