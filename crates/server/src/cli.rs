@@ -9,12 +9,15 @@
 mod serve; // runs a node
 mod demo; // shows one call end to end
 mod token; // prints a development token
+mod ops; // speaking to a running node
 mod app; // applications and who has installed them
+mod session; // who is logged in
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use protocol::id::IdError;
 use server::config::{Config, ConfigError, Flags};
 
 /// sysexits(3): something in the configuration is wrong.
@@ -38,6 +41,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Applications: which there are, what they may do, who has installed them.
     App(app::AppArgs),
+    /// Sessions: logs a negotiator out.
+    Session(session::SessionArgs),
 }
 
 /// What can be said on the command line goes over the environment and the file.
@@ -71,6 +76,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Demo => demo::run(),
         Command::Token(args) => token::run(&args),
         Command::App(args) => app::run(&args),
+        Command::Session(args) => session::run(&args),
     }
 }
 
@@ -103,4 +109,11 @@ fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
         Ok(runtime) => runtime.block_on(command),
         Err(error) => fail(&error),
     }
+}
+
+/// Reads an identifier from the command line.
+fn id<T: Clone + Send + Sync + 'static>(
+    parse: fn(&str) -> Result<T, IdError>,
+) -> impl Fn(&str) -> Result<T, IdError> + Clone + Send + Sync + 'static {
+    parse
 }

@@ -1,36 +1,31 @@
 //! `bellwire app`: on a running node by its operators' listener, or on the folder of one that is stopped.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bytes::Bytes;
 use clap::{Args, Subcommand};
 use client::api::{Answer, Api};
-use http_body_util::Full;
-use hyper::{Method, Request};
+use hyper::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use prometheus_client::registry::Registry;
 use protocol::authorise::plain_scope;
-use protocol::id::{ClientId, CustomerId, IdError};
+use protocol::id::{ClientId, CustomerId};
 use serde_json::{Value, json};
 use store::Store;
 use store::applications::Installed;
 use store::metrics::Metrics;
 
-use super::{block_on, fail};
+use super::ops::{OpsArgs, OpsError};
+use super::{block_on, fail, id};
 
 #[derive(Debug, Args)]
 pub(super) struct AppArgs {
     #[command(subcommand)]
     command: AppCommand,
-    /// The operators' listener of a running node.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090", global = true)]
-    ops: String,
-    /// A file with the operators' token, where the listener asks for one.
-    #[arg(long, value_name = "FILE", global = true)]
-    ops_token_file: Option<PathBuf>,
+    #[command(flatten)]
+    ops: OpsArgs,
     /// The data folder of a stopped node, instead of --ops.
     #[arg(long, value_name = "DIR", global = true)]
     data: Option<PathBuf>,
@@ -66,28 +61,14 @@ enum AppCommand {
 /// Why a command was not done.
 #[derive(Debug, thiserror::Error)]
 enum AppError {
-    #[error("--ops must be a URL such as http://127.0.0.1:9090, got {0:?}")]
-    Url(String),
-    #[error("{path}")]
-    TokenFile { path: PathBuf, source: std::io::Error },
-    #[error("the operators' listener does not answer; is the node running? For a stopped one give --data DIR")]
-    Api(#[from] client::api::ApiError),
-    #[error("the node refused with {status}: {description}")]
-    Refused { status: u16, description: String },
+    #[error("not done; for a stopped node give --data DIR")]
+    Ops(#[source] OpsError),
     #[error("there is no application {0}; add it first")]
     NoApplication(String),
     #[error(transparent)]
     Open(#[from] store::error::OpenError),
     #[error(transparent)]
     Store(#[from] store::error::StoreError),
-    #[error("the request cannot be written")]
-    Request(#[from] hyper::http::Error),
-}
-
-fn id<T: Clone + Send + Sync + 'static>(
-    parse: fn(&str) -> Result<T, IdError>,
-) -> impl Fn(&str) -> Result<T, IdError> + Clone + Send + Sync + 'static {
-    parse
 }
 
 pub(super) fn run(args: &AppArgs) -> ExitCode {
@@ -139,8 +120,6 @@ fn escaped(client_id: &ClientId) -> String {
 }
 
 async fn on_node(args: &AppArgs) -> Result<Option<Value>, AppError> {
-    let authority = args.ops.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
-    let authority = authority.filter(|rest| !rest.contains('/')).ok_or_else(|| AppError::Url(args.ops.clone()))?;
     let (method, path, body) = match &args.command {
         AppCommand::Add { client_id, scope } => {
             (Method::PUT, format!("/applications/{}", escaped(client_id)), Some(json!({"scopes": scopes(scope)})))
@@ -150,27 +129,13 @@ async fn on_node(args: &AppArgs) -> Result<Option<Value>, AppError> {
         }
         AppCommand::List => (Method::GET, "/applications".to_owned(), None),
     };
-    let mut request = Request::builder().method(method).uri(path).header("content-type", "application/json");
-    if let Some(path) = &args.ops_token_file {
-        let token = fs::read_to_string(path).map_err(|source| AppError::TokenFile { path: path.clone(), source })?;
-        request = request.header("authorization", format!("Bearer {}", token.trim_end()));
-    }
-    let body = body.map(|body| body.to_string()).unwrap_or_default();
-    let answer = Api::new(authority).send(request.body(Full::from(Bytes::from(body)))?).await?;
-    understand(&args.command, &answer)
-}
-
-fn understand(command: &AppCommand, answer: &Answer) -> Result<Option<Value>, AppError> {
-    let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
-    match (command, answer.status.as_u16()) {
-        (_, 200) => Ok(body),
-        (_, 204) => Ok(None),
-        (AppCommand::Install { client_id, .. }, 404) => Err(AppError::NoApplication(client_id.to_string())),
-        (_, status) => {
-            let description = body.as_ref().and_then(|body| body.get("description")).and_then(Value::as_str).unwrap_or_default();
-            Err(AppError::Refused { status, description: description.to_owned() })
+    let sent = args.ops.send(method, &path, body).await;
+    sent.map_err(|error| match (&args.command, error) {
+        (AppCommand::Install { client_id, .. }, OpsError::Refused { status: 404, .. }) => {
+            AppError::NoApplication(client_id.to_string())
         }
-    }
+        (_, error) => AppError::Ops(error),
+    })
 }
 
 fn print(applications: &Value, json: bool) {

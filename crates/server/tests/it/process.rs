@@ -437,7 +437,21 @@ async fn applications_are_kept_by_the_program_on_a_stopped_node_and_on_a_running
     assert_eq!(listed, json!([app, {"clientId": "other", "scopes": ["a.b"], "customers": []}]));
     assert!(text(&run(&["app", "list", "--ops", &ops]).stdout).contains("installed  COL-GMIO SBOX"));
     program.kill();
-    assert!(text(&run(&["app", "list", "--ops", &ops]).stderr).contains("does not answer; is the node running?"));
+    let told = text(&run(&["app", "list", "--ops", &ops]).stderr);
+    assert!(told.contains("does not answer; is the node running?") && told.contains("--data DIR"), "{told}");
+}
+
+#[tokio::test]
+async fn an_operator_logs_a_negotiator_out_by_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(folder.path());
+    let mut session = Session::open(&program.api, &person("SBOX", "ADV", "AgencyCloud"), "").await.unwrap();
+    assert_eq!(message(&mut session).await["type"], "welcome");
+    let ops = format!("http://{}", program.ops);
+    let closed = run(&["session", "close", "--customer", "SBOX", "--negotiator", "ADV", "--ops", &ops]);
+    assert_eq!(text(&closed.stdout), "1 sessions closed\n");
+    assert_eq!(close_code(&mut session).await, 4006);
+    assert_eq!(run(&["session", "close", "--customer", "S.X", "--negotiator", "ADV", "--ops", &ops]).status.code(), Some(2));
 }
 
 #[tokio::test]
