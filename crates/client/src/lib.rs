@@ -3,4 +3,6 @@
 //! Small, and without tasks of its own: who holds it drives it.
 
 pub mod api; // the HTTP API over one connection that is kept
-pub mod session; // a session over a WebSocket
+pub mod session; // a session over a WebSocket, as it is
+pub mod policy; // when to come back, and when to stay away
+pub mod desktop; // a session that comes back

@@ -1,0 +1,201 @@
+//! A desktop and the close codes: it comes back, or it does not, as the published table says. The node here is a listener that
+//! says what no real node can be brought to say in a second.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "helpers of tests")]
+
+use std::time::Duration;
+
+use client::desktop::{Desktop, News};
+use futures::{SinkExt, StreamExt};
+use protocol::close::CloseCode;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Node {
+    listener: TcpListener,
+}
+
+struct Accepted {
+    socket: WebSocketStream<TcpStream>,
+    query: String,
+    token: String,
+}
+
+impl Node {
+    async fn start() -> (Self, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let authority = listener.local_addr().unwrap().to_string();
+        (Self { listener }, authority)
+    }
+
+    async fn accept(&self) -> Accepted {
+        let (stream, _) = timeout(PATIENCE, self.listener.accept()).await.expect("a client in time").unwrap();
+        let (mut query, mut token) = (String::new(), String::new());
+        #[expect(clippy::result_large_err, reason = "the library's own signature")]
+        let read = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
+            query = request.uri().query().unwrap_or_default().to_owned();
+            token = request.headers()["authorization"].to_str().unwrap().to_owned();
+            Ok(response)
+        };
+        let socket = accept_hdr_async(stream, read).await.unwrap();
+        Accepted { socket, query, token }
+    }
+}
+
+impl Accepted {
+    async fn say(&mut self, message: Value) {
+        self.socket.send(Message::text(message.to_string())).await.unwrap();
+    }
+
+    async fn welcome(&mut self, cursor: &str, life_seconds: i64) {
+        let now = jiff::Timestamp::now();
+        let expires = now + jiff::SignedDuration::from_secs(life_seconds);
+        let welcome = json!({
+            "type": "welcome", "sessionId": "s", "cursor": cursor, "resume": "new", "calls": [], "pingSeconds": 25,
+            "resumeSeconds": 180, "tokenExpires": expires.to_string(), "now": now.to_string(),
+            "reconnect": {"firstMs": 5, "baseMs": 5, "capMs": 10},
+        });
+        self.say(welcome).await;
+    }
+
+    async fn close(mut self, code: u16) {
+        let frame = CloseFrame { code: code.into(), reason: Utf8Bytes::from_static("") };
+        self.socket.send(Message::Close(Some(frame))).await.unwrap();
+        while let Some(Ok(_)) = self.socket.next().await {}
+    }
+
+    async fn heard(&mut self) -> Value {
+        loop {
+            match timeout(PATIENCE, self.socket.next()).await.expect("a message in time") {
+                Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).unwrap(),
+                Some(Ok(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+/// A desktop whose tokens are counted: token-1, token-2, …
+fn desktop(authority: String) -> Desktop {
+    let mut number = 0;
+    Desktop::new(
+        authority,
+        Some("desk".to_owned()),
+        Box::new(move || {
+            number += 1;
+            let token = format!("token-{number}");
+            Box::pin(async move { token })
+        }),
+    )
+}
+
+async fn next(desktop: &mut Desktop) -> News {
+    timeout(PATIENCE, desktop.next()).await.expect("news in time")
+}
+
+#[tokio::test]
+async fn after_each_close_code_it_comes_back_or_does_not_as_the_table_says() {
+    let comes_back = |code: u16| !matches!(code, 1000 | 4002..=4099);
+    for code in CloseCode::ALL.map(|code| code.on_the_wire().0).into_iter().chain([1001, 4204]) {
+        let (node, authority) = Node::start().await;
+        let mut desktop = desktop(authority);
+        let (mut first, welcome) = tokio::join!(
+            async {
+                let mut accepted = node.accept().await;
+                accepted.welcome("c1", 3600).await;
+                accepted
+            },
+            next(&mut desktop)
+        );
+        assert!(matches!(welcome, News::Welcome(_)));
+        assert_eq!((first.query.as_str(), first.token.as_str()), ("device=desk", "Bearer token-1"));
+        first.say(json!({"type": "event", "id": "e1", "callId": "c"})).await;
+        assert!(matches!(next(&mut desktop).await, News::Event(_)));
+        let end = async {
+            let heard = first.heard().await;
+            first.close(code).await;
+            heard
+        };
+        let (heard, ended) = tokio::join!(end, next(&mut desktop));
+        assert_eq!(heard, json!({"type": "ack", "id": "e1"}));
+        if !comes_back(code) {
+            assert_eq!((ended, next(&mut desktop).await), (News::Stopped(code), News::Stopped(code)));
+            continue;
+        }
+        assert_eq!(ended, News::Away(code));
+        let (again, _) = tokio::join!(
+            async {
+                let mut accepted = node.accept().await;
+                accepted.welcome("c2", 3600).await;
+                accepted
+            },
+            next(&mut desktop)
+        );
+        assert_eq!(again.query, "device=desk&resume=e1", "{code}: with its place");
+        let token = if matches!(code, 4001 | 4203) { "Bearer token-2" } else { "Bearer token-1" };
+        assert_eq!(again.token, token, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn repeats_are_dropped_and_a_slot_is_kept() {
+    let (node, authority) = Node::start().await;
+    let mut desktop = desktop(authority);
+    let (mut first, _) = tokio::join!(
+        async {
+            let mut accepted = node.accept().await;
+            accepted.welcome("c1", 3600).await;
+            accepted
+        },
+        next(&mut desktop)
+    );
+    for id in ["e1", "e2", "e1"] {
+        first.say(json!({"type": "event", "id": id, "callId": "c"})).await;
+    }
+    first.say(json!({"type": "sync", "callId": "c", "action": "expired"})).await;
+    let mut ids = Vec::new();
+    while let News::Event(event) = next(&mut desktop).await {
+        ids.push(event["id"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(ids, ["e1", "e2"]);
+    first.say(json!({"type": "goaway", "reason": "restarting", "reconnectInMs": 300, "deadlineMs": 300})).await;
+    let told = std::time::Instant::now();
+    let ((), ended) = tokio::join!(first.close(1012), next(&mut desktop));
+    assert_eq!(ended, News::Away(1012));
+    let (_again, _) = tokio::join!(
+        async {
+            let mut accepted = node.accept().await;
+            accepted.welcome("c2", 3600).await;
+            accepted
+        },
+        next(&mut desktop)
+    );
+    assert!(told.elapsed() >= Duration::from_millis(300), "not before its slot");
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_at_four_fifths_of_its_life() {
+    let (node, authority) = Node::start().await;
+    let mut desktop = desktop(authority);
+    let (mut accepted, _) = tokio::join!(
+        async {
+            let mut accepted = node.accept().await;
+            accepted.welcome("c1", 1).await;
+            accepted
+        },
+        next(&mut desktop)
+    );
+    let renewed = async {
+        let heard = accepted.heard().await;
+        accepted.say(json!({"type": "sync", "callId": "c", "action": "expired"})).await;
+        heard
+    };
+    let (heard, _) = tokio::join!(renewed, next(&mut desktop));
+    assert_eq!(heard, json!({"type": "refresh", "token": "token-2"}));
+}
