@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 /// A program that the checks call, with the Debian package that brings it.
-const NEEDED: [(&str, &str); 2] = [("cc", "gcc"), ("openssl", "openssl")];
+const NEEDED: [(&str, &str); 3] = [("cc", "gcc"), ("openssl", "openssl"), ("chromium", "chromium")];
 
 /// Name, program, arguments and environment of a check.
 type Step = (&'static str, &'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
@@ -52,7 +52,7 @@ fn install_needed() -> Result<(), ExitCode> {
         if !found.is_ok_and(|status| status.success()) {
             execute(&("install", "apt-get", &["update", "-q"], &[]))?;
             eprintln!("xtask: installs {package}");
-            let installed = Command::new("apt-get").args(["install", "-y", "-q", package]).status();
+            let installed = Command::new("apt-get").args(["install", "-y", "-q", "--no-install-recommends", package]).status();
             if !installed.is_ok_and(|status| status.success()) {
                 eprintln!("xtask: {program} is needed; install the package {package}");
                 return Err(ExitCode::FAILURE);

@@ -14,5 +14,6 @@ mod missed; // polling and taking away
 mod sessions; // the WebSocket
 mod limits; // what happens at each bound
 mod operators; // probes, metrics, applications
+mod browser; // the example page in Chromium
 mod load; // a thousand sessions, twenty thousand events
 mod process; // the program: signals, crashes, full disks
