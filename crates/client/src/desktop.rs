@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::time::Duration;
 
+use futures::FutureExt;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -252,6 +253,10 @@ enum Step {
 
 impl Open {
     async fn next(&mut self) -> Step {
+        // One acknowledgement covers all before it: what waits is read first, or a long resume would be too many messages.
+        if let Some(heard) = self.session.next().now_or_never() {
+            return Step::Heard(heard);
+        }
         if let Some(id) = self.acknowledge.clone() {
             // A line that broke is found by the read.
             drop(self.session.send(&json!({"type": "ack", "id": id})).await);

@@ -34,8 +34,8 @@ use crate::metrics::Metrics;
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(30);
 /// How many connections operators have, beside those of the API: a flood there does not shut them out.
 const OPERATOR_CONNECTIONS_MAX: usize = 64;
-/// Of the grace of a shutdown, how much is left for requests in flight and the store, once the sessions had theirs.
-const LAST_PART: u32 = 5;
+/// The grace of a shutdown in parts: one each is kept for requests in flight and for the store, the sessions have the rest.
+const PARTS: u32 = 8;
 /// Descriptors that are not for connections: files, listeners, what the runtime needs.
 const DESCRIPTORS_KEPT: usize = 256;
 
@@ -179,8 +179,8 @@ impl App {
             _ = select_all(tasks) => tracing::error!("a task that serves everybody has ended: a panic stands above"),
         }
         let begun = Instant::now();
-        let (sessions_end, end) =
-            (begun + node.config.shutdown_grace * (LAST_PART - 1) / LAST_PART, begun + node.config.shutdown_grace);
+        let part = node.config.shutdown_grace / PARTS;
+        let (sessions_end, requests_end, end) = (begun + part * (PARTS - 2), begun + part * (PARTS - 1), begun + part * PARTS);
         tracing::info!(sessions = node.registry.open_sessions(), "shutting down");
         node.draining.store(true, Ordering::Release);
         node.registry.drain(node.config.shutdown_window);
@@ -189,8 +189,9 @@ impl App {
         node.registry.close_all(CloseCode::Restarting);
         stop.cancel();
         node.connections.close();
-        let all_finished = timeout_at(end, async { (core.wait().await, node.connections.wait().await) }).await.is_ok();
-        let handed_over = node.store.save_resume_states(write_states(node.registry.save())).await.is_ok();
+        let all_finished = timeout_at(requests_end, async { (core.wait().await, node.connections.wait().await) }).await.is_ok();
+        let saving = node.store.save_resume_states(write_states(node.registry.save()));
+        let handed_over = matches!(timeout_at(end, saving).await, Ok(Ok(())));
         let store = node.store.clone();
         let flushed = timeout_at(end, tokio::task::spawn_blocking(move || store.close())).await.is_ok();
         tracing::info!(all_closed, all_finished, handed_over, flushed, "stopped");
@@ -201,6 +202,7 @@ impl App {
 fn renewal(auth: Arc<Authenticator>, clock: Clock) -> Renew {
     Arc::new(move |recipient, token| {
         let caller = auth.authenticate(token, clock.now(), clock.running()).ok()?.caller;
+        http::session::check_lasts(&caller, clock.now()).ok()?;
         let is_theirs = matches!(caller.identity, Identity::Person(other, _) if other == *recipient);
         is_theirs.then_some(caller.expires)
     })

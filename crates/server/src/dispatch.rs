@@ -54,14 +54,16 @@ pub(crate) async fn dispatch(
         }
         Timing::Polled => {
             let receipt = receipt(event, &[]);
-            match node.store.add_missed(missed(event, key, receipt.clone())).await? {
-                Claimed::First => {
-                    let call_id = event.call_id();
-                    event.recipients().for_each(|recipient| node.registry.miss(&recipient, &call_id));
-                    receipt
-                }
+            let claimed = node.store.add_missed(missed(event, key, receipt.clone())).await?;
+            if claimed == Claimed::Conflict {
+                return Ok(Dispatched::Conflict);
+            }
+            // On a repeat as well: who asked first may have gone before this was reached.
+            let (call_id, created) = (event.call_id(), event.created());
+            event.recipients().for_each(|recipient| node.registry.miss(&recipient, &call_id, created));
+            match claimed {
                 Claimed::Repeated(answer) => return Ok(Dispatched::Repeated(answer)),
-                Claimed::Conflict => return Ok(Dispatched::Conflict),
+                Claimed::First | Claimed::Conflict => receipt,
             }
         }
     };

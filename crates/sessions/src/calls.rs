@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use protocol::frame::CallState;
 
 use crate::queue::Delivery;
@@ -83,9 +84,12 @@ impl Calls {
         self.calls.remove(place).state != CallState::Ended
     }
 
-    /// Ends a call that rings, since it was missed. Gives its event, or `None` where there is no such call.
-    pub(crate) fn miss(&mut self, call_id: &str, now: Duration) -> Option<Arc<Delivery>> {
-        let call = self.calls.iter_mut().find(|call| call.is(call_id) && call.state == CallState::Incoming)?;
+    /// Ends a call that rings, since it was missed at `created`. Gives its event, or `None` where there is no such call, or where
+    /// it rang again later than that.
+    pub(crate) fn miss(&mut self, call_id: &str, created: Timestamp, now: Duration) -> Option<Arc<Delivery>> {
+        let rings =
+            |call: &&mut Call| call.is(call_id) && call.state == CallState::Incoming && call.delivery.frame.created <= created;
+        let call = self.calls.iter_mut().find(rings)?;
         call.state = CallState::Ended;
         call.set = now;
         Some(call.delivery.clone())

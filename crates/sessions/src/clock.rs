@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
+/// What [`Clock::running`] starts at, so that what an earlier run did has a time as well: answered calls live for 12 h.
+const HEAD_START: Duration = Duration::from_secs(24 * 3600);
+
 /// A clock; clones show the same time.
 #[derive(Debug, Clone)]
 pub struct Clock {
@@ -32,7 +35,10 @@ impl Clock {
     /// A clock that stands still at `at` until it is stepped.
     #[must_use]
     pub fn stepped(at: Timestamp) -> Self {
-        let stepped = Stepped { wall_millis: AtomicI64::new(at.as_millisecond()), run_millis: AtomicI64::new(0) };
+        let stepped = Stepped {
+            wall_millis: AtomicI64::new(at.as_millisecond()),
+            run_millis: AtomicI64::new(i64::try_from(HEAD_START.as_millis()).unwrap_or(0)),
+        };
         Self { started: Instant::now(), stepped: Some(Arc::new(stepped)) }
     }
 
@@ -45,11 +51,11 @@ impl Clock {
         }
     }
 
-    /// How long this clock has been running: never goes back.
+    /// How long this clock has been running, and a day: never goes back.
     #[must_use]
     pub fn running(&self) -> Duration {
         match &self.stepped {
-            None => self.started.elapsed(),
+            None => HEAD_START + self.started.elapsed(),
             Some(stepped) => Duration::from_millis(u64::try_from(stepped.run_millis.load(Ordering::Acquire)).unwrap_or(0)),
         }
     }

@@ -173,14 +173,18 @@ impl Queue {
         }
     }
 
-    /// Waits until what is queued was given up: what is being written is not worth waiting for any more.
+    /// Waits until what is queued was given up, and says why: what is being written is not worth waiting for any more.
     ///
     /// Cancel safety: takes nothing; a wake-up that it used up is given back, or found by the next look at the queue.
-    pub(crate) async fn abandoned(&self) {
-        while !matches!(self.lock().closing, Some(CloseCode::Slow | CloseCode::Overloaded)) {
+    pub(crate) async fn abandoned(&self) -> CloseCode {
+        loop {
+            let closing = self.lock().closing;
+            if let Some(code @ (CloseCode::Slow | CloseCode::Overloaded)) = closing {
+                self.wake.notify_one();
+                return code;
+            }
             self.wake.notified().await;
         }
-        self.wake.notify_one();
     }
 
     fn take(&self) -> Option<Outgoing> {
@@ -202,7 +206,7 @@ impl Queue {
     fn abandon(&self, waiting: &mut Waiting, code: CloseCode) {
         let items = std::mem::take(&mut waiting.items);
         self.total.remove(items.len(), std::mem::take(&mut waiting.bytes));
-        waiting.closing = Some(code);
+        waiting.closing.get_or_insert(code);
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {

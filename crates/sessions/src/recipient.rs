@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use protocol::close::CloseCode;
+use protocol::frame::CallState;
 use protocol::id::{DeviceId, EventId, Product};
 use protocol::message::{Resume, SyncAction, encode_sync};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -26,6 +28,21 @@ pub(crate) struct Context {
     /// What the rings of all recipients take.
     pub(crate) ring_bytes: AtomicUsize,
 }
+
+impl Context {
+    fn freed(&self, bytes: usize) {
+        self.ring_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.metrics.ring_bytes.dec_by(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Whether so many recipients are remembered that those who are not logged in are forgotten sooner.
+    fn is_crowded(&self) -> bool {
+        self.metrics.recipients.get() > RECIPIENTS_MAX
+    }
+}
+
+/// How many recipients are remembered until answered calls of those who are not logged in are let go with their ring.
+const RECIPIENTS_MAX: i64 = 200_000;
 
 /// A recipient that is logged in, or was of late, or for whom something happened.
 #[derive(Debug)]
@@ -77,6 +94,8 @@ pub(crate) struct Joined {
     pub(crate) calls: Vec<Arc<Delivery>>,
     /// What happened since the cursor; what happens from now on comes into the queue, behind it.
     pub(crate) missed: Vec<Arc<Delivery>>,
+    /// Word of the calls among it that ring no longer, though no event says so.
+    pub(crate) over: Vec<Utf8Bytes>,
 }
 
 /// The state was forgotten in the meantime: look the recipient up again.
@@ -122,10 +141,11 @@ impl RecipientState {
             (None, Some(_)) => (end, Resume::None, Vec::new()),
             (None, None) => (end, Resume::New, Vec::new()),
         };
-        let missed = missed.into_iter().filter(|delivery| of_product(&delivery)).collect();
+        let missed: Vec<_> = missed.into_iter().filter(|delivery| of_product(&delivery)).collect();
+        let over = inner.over(&missed);
         let Joining { session, product, device, queue, .. } = who;
         inner.sessions.push(Member { session, product, device, queue });
-        Ok(Joined { cursor, resume, calls, missed })
+        Ok(Joined { cursor, resume, calls, missed, over })
     }
 
     /// Takes a session out.
@@ -157,9 +177,9 @@ impl RecipientState {
     }
 
     /// Ends a call that rings, since it was missed: the devices are told, the call itself waits elsewhere.
-    pub(crate) fn miss(&self, call_id: &str, context: &Context, now: Duration) {
+    pub(crate) fn miss(&self, call_id: &str, created: Timestamp, context: &Context, now: Duration) {
         let mut inner = self.lock();
-        if let Some(call) = inner.calls.miss(call_id, now) {
+        if let Some(call) = inner.calls.miss(call_id, created, now) {
             inner.sync(&call, SyncAction::Missed, None, context);
         }
     }
@@ -167,7 +187,9 @@ impl RecipientState {
     /// Tells the other devices that the person at this one has put a call aside; `false` where there is no such live call.
     pub(crate) fn dismiss(&self, call_id: &str, by: EventId, context: &Context) -> bool {
         let inner = self.lock();
-        let call = inner.calls.find_live(call_id).cloned();
+        let product = inner.sessions.iter().find(|member| member.session == by).map(|member| member.product);
+        let is_theirs = |call: &&Arc<Delivery>| product.is_some_and(|product| call.frame.products.contains(&product));
+        let call = inner.calls.find_live(call_id).filter(is_theirs).cloned();
         if let Some(call) = &call {
             inner.sync(call, SyncAction::Dismissed, Some(by), context);
         }
@@ -182,7 +204,9 @@ impl RecipientState {
     /// Lets go what is due: old events, calls of which nobody said that they stopped ringing, at last the recipient itself.
     pub(crate) fn look(&self, context: &Context, now: Duration) -> Next {
         let mut inner = self.lock();
-        inner.reminder = None;
+        if inner.reminder.is_some_and(|reminder| now >= reminder) {
+            inner.reminder = None;
+        }
         inner.expire(context, now);
         inner.next(context, now)
     }
@@ -227,6 +251,11 @@ impl RecipientState {
     }
 }
 
+/// The text was written by `protocol`, which writes UTF-8.
+fn sync_text(call: &Delivery, action: SyncAction) -> Utf8Bytes {
+    Utf8Bytes::try_from(encode_sync(&call.frame.call_id, action)).unwrap_or_default()
+}
+
 impl Inner {
     /// Closes the older session of the same device, and the oldest where there are too many.
     fn make_room(&mut self, device: Option<DeviceId>, context: &Context) {
@@ -246,7 +275,7 @@ impl Inner {
     fn remember(&mut self, delivery: Arc<Delivery>, context: &Context, now: Duration) {
         let (bytes, ring) = (&context.ring_bytes, &context.config.ring);
         let added = self.ring.push(delivery, now);
-        let mut total = bytes.fetch_add(added, Ordering::Relaxed) + added;
+        let total = bytes.fetch_add(added, Ordering::Relaxed) + added;
         let mut freed = self.ring.expire(ring, now);
         while total.saturating_sub(freed) > ring.bytes_max {
             match self.ring.let_oldest_go() {
@@ -254,20 +283,32 @@ impl Inner {
                 more => freed += more,
             }
         }
-        total = bytes.fetch_sub(freed, Ordering::Relaxed).saturating_sub(freed);
-        context.metrics.ring_bytes.set(i64::try_from(total).unwrap_or(i64::MAX));
+        context.metrics.ring_bytes.inc_by(i64::try_from(added).unwrap_or(i64::MAX));
+        context.freed(freed);
     }
 
     fn expire(&mut self, context: &Context, now: Duration) {
-        let freed = self.ring.expire(&context.config.ring, now);
-        context.ring_bytes.fetch_sub(freed, Ordering::Relaxed);
+        context.freed(self.ring.expire(&context.config.ring, now));
         for call in self.calls.expire(now) {
             self.sync(&call, SyncAction::Expired, None, context);
         }
     }
 
+    /// Says of the calls that would pop from these events and ring no longer that they were missed.
+    fn over(&self, missed: &[Arc<Delivery>]) -> Vec<Utf8Bytes> {
+        let mut last: Vec<&Arc<Delivery>> = Vec::new();
+        for delivery in missed {
+            last.retain(|earlier| earlier.frame.call_id != delivery.frame.call_id);
+            last.push(delivery);
+        }
+        let rings_still = |delivery: &&&Arc<Delivery>| {
+            delivery.frame.state == CallState::Incoming && self.calls.find_live(&delivery.frame.call_id).is_none()
+        };
+        last.iter().filter(rings_still).map(|delivery| sync_text(delivery, SyncAction::Missed)).collect()
+    }
+
     fn sync(&self, call: &Delivery, action: SyncAction, except: Option<EventId>, context: &Context) {
-        let text = Utf8Bytes::try_from(encode_sync(&call.frame.call_id, action)).unwrap_or_default();
+        let text = sync_text(call, action);
         let others = self.sessions.iter().filter(|member| Some(member.session) != except);
         for member in others.filter(|member| call.frame.products.contains(&member.product)) {
             member.queue.put(Item::Sync(text.clone()), &context.config);
@@ -277,12 +318,13 @@ impl Inner {
     /// Forgets the recipient where nothing is left to remember, else says when to look again.
     fn next(&mut self, context: &Context, now: Duration) -> Next {
         let idle_end = self.sessions.is_empty().then_some(self.touched + context.config.ring.age_max);
-        let due = [self.ring.next_due(&context.config.ring), self.calls.next_due(), idle_end].into_iter().flatten();
+        let calls = self.calls.next_due().filter(|_| idle_end.is_none() || !context.is_crowded());
+        let due = [self.ring.next_due(&context.config.ring), calls, idle_end].into_iter().flatten();
         let (first, last) = (due.clone().filter(|due| *due > now).min(), due.max());
         match (first, last) {
             (None, Some(last)) if idle_end.is_some() && last <= now => {
                 self.forgotten = true;
-                context.ring_bytes.fetch_sub(self.ring.bytes(), Ordering::Relaxed);
+                context.freed(self.ring.bytes());
                 self.ring = Ring::default();
                 Next::Forget
             }

@@ -112,20 +112,23 @@ impl Registry {
 
     /// Closes those that keep the most waiting until what waits in all queues is within its bound again.
     fn shed(&self) {
-        let mut queues: Vec<_> = self.queues().values().cloned().map(|queue| (queue.bytes(), queue)).collect();
+        // A tenth is freed at once, so that not each event has to look for the slowest.
+        let enough = self.config().queues_bytes_max / 10 * 9;
+        let queues: Vec<_> = self.queues().values().cloned().collect();
+        let mut queues: Vec<_> = queues.into_iter().map(|queue| (queue.bytes(), queue)).filter(|(bytes, _)| *bytes > 0).collect();
         queues.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
         for (_, slowest) in queues {
-            if self.shared.total.bytes() <= self.config().queues_bytes_max {
+            if self.shared.total.bytes() <= enough {
                 return;
             }
             slowest.shed();
         }
     }
 
-    /// Ends a call that rings, since it was missed: the devices are told, the call itself waits elsewhere.
-    pub fn miss(&self, recipient: &Recipient, call_id: &str) {
+    /// Ends a call that rings, since it was missed at `created`: the devices are told, the call itself waits elsewhere.
+    pub fn miss(&self, recipient: &Recipient, call_id: &str, created: Timestamp) {
         if let Some(state) = self.find(recipient) {
-            state.miss(call_id, &self.shared.context, self.shared.clock.running());
+            state.miss(call_id, created, &self.shared.context, self.shared.clock.running());
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures::{SinkExt, StreamExt};
+use futures::{FutureExt, SinkExt, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use protocol::close::CloseCode;
 use protocol::id::{DeviceId, EventId, Product, Recipient};
@@ -10,7 +10,7 @@ use protocol::message::{
     CLIENT_MESSAGE_BYTES_MAX, CLIENT_MESSAGES_PER_SECOND, ClientFault, ClientMessage, MessageError, MessageErrorCode, Said,
     Welcome, encode_go_away, encode_pong, encode_refreshed,
 };
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCode;
@@ -24,8 +24,8 @@ use crate::queue::{Item, Outgoing};
 use crate::recipient::{Joined, Joining};
 use crate::registry::{Registry, Seat};
 
-/// How long a session goes on after its token expired.
-const TOKEN_GRACE: SignedDuration = SignedDuration::from_secs(30);
+/// How long a session goes on after its token expired; with one that is older none is opened.
+pub const TOKEN_GRACE: SignedDuration = SignedDuration::from_secs(30);
 
 /// Who opens a session, as the token and the request say it.
 #[derive(Debug, Clone)]
@@ -138,7 +138,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             now: self.seat.registry.clock().now(),
         };
         self.say(welcome.encode()).await?;
-        self.write(joined.missed.into_iter().map(Item::Event)).await?;
+        let missed = joined.missed.into_iter().map(Item::Event);
+        self.write(missed.chain(joined.over.into_iter().map(Item::Sync))).await?;
         self.remind();
         Ok(())
     }
@@ -174,17 +175,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Looks what is due: a ping, the end of a token, the end of a line.
     async fn check(&mut self) -> Result<(), End> {
-        self.reminder = Duration::MAX;
+        if self.now() >= self.reminder {
+            self.reminder = Duration::MAX;
+        }
         if self.seat.registry.clock().now() >= self.token_end() {
             return Err(End::Close(CloseCode::TokenExpired));
         }
         match self.life.due(self.now()) {
             Due::Nothing => Ok(()),
-            Due::Dead => Err(End::Close(CloseCode::NoPong)),
+            Due::Dead => self.last_look().await,
             Due::Ping => {
                 self.put(Message::Ping(Bytes::new())).await?;
                 self.flush().await
             }
+        }
+    }
+
+    /// The answer may have come while a write or a pause of this machine held us up.
+    async fn last_look(&mut self) -> Result<(), End> {
+        match self.socket.next().now_or_never() {
+            Some(message) => self.hear(message).await,
+            None => Err(End::Close(CloseCode::NoPong)),
         }
     }
 
@@ -210,19 +221,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let writing = async {
             for item in items {
                 match item {
-                    Item::Sync(text) => socket.feed(Message::Text(text)).await?,
+                    Item::Sync(text) => moving(seat, socket.feed(Message::Text(text))).await?,
                     Item::Event(delivery) if delivery.frame.expires.is_some_and(|expires| clock.now() > expires) => {
                         seat.registry.metrics().expired.inc();
                     }
                     Item::Event(delivery) => {
-                        socket.feed(Message::Text(delivery.text.clone())).await?;
+                        moving(seat, socket.feed(Message::Text(delivery.text.clone()))).await?;
                         written.push(delivery);
                     }
                 }
             }
-            socket.flush().await
+            moving(seat, socket.flush()).await
         };
-        unless_slow(seat, writing).await?;
+        unless_given_up(seat, writing).await?;
         self.metrics().written.inc_by(written.len() as u64);
         let now = self.now();
         for delivery in written {
@@ -239,11 +250,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     async fn put(&mut self, message: Message) -> Result<(), End> {
-        unless_slow(&self.seat, self.socket.feed(message)).await
+        unless_given_up(&self.seat, moving(&self.seat, self.socket.feed(message))).await
     }
 
     async fn flush(&mut self) -> Result<(), End> {
-        unless_slow(&self.seat, self.socket.flush()).await
+        unless_given_up(&self.seat, moving(&self.seat, self.socket.flush())).await
     }
 
     async fn hear(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
@@ -362,10 +373,18 @@ async fn close<S: AsyncRead + AsyncWrite + Unpin>(
     let (number, reason) = code.on_the_wire();
     let frame = CloseFrame { code: WireCode::from(number), reason: Utf8Bytes::from_static(reason) };
     let said = timeout(patience, socket.send(Message::Close(Some(frame)))).await;
-    let answered = matches!(said, Ok(Ok(()))) && timeout(patience, hear_out(socket)).await.is_ok();
-    if !answered {
+    if !matches!(said, Ok(Ok(()))) || !matches!(timeout(patience, part(socket)).await, Ok(Ok(_))) {
         reset(socket.get_ref());
     }
+}
+
+/// Hears the client out, then ends our side. What the client still sends is read to its end: a socket that is closed with unread
+/// bytes resets the connection, and the reset can overtake the close frame.
+async fn part<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>) -> std::io::Result<u64> {
+    hear_out(socket).await;
+    let io = socket.get_mut();
+    io.shutdown().await?;
+    tokio::io::copy(io, &mut tokio::io::sink()).await
 }
 
 /// Reads on until the client has closed its side.
@@ -373,15 +392,22 @@ async fn hear_out<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStrea
     while let Some(Ok(_)) = socket.next().await {}
 }
 
-/// Waits for a write, unless the session's queue is given up meanwhile or the write stalls.
+/// Waits for a write, unless the session's queue is given up meanwhile.
 ///
 /// Cancel safety: a write that is given up leaves its bytes in the socket's buffer, before the close frame.
-async fn unless_slow(seat: &Seat, write: impl Future<Output = Result<(), Error>>) -> Result<(), End> {
+async fn unless_given_up(seat: &Seat, write: impl Future<Output = Result<(), End>>) -> Result<(), End> {
     tokio::select! {
         biased;
-        written = write => written.map_err(|error| fault(&error)),
-        () = seat.queue.abandoned() => Err(End::Close(CloseCode::Slow)),
-        () = tokio::time::sleep(seat.registry.config().write_timeout) => Err(End::Gone),
+        written = write => written,
+        code = seat.queue.abandoned() => Err(End::Close(code)),
+    }
+}
+
+/// Waits for one step of a write; one that stalls means that nobody is there.
+async fn moving(seat: &Seat, step: impl Future<Output = Result<(), Error>>) -> Result<(), End> {
+    match timeout(seat.registry.config().write_timeout, step).await {
+        Ok(done) => done.map_err(|error| fault(&error)),
+        Err(_elapsed) => Err(End::Gone),
     }
 }
 

@@ -31,8 +31,9 @@ impl Store {
     pub async fn take_resume_states(&self) -> Result<Vec<(Recipient, String)>, StoreError> {
         let run = |transaction: &Transaction<'_>| {
             let mut delete = transaction.prepare("DELETE FROM resume RETURNING customer, negotiator, state")?;
-            let rows = delete.query_map((), |row| Ok((recipient(row, 0, 1)?, row.get(2)?)))?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
+            let rows = delete.query_map((), |row| Ok(recipient(row, 0, 1).ok().zip(row.get(2).ok())))?;
+            // A row that cannot be read concerns one recipient, whose clients begin anew.
+            rows.filter_map(Result::transpose).collect::<rusqlite::Result<Vec<_>>>()
         };
         self.shared.writer.write(self.shared.config.timeout, run, |_| ()).await
     }

@@ -364,9 +364,15 @@ async fn a_full_queue_refuses_and_a_closed_store_does_too() {
 async fn a_write_that_was_given_up_is_never_done() {
     let (_folder, store) = fresh_with(Config { timeout: std::time::Duration::from_millis(50), ..Config::default() });
     let (hold, held) = std::sync::mpsc::channel::<()>();
+    let (running, runs) = std::sync::mpsc::channel::<()>();
     let long = std::time::Duration::from_secs(20);
-    let slow = store.shared.writer.write(long, move |_| Ok(held.recv().is_ok()), |_| ());
+    let hold_up = move |_: &rusqlite::Transaction<'_>| {
+        running.send(()).ok();
+        Ok(held.recv().is_ok())
+    };
+    let slow = store.shared.writer.write(long, hold_up, |_| ());
     let waiting = async {
+        tokio::task::spawn_blocking(move || runs.recv()).await.unwrap().unwrap();
         let given_up = store.add_missed(call(adv(), 1)).await;
         hold.send(()).unwrap();
         given_up

@@ -14,14 +14,15 @@ use hyper::header::{
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use protocol::authorise::Identity;
+use jiff::Timestamp;
+use protocol::authorise::{Caller, Identity};
 use protocol::close::CloseCode;
 use protocol::id::{DeviceId, EventId, Recipient};
-use sessions::session::{Opening, Session, accept_key, refuse};
+use sessions::session::{Opening, Session, TOKEN_GRACE, accept_key, refuse};
 use tracing::Instrument;
 
 use crate::app::Node;
-use crate::auth::Authenticated;
+use crate::auth::{Authenticated, TokenError};
 use crate::http::connection::{SessionSlot, Stream};
 use crate::http::error::{ApiError, Body, Unavailable};
 use crate::http::request::{admit_stranger, authenticate, bearer, query, spoken_for};
@@ -52,7 +53,7 @@ pub(crate) async fn open(node: &Arc<Node>, peer: IpAddr, mut request: Request<In
             Some(code) => {
                 error.count(node);
                 let registry = node.registry.clone();
-                node.sessions.spawn(async move {
+                node.spawn_connection(async move {
                     if let Some((io, early)) = upgraded(upgrade).await {
                         refuse(io, early, &registry, code, Stream::reset).await;
                     }
@@ -115,6 +116,7 @@ fn admit_session(
         return Err(ApiError::Forbidden("A session needs a token that names a negotiator (negotiatorId)".to_owned()));
     };
     spoken_for(&caller, request.headers())?;
+    check_lasts(&caller, node.clock.now())?;
     if !node.config.products.contains(&product) {
         return Err(ApiError::Forbidden(format!("The product {product} of the token is not known here")));
     }
@@ -126,6 +128,12 @@ fn admit_session(
     let resume = resume.map(|cursor| EventId::parse(&cursor).ok());
     let (session, fresh_cursor) = (node.new_id(), node.new_id());
     Ok((Opening { session, fresh_cursor, recipient, product, device, resume, token_expires: caller.expires }, slot))
+}
+
+/// Refuses a token with which a session would be closed at once: the leeway for clocks is longer than the grace of a session.
+pub(crate) fn check_lasts(caller: &Caller, now: Timestamp) -> Result<(), TokenError> {
+    let end = caller.expires.checked_add(TOKEN_GRACE).unwrap_or(Timestamp::MAX);
+    if now >= end { Err(TokenError::Expired(caller.expires)) } else { Ok(()) }
 }
 
 /// Takes the session out of the budgets of the person and of the node.

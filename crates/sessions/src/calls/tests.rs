@@ -60,9 +60,13 @@ fn a_missed_call_ends_what_rings_and_nothing_else() {
     let mut calls = Calls::default();
     apply(&mut calls, "c", Incoming, 0, SECOND);
     apply(&mut calls, "d", Answered, 0, SECOND);
-    assert!(calls.miss("c", SECOND).is_some());
-    assert!(calls.miss("c", SECOND).is_none() && calls.miss("d", SECOND).is_none() && calls.miss("e", SECOND).is_none());
-    assert_eq!(live(&calls), [("d".to_owned(), Answered)]);
+    let created = Timestamp::from_second(5).unwrap();
+    apply(&mut calls, "again", Incoming, 6, SECOND);
+    assert!(calls.miss("c", created, SECOND).is_some());
+    for other in ["c", "d", "e", "again"] {
+        assert!(calls.miss(other, created, SECOND).is_none(), "{other}");
+    }
+    assert_eq!(live(&calls), [("d".to_owned(), Answered), ("again".to_owned(), Incoming)]);
     assert_eq!(apply(&mut calls, "c", Incoming, 0, 2 * SECOND), Fate::Late);
 }
 

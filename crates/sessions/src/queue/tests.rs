@@ -21,7 +21,7 @@ async fn sixty_four_events_wait_and_one_more_closes_the_session_as_slow() {
     assert!(!queue.put(item(1), &config));
     assert!(!queue.put(item(1), &config));
     assert_eq!((queue.total.metrics.waiting.get(), queue.total.bytes()), (0, 0));
-    queue.abandoned().await;
+    assert_eq!(queue.abandoned().await, CloseCode::Slow);
     assert!(matches!(queue.next().await, Outgoing::Close(CloseCode::Slow)));
 }
 

@@ -209,6 +209,68 @@ fn what_one_run_saved_the_next_one_knows() {
 }
 
 #[test]
+fn what_grew_old_between_two_runs_is_old_in_the_second() {
+    let (first, adv) = (registry(), recipient("AAA", "ADV"));
+    let beginning = comes(adv).to(&first, 1).1.cursor;
+    post(&first, 1, &[adv]);
+    let after = |seconds: i64| {
+        let second = registry();
+        second.shared.clock.jump(jiff::SignedDuration::from_secs(seconds));
+        second.restore(first.save());
+        Comes { resume: Some(beginning), ..comes(adv) }.to(&second, 2).1
+    };
+    let soon = after(44);
+    assert_eq!((soon.resume, soon.missed.len(), soon.calls.len()), (Resume::Full, 1, 1));
+    let later = after(46);
+    assert_eq!((later.resume, later.calls.len(), later.over.len()), (Resume::Full, 0, 1), "it rings no longer");
+    assert_eq!(after(181).resume, Resume::None);
+    assert_eq!(after(7 * 24 * 3600).resume, Resume::None);
+}
+
+#[test]
+fn a_call_that_was_missed_while_the_line_was_broken_does_not_pop() {
+    let (registry, adv) = (registry(), recipient("AAA", "ADV"));
+    let (seat, joined) = comes(adv).to(&registry, 1);
+    drop(seat);
+    post(&registry, 1, &[adv]);
+    registry.miss(&adv, "1", Timestamp::UNIX_EPOCH);
+    let back = Comes { resume: Some(joined.cursor), ..comes(adv) }.to(&registry, 2).1;
+    assert_eq!((back.resume, ids(&back.missed), back.calls.len()), (Resume::Full, vec![id(1)], 0));
+    assert_eq!(
+        back.over.iter().map(|text| text.as_str()).collect::<Vec<_>>(),
+        [r#"{"type":"sync","callId":"1","action":"missed"}"#]
+    );
+}
+
+#[test]
+fn a_busy_recipient_has_few_reminders() {
+    let (registry, adv) = (registry(), recipient("AAA", "ADV"));
+    let mut looks = 0;
+    for number in 0..600 {
+        if number % 10 == 0 {
+            post(&registry, number, &[adv]);
+        }
+        registry.shared.clock.advance(SECOND);
+        let now = registry.shared.clock.running();
+        for recipient in registry.shared.recipient_reminders.due(now) {
+            looks += 1;
+            let state = registry.find(&recipient).unwrap();
+            registry.follow(recipient, &state, &state.look(&registry.shared.context, now));
+        }
+    }
+    assert!(looks < 300, "{looks} looks for 60 events");
+}
+
+#[test]
+fn a_device_of_another_product_does_not_put_a_call_aside() {
+    let (registry, adv) = (registry(), recipient("AAA", "ADV"));
+    let told = comes(adv).to(&registry, 1).0;
+    let other = Comes { product: product("B"), ..comes(adv) }.to(&registry, 2).0;
+    post(&registry, 1, &[adv]);
+    assert!(!other.dismiss("1") && told.dismiss("1"));
+}
+
+#[test]
 fn coming_and_going_at_the_same_instant_as_an_event_loses_no_session() {
     let registry = registry_with(Config { queue_events_max: usize::MAX, queue_bytes_max: usize::MAX, ..Config::default() });
     let of = recipient("AAA", "ADV");
