@@ -12,6 +12,7 @@ pub mod ring; // what a client may come back for
 mod calls; // what is ringing, answered, over
 mod queue; // what waits for one session, bounded
 pub mod session; // one task a session: queue → socket, client's messages → here
+pub mod socket; // the WebSocket beneath it: accepted, closed
 pub mod life; // whether a client is still there
 mod wheel; // reminders without a timer each
 pub mod saved; // what a run hands to the next

@@ -7,22 +7,20 @@ use jiff::{SignedDuration, Timestamp};
 use protocol::close::CloseCode;
 use protocol::id::{DeviceId, EventId, Product, Recipient};
 use protocol::message::{
-    CLIENT_MESSAGE_BYTES_MAX, CLIENT_MESSAGES_PER_SECOND, ClientFault, ClientMessage, MessageError, MessageErrorCode, Said,
-    Welcome, encode_go_away, encode_pong, encode_refreshed,
+    CLIENT_MESSAGES_PER_SECOND, ClientFault, ClientMessage, MessageError, MessageErrorCode, Said, Welcome, encode_go_away,
+    encode_pong, encode_refreshed,
 };
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
-use crate::Config;
 use crate::life::{Due, Life};
 use crate::metrics::{Closed, Code, Metrics, Resumed};
 use crate::queue::{Item, Outgoing};
 use crate::recipient::{Joined, Joining};
 use crate::registry::{Registry, Seat};
+use crate::socket::{accepted, close, close_code, hear_out};
 
 /// How long a session goes on after its token expired; with one that is older none is opened.
 pub const TOKEN_GRACE: SignedDuration = SignedDuration::from_secs(30);
@@ -338,60 +336,6 @@ fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
 
-/// The `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key` (RFC 6455 §4.2.2).
-#[must_use]
-pub fn accept_key(key: &[u8]) -> String {
-    tokio_tungstenite::tungstenite::handshake::derive_accept_key(key)
-}
-
-/// Completes an upgrade only to say why it is refused: scripts in a browser see no status.
-pub async fn refuse<S>(io: S, early: Bytes, registry: &Registry, code: CloseCode, reset: fn(&S))
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let mut socket = accepted(io, &early, registry.config()).await;
-    close(&mut socket, code, registry.config().close_timeout, reset).await;
-}
-
-async fn accepted<S: AsyncRead + AsyncWrite + Unpin>(io: S, early: &Bytes, config: &Config) -> WebSocketStream<S> {
-    let limits = WebSocketConfig::default()
-        .read_buffer_size(config.read_buffer)
-        .write_buffer_size(4 * 1024)
-        .max_write_buffer_size(2 * config.queue_bytes_max + 64 * 1024)
-        .max_message_size(Some(CLIENT_MESSAGE_BYTES_MAX))
-        .max_frame_size(Some(CLIENT_MESSAGE_BYTES_MAX));
-    WebSocketStream::from_partially_read(io, early.to_vec(), Role::Server, Some(limits)).await
-}
-
-/// Sends the close frame and hears the client out, each for at most `patience`. A client that does not take it is cut off.
-async fn close<S: AsyncRead + AsyncWrite + Unpin>(
-    socket: &mut WebSocketStream<S>,
-    code: CloseCode,
-    patience: Duration,
-    reset: fn(&S),
-) {
-    let (number, reason) = code.on_the_wire();
-    let frame = CloseFrame { code: WireCode::from(number), reason: Utf8Bytes::from_static(reason) };
-    let said = timeout(patience, socket.send(Message::Close(Some(frame)))).await;
-    if !matches!(said, Ok(Ok(()))) || !matches!(timeout(patience, part(socket)).await, Ok(Ok(_))) {
-        reset(socket.get_ref());
-    }
-}
-
-/// Hears the client out, then ends our side. What the client still sends is read to its end: a socket that is closed with unread
-/// bytes resets the connection, and the reset can overtake the close frame.
-async fn part<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>) -> std::io::Result<u64> {
-    hear_out(socket).await;
-    let io = socket.get_mut();
-    io.shutdown().await?;
-    tokio::io::copy(io, &mut tokio::io::sink()).await
-}
-
-/// Reads on until the client has closed its side.
-async fn hear_out<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>) {
-    while let Some(Ok(_)) = socket.next().await {}
-}
-
 /// Waits for a write, unless the session's queue is given up meanwhile.
 ///
 /// Cancel safety: a write that is given up leaves its bytes in the socket's buffer, before the close frame.
@@ -413,23 +357,7 @@ async fn moving(seat: &Seat, step: impl Future<Output = Result<(), Error>>) -> R
 
 /// What a fault of the socket means for the session.
 fn fault(error: &Error) -> End {
-    match error {
-        Error::Capacity(_) => End::Close(CloseCode::TooLarge),
-        Error::Utf8(_) => End::Close(CloseCode::Unreadable),
-        Error::Protocol(protocol) if !is_broken_line(protocol) => {
-            tracing::info!(%error, "client broke the WebSocket protocol");
-            End::Close(CloseCode::Protocol)
-        }
-        _ => End::Gone,
-    }
-}
-
-fn is_broken_line(error: &tokio_tungstenite::tungstenite::error::ProtocolError) -> bool {
-    use tokio_tungstenite::tungstenite::error::ProtocolError;
-    matches!(
-        error,
-        ProtocolError::ResetWithoutClosingHandshake | ProtocolError::SendAfterClosing | ProtocolError::ReceivedAfterClosing
-    )
+    close_code(error).map_or(End::Gone, End::Close)
 }
 
 /// Counts a client's messages, second by second.

@@ -18,7 +18,8 @@ use jiff::Timestamp;
 use protocol::authorise::{Caller, Identity};
 use protocol::close::CloseCode;
 use protocol::id::{DeviceId, EventId, Recipient};
-use sessions::session::{Opening, Session, TOKEN_GRACE, accept_key, refuse};
+use sessions::session::{Opening, Session, TOKEN_GRACE};
+use sessions::socket::{accept_key, refuse};
 use tracing::Instrument;
 
 use crate::app::Node;
