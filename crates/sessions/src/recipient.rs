@@ -131,8 +131,8 @@ impl RecipientState {
         }
         inner.expire(context, now);
         inner.make_room(who.device, context);
-        let found = who.resume.flatten().and_then(|cursor| Some((cursor, inner.ring.after(cursor)?)));
-        let end = inner.ring.end(who.fresh);
+        let found = who.resume.flatten().and_then(|cursor| Some((cursor, inner.ring.after(cursor, who.product)?)));
+        let end = inner.ring.end(who.product, who.fresh);
         let of_product = |delivery: &&Arc<Delivery>| delivery.frame.products.contains(&who.product);
         let calls = inner.calls.live().filter(of_product).cloned().collect();
         let (cursor, resume, missed) = match (found, who.resume) {
@@ -141,7 +141,6 @@ impl RecipientState {
             (None, Some(_)) => (end, Resume::None, Vec::new()),
             (None, None) => (end, Resume::New, Vec::new()),
         };
-        let missed: Vec<_> = missed.into_iter().filter(|delivery| of_product(&delivery)).collect();
         let over = inner.over(&missed);
         let Joining { session, product, device, queue, .. } = who;
         inner.sessions.push(Member { session, product, device, queue });
@@ -224,7 +223,7 @@ impl RecipientState {
         let save = |delivery: &Arc<Delivery>| SavedEvent::from(&delivery.frame);
         let (let_go, beginning) = inner.ring.places();
         SavedState {
-            let_go,
+            let_go: let_go.to_vec(),
             beginning,
             ring: inner.ring.entries().map(save).collect(),
             calls: inner.calls.live().map(save).collect(),
@@ -233,7 +232,7 @@ impl RecipientState {
 
     /// Takes up what an earlier run knew; `age` says how long ago an event was taken.
     pub(crate) fn restore(saved: &SavedState, context: &Context, now: Duration, age: impl Fn(&SavedEvent) -> Duration) -> Self {
-        let state = Self::with(Ring::with_places(saved.let_go, saved.beginning), Calls::default(), now);
+        let state = Self::with(Ring::with_places(saved.let_go.clone(), saved.beginning), Calls::default(), now);
         let mut inner = state.lock();
         for event in &saved.calls {
             inner.calls.apply(&event.delivery(), now.saturating_sub(age(event)));

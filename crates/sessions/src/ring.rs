@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::id::EventId;
+use protocol::id::{EventId, Product};
 
 use crate::queue::Delivery;
 
@@ -34,8 +34,8 @@ impl Default for RingConfig {
 #[derive(Debug, Default)]
 pub(crate) struct Ring {
     entries: VecDeque<Entry>,
-    /// The newest entry that was let go.
-    let_go: Option<EventId>,
+    /// The newest entry that was let go, for each product: to a session, what other products were told never happened.
+    let_go: Vec<(Product, EventId)>,
     /// Where the ring began, for who came before the first event.
     beginning: Option<EventId>,
 }
@@ -72,26 +72,39 @@ impl Ring {
     /// Lets the oldest entry go. Gives the bytes that come free.
     pub(crate) fn let_oldest_go(&mut self) -> usize {
         let Some(oldest) = self.entries.pop_front() else { return 0 };
-        self.let_go = Some(oldest.delivery.frame.id);
+        let frame = &oldest.delivery.frame;
+        for product in &frame.products {
+            match self.let_go.iter_mut().find(|(other, _)| other == product) {
+                Some((_, id)) => *id = frame.id,
+                None => self.let_go.push((*product, frame.id)),
+            }
+        }
         cost(&oldest.delivery)
     }
 
-    /// The place behind which everything is still to come: the newest entry, else the last one let go, else the beginning,
-    /// which is `fresh` where there is none yet.
-    pub(crate) fn end(&mut self, fresh: EventId) -> EventId {
-        let newest = self.entries.back().map(|entry| entry.delivery.frame.id).or(self.let_go);
+    /// The place of a product behind which everything is still to come: the newest entry, else the last one let go, else the
+    /// beginning, which is `fresh` where there is none yet.
+    pub(crate) fn end(&mut self, product: Product, fresh: EventId) -> EventId {
+        let newest = self.entries.iter().rev().find(|entry| entry.delivery.frame.products.contains(&product));
+        let newest = newest.map(|entry| entry.delivery.frame.id).or(self.last_let_go(product));
         newest.unwrap_or_else(|| *self.beginning.get_or_insert(fresh))
     }
 
-    /// All that follows the place `cursor`, or `None` where that is not known (any more): never a part of it.
-    pub(crate) fn after(&self, cursor: EventId) -> Option<Vec<Arc<Delivery>>> {
-        let at_the_start = self.let_go == Some(cursor) || (self.let_go.is_none() && self.beginning == Some(cursor));
+    /// All that a product was told behind the place `cursor`, or `None` where that is not known (any more): never a part of it.
+    pub(crate) fn after(&self, cursor: EventId, product: Product) -> Option<Vec<Arc<Delivery>>> {
+        let let_go = self.last_let_go(product);
+        let at_the_start = let_go == Some(cursor) || (let_go.is_none() && self.beginning == Some(cursor));
         let place = match self.entries.iter().position(|entry| entry.delivery.frame.id == cursor) {
             Some(place) => place + 1,
             None if at_the_start => 0,
             None => return None,
         };
-        Some(self.entries.iter().skip(place).map(|entry| entry.delivery.clone()).collect())
+        let behind = self.entries.iter().skip(place).map(|entry| &entry.delivery);
+        Some(behind.filter(|delivery| delivery.frame.products.contains(&product)).cloned().collect())
+    }
+
+    fn last_let_go(&self, product: Product) -> Option<EventId> {
+        self.let_go.iter().find(|(other, _)| *other == product).map(|(_, id)| *id)
     }
 
     /// When the oldest entry is to be let go.
@@ -109,13 +122,13 @@ impl Ring {
         self.entries.iter().map(|entry| &entry.delivery)
     }
 
-    /// The places that are known beside the entries: the last one let go, and the beginning.
-    pub(crate) fn places(&self) -> (Option<EventId>, Option<EventId>) {
-        (self.let_go, self.beginning)
+    /// The places that are known beside the entries: the last ones let go, and the beginning.
+    pub(crate) fn places(&self) -> (&[(Product, EventId)], Option<EventId>) {
+        (&self.let_go, self.beginning)
     }
 
     /// A ring that knows these places and has no entries yet.
-    pub(crate) fn with_places(let_go: Option<EventId>, beginning: Option<EventId>) -> Self {
+    pub(crate) fn with_places(let_go: Vec<(Product, EventId)>, beginning: Option<EventId>) -> Self {
         Self { entries: VecDeque::new(), let_go, beginning }
     }
 }

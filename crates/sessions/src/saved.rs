@@ -13,8 +13,8 @@ use crate::queue::Delivery;
 /// The ring and the live calls of one recipient.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SavedState {
-    /// The newest event that was let go.
-    pub let_go: Option<EventId>,
+    /// The newest event that was let go, for each product.
+    pub let_go: Vec<(Product, EventId)>,
     /// Where the ring began.
     pub beginning: Option<EventId>,
     /// The events in the order of delivery.
