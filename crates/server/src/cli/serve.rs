@@ -1,5 +1,6 @@
 //! `bellwire serve`
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use server::app::App;
@@ -18,7 +19,8 @@ pub(super) fn run(config: Config) -> ExitCode {
             return ExitCode::from(EX_CONFIG);
         }
     };
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     match config.log_format {
         LogFormat::Human => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),

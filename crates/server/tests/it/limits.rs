@@ -108,8 +108,8 @@ async fn a_body_that_stops_half_way_is_408_and_one_that_breaks_off_changes_nothi
 #[tokio::test]
 async fn an_idle_connection_is_kept_for_the_next_request_and_closed_after_its_time() {
     let node = TestNode::start_with(|config| {
-        config.limits.head_timeout = Duration::from_millis(100);
-        config.limits.idle_timeout = Duration::from_millis(600);
+        config.limits.head_timeout = Duration::from_millis(700);
+        config.limits.idle_timeout = Duration::from_millis(4000);
     })
     .await;
     let mut stream = TcpStream::connect(&node.api).await.unwrap();
@@ -124,7 +124,7 @@ async fn an_idle_connection_is_kept_for_the_next_request_and_closed_after_its_ti
         let length: usize = head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap().parse().unwrap();
         tokio::io::AsyncReadExt::read_exact(&mut stream, &mut vec![0; length]).await.unwrap();
         // Longer than a head may take, shorter than a connection may be idle.
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        tokio::time::sleep(Duration::from_millis(1000)).await;
     }
     assert_eq!(read_to_end(&mut stream).await, "");
 }

@@ -159,7 +159,7 @@ async fn a_missed_call_that_was_taken_survives_kill_9() {
         let posting = join_all(prefixes.iter().map(|prefix| post_until_it_breaks(&api, prefix)));
         let killing = async {
             // Killed at another moment each time, in the midst of the posts.
-            tokio::time::sleep(Duration::from_millis(40 + 23 * round)).await;
+            tokio::time::sleep(Duration::from_millis(150 + 23 * round)).await;
             program.kill();
         };
         let (posted, ()) = tokio::join!(posting, killing);

@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) const SECRET: &str = "bellwire-development-secret";
 /// No test waits longer than this for something that must come.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct TestNode {
     pub(crate) api: String,
