@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use crate::envelope::{Envelope, Products};
 use crate::id::{ClientId, CustomerId, EventId, NegotiatorId, Product, Recipient};
 use crate::payload::{Payload, SubType};
-use crate::time;
 
 /// Who is calling, as a verified token says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -228,8 +227,7 @@ impl<'a> Event<'a> {
     /// When it happened by the provider's clock.
     #[must_use]
     pub fn created(&self) -> Timestamp {
-        // Checked when the payload was read.
-        time::read(&self.envelope.payload.created).unwrap_or(self.stamp.at)
+        self.envelope.payload.created.at
     }
 
     /// What is told.

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::fault::{Faults, Members, shown};
@@ -80,8 +81,8 @@ pub struct Payload<'a> {
     /// Links the events of one call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Cow<'a, str>>,
-    /// When it happened, by the provider's clock; shown, never reckoned with.
-    pub created: Cow<'a, str>,
+    /// When it happened, by the provider's clock.
+    pub created: Created<'a>,
     /// Who calls.
     pub caller_id: Cow<'a, str>,
     /// Which number was called.
@@ -92,6 +93,17 @@ pub struct Payload<'a> {
     /// Who took it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answered_by_id: Option<NegotiatorId>,
+}
+
+/// A time as it was sent, and as it was read.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Created<'a> {
+    /// As it was sent.
+    pub text: Cow<'a, str>,
+    /// As it was read.
+    #[serde(skip)]
+    pub at: Timestamp,
 }
 
 const MEMBERS: [&str; 6] = ["id", "created", "callerId", "destinationId", "huntGroup", "answeredById"];
@@ -131,9 +143,9 @@ fn optional<T>(given: Option<Option<T>>) -> Option<Option<T>> {
     }
 }
 
-type Check<'a> = fn(Cow<'a, str>) -> Result<Cow<'a, str>, String>;
+type Check<'a, T> = fn(Cow<'a, str>) -> Result<T, String>;
 
-fn required<'a>(members: &mut Members<'a>, name: &str, faults: &mut Faults, check: Check<'a>) -> Option<Cow<'a, str>> {
+fn required<'a, T>(members: &mut Members<'a>, name: &str, faults: &mut Faults, check: Check<'a, T>) -> Option<T> {
     let json = members.require(name, faults)?;
     let checked = text(json).and_then(check);
     checked.map_err(|message| faults.add(members.at(name), message)).ok()
@@ -158,9 +170,9 @@ fn call_id<'a>(json: Json<'a>, faults: &mut Faults) -> Option<Cow<'a, str>> {
     checked.map_err(|message| faults.add("payload.id", message)).ok()
 }
 
-fn created(text: Cow<'_, str>) -> Result<Cow<'_, str>, String> {
-    if time::read(&text).is_some() {
-        return Ok(text);
+fn created(text: Cow<'_, str>) -> Result<Created<'_>, String> {
+    if let Some(at) = time::read(&text) {
+        return Ok(Created { text, at });
     }
     Err(format!("must be a time such as 2023-11-01T10:28:00 or 2023-11-01T10:28:00.5+01:00; got {}", shown(&text)))
 }

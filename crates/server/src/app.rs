@@ -102,6 +102,11 @@ impl Node {
         self.draining.load(Ordering::Acquire)
     }
 
+    /// Runs a connection as a task that the shutdown waits for.
+    pub(crate) fn spawn_connection(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.connections.spawn(task);
+    }
+
     /// Makes an id that was never used before.
     pub(crate) fn new_id(&self) -> EventId {
         let millis = u64::try_from(self.clock.now().as_millisecond()).unwrap_or(0);
@@ -221,13 +226,6 @@ fn read_states(states: Vec<(Recipient, String)>) -> Vec<(Recipient, SavedState)>
         }
     };
     states.into_iter().filter_map(read).collect()
-}
-
-impl Node {
-    /// Runs a connection as a task that the shutdown waits for.
-    pub(crate) fn spawn_connection(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.connections.spawn(task);
-    }
 }
 
 async fn housekeeping(node: Arc<Node>, stop: CancellationToken) {

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use protocol::close::CloseCode;
 use protocol::frame::EncodedFrame;
+use protocol::id::Product;
 use tokio::sync::Notify;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
+use tokio_tungstenite::tungstenite::{Bytes, Utf8Bytes};
 
 use crate::Config;
 use crate::metrics::Metrics;
@@ -24,10 +25,19 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     pub(crate) fn new(frame: EncodedFrame, taken: Instant) -> Self {
-        // The frame is made by `protocol::frame`, which writes UTF-8.
-        let text = Utf8Bytes::try_from(frame.text.clone()).unwrap_or_default();
+        let text = written(frame.text.clone());
         Self { frame, text, taken }
     }
+
+    /// Whether sessions of this product are told.
+    pub(crate) fn tells(&self, product: Product) -> bool {
+        self.frame.products.contains(&product)
+    }
+}
+
+/// A text that `protocol` has written, which writes UTF-8.
+pub(crate) fn written(text: impl Into<Bytes>) -> Utf8Bytes {
+    Utf8Bytes::try_from(text.into()).unwrap_or_default()
 }
 
 /// Something to write.

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use crate::Config;
 use crate::calls::{Calls, Fate};
 use crate::metrics::Metrics;
-use crate::queue::{Delivery, Item, Queue};
+use crate::queue::{Delivery, Item, Queue, written};
 use crate::ring::Ring;
 use crate::saved::{SavedEvent, SavedState};
 use crate::sync::{Mutex, MutexGuard, lock};
@@ -133,8 +133,7 @@ impl RecipientState {
         inner.make_room(who.device, context);
         let found = who.resume.flatten().and_then(|cursor| Some((cursor, inner.ring.after(cursor, who.product)?)));
         let end = inner.ring.end(who.product, who.fresh);
-        let of_product = |delivery: &&Arc<Delivery>| delivery.frame.products.contains(&who.product);
-        let calls = inner.calls.live().filter(of_product).cloned().collect();
+        let calls = inner.calls.live().filter(|call| call.tells(who.product)).cloned().collect();
         let (cursor, resume, missed) = match (found, who.resume) {
             // A client that breaks off again before it got what it missed still has its place.
             (Some((cursor, missed)), _) => (cursor, Resume::Full, missed),
@@ -170,7 +169,7 @@ impl RecipientState {
             return Ok((0, inner.next(context, now)));
         }
         inner.remember(delivery.clone(), context, now);
-        let told = inner.sessions.iter().filter(|member| delivery.frame.products.contains(&member.product));
+        let told = inner.sessions.iter().filter(|member| delivery.tells(member.product));
         let taken = told.filter(|member| member.queue.put(Item::Event(delivery.clone()), &context.config)).count();
         Ok((taken, inner.next(context, now)))
     }
@@ -187,7 +186,7 @@ impl RecipientState {
     pub(crate) fn dismiss(&self, call_id: &str, by: EventId, context: &Context) -> bool {
         let inner = self.lock();
         let product = inner.sessions.iter().find(|member| member.session == by).map(|member| member.product);
-        let is_theirs = |call: &&Arc<Delivery>| product.is_some_and(|product| call.frame.products.contains(&product));
+        let is_theirs = |call: &&Arc<Delivery>| product.is_some_and(|product| call.tells(product));
         let call = inner.calls.find_live(call_id).filter(is_theirs).cloned();
         if let Some(call) = &call {
             inner.sync(call, SyncAction::Dismissed, Some(by), context);
@@ -250,9 +249,8 @@ impl RecipientState {
     }
 }
 
-/// The text was written by `protocol`, which writes UTF-8.
 fn sync_text(call: &Delivery, action: SyncAction) -> Utf8Bytes {
-    Utf8Bytes::try_from(encode_sync(&call.frame.call_id, action)).unwrap_or_default()
+    written(encode_sync(&call.frame.call_id, action))
 }
 
 impl Inner {
@@ -300,16 +298,16 @@ impl Inner {
             last.retain(|earlier| earlier.frame.call_id != delivery.frame.call_id);
             last.push(delivery);
         }
-        let rings_still = |delivery: &&&Arc<Delivery>| {
+        let rings_no_longer = |delivery: &&&Arc<Delivery>| {
             delivery.frame.state == CallState::Incoming && self.calls.find_live(&delivery.frame.call_id).is_none()
         };
-        last.iter().filter(rings_still).map(|delivery| sync_text(delivery, SyncAction::Missed)).collect()
+        last.iter().filter(rings_no_longer).map(|delivery| sync_text(delivery, SyncAction::Missed)).collect()
     }
 
     fn sync(&self, call: &Delivery, action: SyncAction, except: Option<EventId>, context: &Context) {
         let text = sync_text(call, action);
         let others = self.sessions.iter().filter(|member| Some(member.session) != except);
-        for member in others.filter(|member| call.frame.products.contains(&member.product)) {
+        for member in others.filter(|member| call.tells(member.product)) {
             member.queue.put(Item::Sync(text.clone()), &context.config);
         }
     }

@@ -85,7 +85,7 @@ impl Ring {
     /// The place of a product behind which everything is still to come: the newest entry, else the last one let go, else the
     /// beginning, which is `fresh` where there is none yet.
     pub(crate) fn end(&mut self, product: Product, fresh: EventId) -> EventId {
-        let newest = self.entries.iter().rev().find(|entry| entry.delivery.frame.products.contains(&product));
+        let newest = self.entries.iter().rev().find(|entry| entry.delivery.tells(product));
         let newest = newest.map(|entry| entry.delivery.frame.id).or(self.last_let_go(product));
         newest.unwrap_or_else(|| *self.beginning.get_or_insert(fresh))
     }
@@ -100,7 +100,7 @@ impl Ring {
             None => return None,
         };
         let behind = self.entries.iter().skip(place).map(|entry| &entry.delivery);
-        Some(behind.filter(|delivery| delivery.frame.products.contains(&product)).cloned().collect())
+        Some(behind.filter(|delivery| delivery.tells(product)).cloned().collect())
     }
 
     fn last_let_go(&self, product: Product) -> Option<EventId> {

@@ -13,11 +13,11 @@ use protocol::message::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 use crate::life::{Due, Life};
 use crate::metrics::{Closed, Code, Metrics, Resumed};
-use crate::queue::{Item, Outgoing};
+use crate::queue::{Item, Outgoing, written};
 use crate::recipient::{Joined, Joining};
 use crate::registry::{Registry, Seat};
 use crate::socket::{accepted, close, close_code, hear_out};
@@ -242,8 +242,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     async fn say(&mut self, text: Vec<u8>) -> Result<(), End> {
-        // The text was written by `protocol`, which writes UTF-8.
-        self.put(Message::Text(Utf8Bytes::try_from(text).unwrap_or_default())).await?;
+        self.put(Message::Text(written(text))).await?;
         self.flush().await
     }
 

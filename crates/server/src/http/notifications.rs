@@ -19,7 +19,7 @@ use crate::app::Node;
 use crate::dispatch::{Dispatched, dispatch};
 use crate::http::error::{ApiError, Body, Unavailable};
 use crate::http::request::{
-    Speaker, check_content_type, check_length, discard_body, idempotency_key, list_owner, prefers_representation, query,
+    Speaker, check_content_type, check_length, discard_body, idempotency_key, list_owner, listed, prefers_representation, query,
     read_body,
 };
 use crate::idempotency::{Running, Seen};
@@ -156,11 +156,7 @@ fn etag(version: &ListVersion, page: Page) -> String {
 
 /// RFC 9110 §13.1.2: any of the listed tags, compared weakly.
 fn matches(headers: &HeaderMap, current: &str) -> bool {
-    let values = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    values
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == current)
+    listed(headers, &IF_NONE_MATCH).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == current)
 }
 
 fn with_etag(mut response: Response<Body>, status: StatusCode, etag: &str) -> Response<Body> {

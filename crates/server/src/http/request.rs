@@ -128,10 +128,15 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a st
     text.map_err(|_not_ascii| ApiError::Unreadable(format!("The header {name} holds other than visible ASCII characters")))
 }
 
+/// The members of a header that is a list, over all its lines (RFC 9110 §5.6.1).
+pub(crate) fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim)
+}
+
 /// Whether the caller asks to be told what became of the event (RFC 7240 §4.2).
 pub(crate) fn prefers_representation(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|preference| {
+    listed(headers, &PREFER).any(|preference| {
         let preference = preference.split(';').next().unwrap_or_default();
         let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
         name.trim().eq_ignore_ascii_case("return") && value.trim().trim_matches('"') == "representation"

@@ -26,7 +26,7 @@ use crate::app::Node;
 use crate::auth::{Authenticated, TokenError};
 use crate::http::connection::{SessionSlot, Stream};
 use crate::http::error::{ApiError, Body, Unavailable};
-use crate::http::request::{admit_stranger, authenticate, bearer, query, spoken_for};
+use crate::http::request::{admit_stranger, authenticate, bearer, listed, query, spoken_for};
 
 /// The subprotocol, for clients that offer some.
 const SUBPROTOCOL: &str = "bellwire.v1";
@@ -76,9 +76,8 @@ struct Offered {
 
 impl Offered {
     fn read(headers: &HeaderMap) -> Self {
-        let values = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
         let mut offered = Self::default();
-        for name in values.flat_map(|value| value.split(',')).map(str::trim) {
+        for name in listed(headers, &SEC_WEBSOCKET_PROTOCOL) {
             offered.ours |= name == SUBPROTOCOL;
             offered.token = offered.token.or(name.strip_prefix(TOKEN_SUBPROTOCOL).map(str::to_owned));
         }
@@ -87,10 +86,7 @@ impl Offered {
 }
 
 fn answer_to_key(headers: &HeaderMap) -> Result<String, ApiError> {
-    let lists = |name: HeaderName, wanted: &str| {
-        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(wanted))
-    };
+    let lists = |name: HeaderName, wanted: &str| listed(headers, &name).any(|value| value.eq_ignore_ascii_case(wanted));
     let version = headers.get(SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes);
     if !lists(UPGRADE, "websocket") || !lists(CONNECTION, "upgrade") || version != Some(b"13") {
         return Err(ApiError::UpgradeRequired);
