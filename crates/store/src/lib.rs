@@ -76,7 +76,7 @@ struct Shared {
 impl Store {
     /// Opens the store in `folder`, which is made if it is missing, and brings its tables to this program's version.
     ///
-    /// Blocks while the file is checked: some 0.3 s for 100 MiB.
+    /// Blocks while the file is checked, which reads all of it.
     ///
     /// # Errors
     /// [`OpenError`], each with what an operator can do.

@@ -119,7 +119,7 @@ impl Store {
     /// Writes a missed call for each of its negotiators. Durable when it returns. Where the same key was written before,
     /// nothing is added and the first answer is given.
     ///
-    /// Takes one commit: 0.1 to 5 ms on an SSD.
+    /// Takes one commit, which it shares with whatever else has gathered.
     ///
     /// # Errors
     /// Any [`StoreError`]; after [`StoreError::Busy`] it may have been written.
