@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures::FutureExt;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::policy::{Advice, Next, Policy, TOKEN_REFUSED};
 use crate::session::{Heard, OpenError, Session};
@@ -15,6 +16,10 @@ use crate::session::{Heard, OpenError, Session};
 const SEEN_MAX: usize = 256;
 /// How long a node can be silent beyond its own pings until the line is taken for broken.
 const SILENCE: Duration = Duration::from_secs(15);
+/// How long it can take to open a session.
+const OPEN: Duration = Duration::from_secs(10);
+/// The line broke, or there was none.
+const BROKEN: u16 = 1006;
 
 /// Fetches a token.
 pub type FetchToken = Box<dyn FnMut() -> Pin<Box<dyn Future<Output = String> + Send>> + Send>;
@@ -24,7 +29,7 @@ pub type FetchToken = Box<dyn FnMut() -> Pin<Box<dyn Future<Output = String> + S
 pub enum News {
     /// A session is open; what it shows is to be made of `calls` where `resume` is not `full`.
     Welcome(Value),
-    /// Something happened to a call; each event comes once.
+    /// Something happened to a call; each event comes once, and an incomingCall only while it may pop.
     Event(Value),
     /// A call is over, or was put aside on another device.
     Sync(Value),
@@ -42,8 +47,20 @@ pub struct Desktop {
     token: Option<String>,
     cursor: Option<String>,
     seen: VecDeque<String>,
+    left_out: LeftOut,
+    /// How far the node's clock is ahead of ours.
+    ahead: SignedDuration,
     policy: Policy,
     state: State,
+}
+
+/// What came and was not handed over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Events that had come before.
+    pub repeats: u64,
+    /// Incoming calls that came after they were to pop.
+    pub expired: u64,
 }
 
 enum State {
@@ -57,7 +74,6 @@ struct Open {
     since: Instant,
     /// When the token is to be renewed: at 80 % of its life.
     renew: Option<Instant>,
-    silence: Duration,
     slot: Option<Duration>,
     /// What was handed over and is to be acknowledged before more is read.
     acknowledge: Option<String>,
@@ -80,8 +96,51 @@ impl Desktop {
             token: None,
             cursor: None,
             seen: VecDeque::new(),
+            left_out: LeftOut::default(),
+            ahead: SignedDuration::ZERO,
             policy: Policy::default(),
             state: State::Away { until: Instant::now() },
+        }
+    }
+
+    /// Goes on at a place that was kept from an earlier run: see [`Desktop::cursor`].
+    #[must_use]
+    pub fn resuming(mut self, cursor: Option<String>) -> Self {
+        self.cursor = cursor;
+        self
+    }
+
+    /// The place of the last event that was handed over. A program that keeps it misses nothing over its own restart.
+    #[must_use]
+    pub fn cursor(&self) -> Option<&str> {
+        self.cursor.as_deref()
+    }
+
+    /// What came so far and was not handed over.
+    #[must_use]
+    pub fn left_out(&self) -> LeftOut {
+        self.left_out
+    }
+
+    /// Drops the line and comes back: the machine woke up, or is in another network now.
+    pub fn line_broke(&mut self) {
+        if let State::Open(_) = self.state {
+            let _news = self.ended(BROKEN);
+        }
+    }
+
+    /// Says what the person at this device did with a call: `shown` or `dismissed`. Without a line nobody is told.
+    pub async fn say(&mut self, what: &str, call_id: &str) {
+        if let State::Open(open) = &mut self.state {
+            // A line that broke is found by the read.
+            drop(open.session.send(&json!({"type": what, "callId": call_id})).await);
+        }
+    }
+
+    /// Logs out.
+    pub async fn close(self) {
+        if let State::Open(open) = self.state {
+            open.session.close().await;
         }
     }
 
@@ -119,19 +178,14 @@ impl Desktop {
         let parameters: Vec<_> =
             parameters.iter().filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?))).collect();
         let query = if parameters.is_empty() { String::new() } else { format!("?{}", parameters.join("&")) };
-        match Session::open(&self.authority, &token, &query).await {
-            Ok(session) => {
-                self.state = State::Open(Box::new(Open {
-                    session,
-                    since: Instant::now(),
-                    renew: None,
-                    silence: SILENCE,
-                    slot: None,
-                    acknowledge: None,
-                }));
+        match timeout(OPEN, Session::open(&self.authority, &token, &query)).await {
+            Ok(Ok(session)) => {
+                let open = Open { session, since: Instant::now(), renew: None, slot: None, acknowledge: None };
+                self.state = State::Open(Box::new(open));
                 None
             }
-            Err(error) => Some(self.refused(&error)),
+            Ok(Err(error)) => Some(self.refused(&error)),
+            Err(_elapsed) => Some(self.away(BROKEN, None)),
         }
     }
 
@@ -142,7 +196,7 @@ impl Desktop {
             OpenError::Refused { status: 403, .. } => 4003,
             OpenError::Refused { status: 429 | 503, .. } => 4100,
             OpenError::Refused { .. } => 1002,
-            OpenError::Failed(_) => 1006,
+            OpenError::Failed(_) => BROKEN,
         };
         self.away(code, None)
     }
@@ -185,7 +239,7 @@ impl Desktop {
                 None
             }
             Some("refreshed") => {
-                self.plan_renewal(&message, jiff::Timestamp::now());
+                self.plan_renewal(&message, Timestamp::now());
                 None
             }
             Some(_) | None => None,
@@ -203,16 +257,17 @@ impl Desktop {
         };
         if let State::Open(open) = &mut self.state {
             let pings = welcome.get("pingSeconds").and_then(Value::as_u64).unwrap_or(25);
-            open.silence = Duration::from_secs(pings).mul_f64(1.2) + SILENCE;
+            open.session.give_up_after(Duration::from_secs(pings).mul_f64(1.2) + SILENCE);
         }
-        let now = welcome.get("now").and_then(Value::as_str).and_then(|now| now.parse().ok());
-        self.plan_renewal(&welcome, now.unwrap_or_else(jiff::Timestamp::now));
+        let own = Timestamp::now();
+        let now = time(&welcome, "now").unwrap_or(own);
+        self.ahead = now.duration_since(own);
+        self.plan_renewal(&welcome, now);
         News::Welcome(welcome)
     }
 
-    fn plan_renewal(&mut self, message: &Value, now: jiff::Timestamp) {
-        let expires = message.get("tokenExpires").and_then(Value::as_str).and_then(|at| at.parse::<jiff::Timestamp>().ok());
-        let life = expires.and_then(|expires| Duration::try_from(expires.duration_since(now)).ok());
+    fn plan_renewal(&mut self, message: &Value, now: Timestamp) {
+        let life = time(message, "tokenExpires").and_then(|expires| Duration::try_from(expires.duration_since(now)).ok());
         if let State::Open(open) = &mut self.state {
             open.renew = life.map(|life| Instant::now() + life.mul_f64(0.8));
         }
@@ -226,12 +281,18 @@ impl Desktop {
             open.acknowledge = Some(id.clone());
         }
         if self.seen.contains(&id) {
+            self.left_out.repeats += 1;
             return None;
         }
         if self.seen.len() == SEEN_MAX {
             self.seen.pop_front();
         }
         self.seen.push_back(id);
+        let now = Timestamp::now().saturating_add(self.ahead).unwrap_or(Timestamp::MAX);
+        if time(&event, "expires").is_some_and(|expires| now > expires) {
+            self.left_out.expired += 1;
+            return None;
+        }
         Some(News::Event(event))
     }
 
@@ -274,11 +335,14 @@ impl Open {
             biased;
             heard = self.session.next() => Step::Heard(heard),
             () = due => Step::Renew,
-            () = sleep(self.silence) => Step::Heard(Heard::Closed { code: 1006, reason: "silence".to_owned() }),
         }
     }
 }
 
 fn millis(value: Option<&Value>) -> Option<Duration> {
     value.and_then(Value::as_u64).map(Duration::from_millis)
+}
+
+fn time(message: &Value, member: &str) -> Option<Timestamp> {
+    message.get(member).and_then(Value::as_str).and_then(|at| at.parse().ok())
 }

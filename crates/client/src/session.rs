@@ -1,8 +1,11 @@
 //! A session over a WebSocket: `welcome` first, then events as they happen.
 
+use std::time::Duration;
+
 use futures::{SinkExt, StreamExt};
 use serde_json::Value;
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -12,7 +15,12 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 #[derive(Debug)]
 pub struct Session {
     socket: WebSocketStream<TcpStream>,
+    heard: Instant,
+    silence: Duration,
 }
+
+/// How long a node can be silent before it has said how often it pings.
+const SILENCE: Duration = Duration::from_secs(45);
 
 /// What came over a session.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,7 +66,7 @@ impl Session {
         stream.set_nodelay(true).map_err(|error| failed(error.into()))?;
         let config = WebSocketConfig::default().read_buffer_size(4 * 1024).write_buffer_size(0);
         match client_async_with_config(request, stream, Some(config)).await {
-            Ok((socket, _)) => Ok(Self { socket }),
+            Ok((socket, _)) => Ok(Self { socket, heard: Instant::now(), silence: SILENCE }),
             Err(Error::Http(response)) => Err(OpenError::Refused {
                 status: response.status().as_u16(),
                 body: String::from_utf8_lossy(response.body().as_deref().unwrap_or_default()).into_owned(),
@@ -67,21 +75,36 @@ impl Session {
         }
     }
 
-    /// Waits for the next message, or the end.
+    /// When the node was last heard, its pings included.
+    #[must_use]
+    pub fn heard_at(&self) -> Instant {
+        self.heard
+    }
+
+    /// Says after how much silence the line is taken for broken. Default 45 s.
+    pub fn give_up_after(&mut self, silence: Duration) {
+        self.silence = silence;
+    }
+
+    /// Waits for the next message, or the end; a node that is silent for too long counts as gone.
     ///
     /// # Cancel safety
     /// A message that has begun to come in is kept.
     pub async fn next(&mut self) -> Heard {
-        let broken = || Heard::Closed { code: 1006, reason: String::new() };
+        let broken = |reason: &str| Heard::Closed { code: 1006, reason: reason.to_owned() };
         loop {
-            match self.socket.next().await {
+            let Ok(message) = timeout_at(self.heard + self.silence, self.socket.next()).await else {
+                return broken("silence");
+            };
+            self.heard = Instant::now();
+            match message {
                 Some(Ok(Message::Text(text))) => return Heard::Message(serde_json::from_str(&text).unwrap_or_default()),
                 Some(Ok(Message::Close(Some(frame)))) => {
                     return Heard::Closed { code: frame.code.into(), reason: frame.reason.to_string() };
                 }
                 Some(Ok(Message::Close(None))) => return Heard::Closed { code: 1005, reason: String::new() },
                 Some(Ok(_)) => {}
-                Some(Err(_)) | None => return broken(),
+                Some(Err(_)) | None => return broken(""),
             }
         }
     }

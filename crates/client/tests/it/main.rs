@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use client::desktop::{Desktop, News};
+use client::desktop::{Desktop, LeftOut, News};
+use client::session::{Heard, Session};
 use futures::{SinkExt, StreamExt};
 use protocol::close::CloseCode;
 use serde_json::{Value, json};
@@ -198,4 +199,64 @@ async fn a_token_is_renewed_at_four_fifths_of_its_life() {
     };
     let (heard, _) = tokio::join!(renewed, next(&mut desktop));
     assert_eq!(heard, json!({"type": "refresh", "token": "token-2"}));
+}
+
+#[tokio::test]
+async fn pings_alone_show_that_the_node_is_there() {
+    let (node, authority) = Node::start().await;
+    let (mut accepted, session) = tokio::join!(node.accept(), Session::open(&authority, "token", ""));
+    let mut session = session.unwrap();
+    let opened = session.heard_at();
+    let answered = async {
+        accepted.socket.send(Message::Ping(Vec::new().into())).await.unwrap();
+        timeout(PATIENCE, accepted.socket.next()).await.expect("a pong in time")
+    };
+    tokio::select! {
+        pong = answered => assert!(matches!(pong, Some(Ok(Message::Pong(_)))), "{pong:?}"),
+        heard = session.next() => panic!("a ping is no message: {heard:?}"),
+    }
+    assert!(session.heard_at() > opened);
+    session.give_up_after(Duration::ZERO);
+    let silent = Heard::Closed { code: 1006, reason: "silence".to_owned() };
+    assert_eq!(session.next().await, silent);
+}
+
+#[tokio::test]
+async fn a_call_that_may_not_pop_any_more_is_left_out() {
+    let (node, authority) = Node::start().await;
+    let mut desktop = desktop(authority);
+    let (mut accepted, _) = tokio::join!(
+        async {
+            let mut accepted = node.accept().await;
+            accepted.welcome("c1", 3600).await;
+            accepted
+        },
+        next(&mut desktop)
+    );
+    let now = jiff::Timestamp::now();
+    for (id, seconds) in [("old", -1), ("new", 45)] {
+        let expires = now + jiff::SignedDuration::from_secs(seconds);
+        accepted.say(json!({"type": "event", "id": id, "callId": id, "expires": expires.to_string()})).await;
+    }
+    let News::Event(event) = next(&mut desktop).await else { panic!("the newer call pops") };
+    assert_eq!((event["id"].as_str(), desktop.cursor()), (Some("new"), Some("new")));
+    assert_eq!(desktop.left_out(), LeftOut { repeats: 0, expired: 1 });
+}
+
+#[tokio::test]
+async fn a_place_that_was_kept_holds_over_a_restart_of_the_client() {
+    let (node, authority) = Node::start().await;
+    let mut desktop = desktop(authority).resuming(Some("kept".to_owned()));
+    for expected in ["kept", "c1"] {
+        let (accepted, _) = tokio::join!(
+            async {
+                let mut accepted = node.accept().await;
+                accepted.welcome("c1", 3600).await;
+                accepted
+            },
+            next(&mut desktop)
+        );
+        assert_eq!(accepted.query, format!("device=desk&resume={expected}"));
+        desktop.line_broke();
+    }
 }

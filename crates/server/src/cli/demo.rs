@@ -1,12 +1,13 @@
 //! `bellwire demo`: one call, end to end, over real sockets.
 
 use std::error::Error;
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use client::api::{Answer, Api};
-use client::session::{Heard, Session};
+use client::desktop::{Desktop, News};
 use futures::future::join_all;
 use http_body_util::Full;
 use hyper::{Method, Request};
@@ -35,14 +36,14 @@ type Fallible<T> = Result<T, Box<dyn Error>>;
 struct Stage {
     provider: Api,
     token: String,
-    desktops: Vec<Desktop>,
+    desktops: Vec<Screen>,
     started: Instant,
 }
 
-struct Desktop {
+struct Screen {
     name: &'static str,
     token: String,
-    session: Session,
+    desktop: Desktop,
 }
 
 pub(super) fn run() -> ExitCode {
@@ -102,10 +103,12 @@ impl Stage {
             [("ADV, front desk", "ADV", "front-desk"), ("ADV, laptop", "ADV", "laptop"), ("TST, desktop", "TST", "desktop")]
         {
             let token = person(negotiator)?;
-            let mut session = Session::open(address, &token, &format!("?device={device}")).await?;
-            let welcome = listen(&mut session).await?;
+            let fetched = token.clone();
+            let fetch = Box::new(move || Box::pin(std::future::ready(fetched.clone())) as Pin<Box<_>>);
+            let mut desktop = Desktop::new(address, Some(device.to_owned()), fetch);
+            let welcome = listen(&mut desktop).await?;
             println!("  {name:<16} logs in: {}, session {}", text(&welcome, "/type"), text(&welcome, "/sessionId"));
-            desktops.push(Desktop { name, token, session });
+            desktops.push(Screen { name, token, desktop });
         }
         Ok(Self { provider: Api::new(address), token: application()?, desktops, started })
     }
@@ -116,8 +119,8 @@ impl Stage {
         println!("\n{:>9.3} ms  {what}", posted.duration_since(self.started).as_secs_f64() * 1000.0);
         let targets = body.parse::<Value>()?.pointer("/targets/negotiatorId").cloned().unwrap_or_default();
         let live = !body.contains("missedCall");
-        let reached = |desktop: &Desktop| targets.as_array().is_some_and(|ids| ids.iter().any(|id| desktop.is_of(id)));
-        let told = self.desktops.iter_mut().filter(|desktop| live && reached(desktop)).map(|desktop| desktop.hear(posted));
+        let reached = |screen: &Screen| targets.as_array().is_some_and(|ids| ids.iter().any(|id| screen.is_of(id)));
+        let told = self.desktops.iter_mut().filter(|screen| live && reached(screen)).map(|screen| screen.hear(posted));
         let request = notification(&self.token, body)?;
         let (answer, heard) = tokio::join!(self.provider.send(request), join_all(told));
         let answer = answer?;
@@ -147,7 +150,7 @@ impl Stage {
 
     async fn poll(&mut self, address: &str) -> Fallible<()> {
         println!("\nThe front desk polls for missed calls:");
-        let token = self.desktops.first().map(|desktop| desktop.token.clone()).unwrap_or_default();
+        let token = self.desktops.first().map(|screen| screen.token.clone()).unwrap_or_default();
         let mut api = Api::new(address);
         let listed = api.send(request(Method::GET, "/notifications", &token, &[])?).await?;
         println!("    GET                  {}: {}", listed.status, text_of(&listed));
@@ -163,27 +166,27 @@ impl Stage {
     }
 
     async fn log_out(self) {
-        join_all(self.desktops.into_iter().map(|desktop| desktop.session.close())).await;
+        join_all(self.desktops.into_iter().map(|screen| screen.desktop.close())).await;
     }
 }
 
-impl Desktop {
+impl Screen {
     fn is_of(&self, negotiator: &Value) -> bool {
         negotiator.as_str().is_some_and(|negotiator| self.name.starts_with(negotiator))
     }
 
     async fn hear(&mut self, posted: Instant) -> Fallible<String> {
-        let event = listen(&mut self.session).await?;
+        let event = listen(&mut self.desktop).await?;
         let after = micros(posted);
         let (what, caller) = (text(&event, "/notification/subType"), text(&event, "/notification/payload/callerId"));
         Ok(format!("{:<16} {what} after {after} µs, call {} from {caller}", self.name, text(&event, "/callId")))
     }
 }
 
-async fn listen(session: &mut Session) -> Fallible<Value> {
-    match timeout(PATIENCE, session.next()).await? {
-        Heard::Message(message) => Ok(message),
-        Heard::Closed { code, reason } => Err(format!("the session was closed with {code} {reason}").into()),
+async fn listen(desktop: &mut Desktop) -> Fallible<Value> {
+    match timeout(PATIENCE, desktop.next()).await? {
+        News::Welcome(message) | News::Event(message) | News::Sync(message) => Ok(message),
+        News::Away(code) | News::Stopped(code) => Err(format!("the session ended with {code}").into()),
     }
 }
 
