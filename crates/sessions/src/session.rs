@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use protocol::close::CloseCode;
 use protocol::id::{DeviceId, EventId, Product, Recipient};
 use protocol::message::{
-    CLIENT_MESSAGES_PER_SECOND, ClientFault, ClientMessage, MessageError, MessageErrorCode, Said, Welcome, encode_go_away,
-    encode_pong, encode_refreshed,
+    CLIENT_MESSAGE_BYTES_MAX, CLIENT_MESSAGES_PER_SECOND, ClientFault, ClientMessage, MessageError, MessageErrorCode, Said,
+    Welcome, encode_go_away, encode_pong, encode_refreshed,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
@@ -79,7 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Takes a place in the registry, so that no event from now on is missed. `early` is what the client sent behind its
     /// request; `reset` makes the socket end without lingering.
     pub async fn open(io: S, early: Bytes, registry: &Registry, opening: Opening, reset: fn(&S)) -> Self {
-        let socket = accepted(io, &early, registry.config()).await;
+        let socket = accepted(io, &early, registry.config(), CLIENT_MESSAGE_BYTES_MAX).await;
         let Opening { session, fresh_cursor: fresh, recipient, product, device, resume, token_expires } = opening;
         let (seat, joined) = registry.join(recipient, |queue| Joining { session, product, device, resume, fresh, queue });
         let life = Life::new(registry.config().life, session, registry.clock().running());

@@ -1,7 +1,10 @@
 //! `cargo xtask`: one command does what CI does.
 //!
-//! `test` runs every check of a change, fastest first; `audit` those that need tools which take minutes to build.
+//! `test` runs every check of a change, fastest first; `conformance` the suites that others have written; `audit` those checks
+//! that need tools which take minutes to build.
 #![expect(clippy::print_stderr, reason = "a command line says what it does")]
+
+mod conformance; // suites that others have written, against the real door
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -14,7 +17,12 @@ type Step = (&'static str, &'static str, &'static [&'static str], &'static [(&'s
 
 const TEST: [Step; 5] = [
     ("format", "cargo", &["fmt", "--all", "--check"], &[]),
-    ("lint", "cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"], &[]),
+    (
+        "lint",
+        "cargo",
+        &["clippy", "--workspace", "--all-targets", "--features", "server/conformance", "--locked", "--", "-D", "warnings"],
+        &[],
+    ),
     ("test", "cargo", &["test", "--workspace", "--locked", "--no-fail-fast"], &[]),
     ("model check", "cargo", &["test", "--package", "sessions", "--features", "model", "--locked", "model::"], &[]),
     (
@@ -35,9 +43,13 @@ fn main() -> ExitCode {
     let command = std::env::args().nth(1);
     match command.as_deref() {
         Some("test") => install_needed().and_then(|()| run(&TEST)),
+        Some("conformance") => conformance::run().map_err(|failure| {
+            eprintln!("xtask: conformance: {failure}");
+            ExitCode::FAILURE
+        }),
         Some("audit") => run(&AUDIT),
         other => {
-            eprintln!("xtask: unknown command {other:?}; there are: test, audit");
+            eprintln!("xtask: unknown command {other:?}; there are: test, conformance, audit");
             Err(ExitCode::FAILURE)
         }
     }

@@ -1,0 +1,121 @@
+//! The program under test, as a process on ports of its own that stay the same over restarts.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use client::api::Api;
+use http_body_util::Full;
+use hyper::Request;
+use rustix::param::clock_ticks_per_second;
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long a start or a stop can take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Broker {
+    pub(crate) api: String,
+    setting: Setting,
+    child: Child,
+}
+
+/// What stays over restarts.
+struct Setting {
+    program: PathBuf,
+    folder: tempfile::TempDir,
+    environment: Vec<(String, String)>,
+    api: String,
+    ops: String,
+}
+
+impl Broker {
+    /// Starts the program with an empty data folder; its log goes there too.
+    pub(crate) async fn start(program: Option<PathBuf>, secret: &str, environment: &[(&str, &str)]) -> Result<Self> {
+        let program = match program {
+            Some(program) => program,
+            None => std::env::current_exe()?.with_file_name("bellwire"),
+        };
+        ensure!(program.exists(), "{} is missing: cargo build --release --bin bellwire", program.display());
+        let folder = tempfile::tempdir()?;
+        let (api, ops) = (free_address()?, free_address()?);
+        let own = [("BELLWIRE_DEV_SECRET", secret), ("BELLWIRE_LOG__FILTER", "warn")];
+        let environment = own.iter().chain(environment).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let setting = Setting { program, folder, environment, api: api.clone(), ops };
+        let mut broker = Self { child: setting.spawn()?, setting, api };
+        broker.ready().await?;
+        Ok(broker)
+    }
+
+    /// Starts it again on the same folder, after it ended.
+    pub(crate) async fn start_again(&mut self) -> Result<()> {
+        self.child = self.setting.spawn()?;
+        self.ready().await
+    }
+
+    /// Sends a signal and waits for the end.
+    pub(crate) async fn end(&mut self, signal: Signal) -> Result<ExitStatus> {
+        let pid = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).context("the broker has ended")?;
+        kill_process(pid, signal)?;
+        Ok(timeout(PATIENCE, self.child.wait()).await.context("the broker does not stop")??)
+    }
+
+    /// The processor time that the process has used (proc(5), `stat`, fields 14 and 15).
+    pub(crate) fn processor_time(&self) -> Result<Duration> {
+        let pid = self.child.id().context("the broker has ended")?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let fields = stat.rsplit_once(')').map(|(_, fields)| fields.split_whitespace()).context("a stat line")?;
+        let ticks = fields.skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+        Ok(Duration::from_secs_f64(f64::from(u32::try_from(ticks)?) / f64::from(u32::try_from(clock_ticks_per_second())?)))
+    }
+
+    /// The text of `/metrics`.
+    pub(crate) async fn metrics(&self) -> Result<String> {
+        let answer = Api::new(&self.setting.ops).send(Request::get("/metrics").body(Full::<Bytes>::default())?).await?;
+        Ok(String::from_utf8(answer.body.to_vec())?)
+    }
+
+    async fn ready(&mut self) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            let answer = Api::new(&self.setting.ops).send(Request::get("/readyz").body(Full::<Bytes>::default())?).await;
+            if answer.is_ok_and(|answer| answer.status.is_success()) {
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                let log = std::fs::read_to_string(self.setting.folder.path().join("log")).unwrap_or_default();
+                anyhow::bail!("the broker ended with {status}: {log}");
+            }
+            ensure!(started.elapsed() < PATIENCE, "the broker does not become ready");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Setting {
+    fn spawn(&self) -> Result<Child> {
+        let log = File::options().create(true).append(true).open(self.folder.path().join("log"))?;
+        let mut command = Command::new(&self.program);
+        command.args(["serve", "--dev", "--listen", &self.api, "--ops-listen", &self.ops, "--data"]);
+        command.arg(self.folder.path().join("data")).envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stderr(log).kill_on_drop(true);
+        command.spawn().with_context(|| format!("cannot run {}", self.program.display()))
+    }
+}
+
+fn free_address() -> Result<String> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}
+
+/// Thousands of sockets in a process: as many as the system lets it have.
+pub(crate) fn raise_descriptor_limit() {
+    let hard = getrlimit(Resource::Nofile).maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard }) {
+        eprintln!("the limit of descriptors stays as it is: {error}");
+    }
+}

@@ -1,0 +1,319 @@
+//! What was posted against what was heard. Pure: it is told facts with their times, and gives the account at the end.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde::Serialize;
+
+use crate::line::{Line, Resume, State, What};
+use crate::people::{Negotiator, People};
+use crate::provider::Posted;
+
+/// After so long an unanswered call neither pops nor is live, in milliseconds.
+const RING: i64 = 45_000;
+/// How far times of different processes are trusted, in milliseconds.
+const SLACK: i64 = 5_000;
+/// How long a place is kept.
+const WINDOW: i64 = 180_000;
+
+/// The account.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Account {
+    /// Live events that were answered 202, and those that were not taken in 30 s.
+    pub(crate) posted: u64,
+    pub(crate) refused: u64,
+    /// Posts beyond the first try.
+    pub(crate) tried_again: u64,
+    /// Live events × the desktops that they were for.
+    pub(crate) due: u64,
+    pub(crate) received: u64,
+    /// Left out by the client, since they had come before.
+    pub(crate) repeated: u64,
+    /// The same state of a call twice: a post that was repeated over a crash.
+    pub(crate) posted_twice: u64,
+    /// The telephone had stopped ringing before the desktop was back.
+    pub(crate) expired: u64,
+    /// Between the last that was received and a session that began with `none`.
+    pub(crate) lost_with_the_node: u64,
+    /// None of these.
+    pub(crate) missing: u64,
+    /// Calls that popped though they were over, and calls in a welcome that were over.
+    pub(crate) stale: u64,
+    /// Calls that came after they were to pop, and were left out by the client.
+    pub(crate) too_late: u64,
+    /// Live calls that a welcome did not name.
+    pub(crate) calls_unnamed: u64,
+    pub(crate) out_of_order: u64,
+    pub(crate) missed_calls: u64,
+    pub(crate) missed_calls_lost: u64,
+    pub(crate) missed_calls_twice: u64,
+    /// Sessions by how they began, and those that began with `none` by cause.
+    pub(crate) sessions: BTreeMap<String, u64>,
+    pub(crate) none: BTreeMap<String, u64>,
+    /// What ended sessions, as the desktops saw it.
+    pub(crate) ends: BTreeMap<u16, u64>,
+}
+
+impl Account {
+    /// Whether nothing was lost, nothing popped that was over, and no place was lost but by a crash.
+    pub(crate) fn is_clean(&self) -> bool {
+        let lost = self.missing + self.missed_calls_lost + self.missed_calls_twice + self.calls_unnamed;
+        let wrong = self.stale + self.out_of_order + self.refused;
+        lost + wrong == 0 && self.none.keys().all(|cause| cause == AFTER_A_KILL)
+    }
+}
+
+const AFTER_A_KILL: &str = "the broker was killed";
+
+#[derive(Debug, Default)]
+struct Call {
+    targets: Vec<Negotiator>,
+    /// From when to when each event was posted; the end is `None` where it was never taken.
+    events: BTreeMap<State, (i64, Option<i64>)>,
+}
+
+#[derive(Debug, Default)]
+struct Desk {
+    opened: Vec<(i64, Resume, Vec<u64>)>,
+    left: Vec<i64>,
+    heard: HashMap<u64, Vec<(State, i64)>>,
+    cursor: Option<String>,
+    too_late: u64,
+}
+
+pub(crate) struct Ledger {
+    people: People,
+    calls: HashMap<u64, Call>,
+    desks: Vec<Desk>,
+    kills: Vec<i64>,
+    account: Account,
+}
+
+impl Ledger {
+    pub(crate) fn new(people: People) -> Self {
+        let desks = (0..people.desktops()).map(|_| Desk::default()).collect();
+        Self { people, calls: HashMap::new(), desks, kills: Vec::new(), account: Account::default() }
+    }
+
+    pub(crate) fn posted(&mut self, posted: &Posted) {
+        self.account.tried_again += u64::from(posted.tries.saturating_sub(1));
+        match (posted.taken, posted.state) {
+            (None, _) => self.account.refused += 1,
+            (Some(_), State::Missed) => self.account.missed_calls += 1,
+            (Some(_), State::Incoming | State::Answered | State::Ended) => self.account.posted += 1,
+        }
+        let call = self.calls.entry(posted.call).or_default();
+        call.targets.clone_from(&posted.targets);
+        call.events.insert(posted.state, (posted.from, posted.taken));
+    }
+
+    pub(crate) fn heard(&mut self, line: Line) {
+        let Some(desk) = self.desks.get_mut(line.desktop) else { return };
+        match line.what {
+            What::Opened { resume, cursor, calls } => {
+                desk.cursor = Some(cursor);
+                desk.opened.push((line.at, resume, calls));
+            }
+            What::Event { call, state, cursor } => {
+                desk.cursor = Some(cursor);
+                desk.heard.entry(call).or_default().push((state, line.at));
+            }
+            What::Away { code } | What::Stopped { code } => {
+                desk.left.push(line.at);
+                *self.account.ends.entry(code).or_default() += 1;
+            }
+            What::LeftOut { repeats, expired } => {
+                self.account.repeated += repeats;
+                desk.too_late += expired;
+            }
+        }
+    }
+
+    /// The process of this desktop was killed.
+    pub(crate) fn left(&mut self, desktop: usize, at: i64) {
+        if let Some(desk) = self.desks.get_mut(desktop) {
+            desk.left.push(at);
+        }
+    }
+
+    /// The broker was killed without warning.
+    pub(crate) fn killed(&mut self, at: i64) {
+        self.kills.push(at);
+    }
+
+    /// Where a desktop stands, as far as it has told.
+    pub(crate) fn cursor(&self, desktop: usize) -> Option<&str> {
+        self.desks.get(desktop).and_then(|desk| desk.cursor.as_deref())
+    }
+
+    /// Who must find which missed calls.
+    pub(crate) fn missed_calls(&self) -> BTreeMap<Negotiator, HashSet<u64>> {
+        let mut all: BTreeMap<_, HashSet<u64>> = BTreeMap::new();
+        for (number, call) in &self.calls {
+            if call.taken(State::Missed).is_some() {
+                for target in &call.targets {
+                    all.entry(*target).or_default().insert(*number);
+                }
+            }
+        }
+        all
+    }
+
+    /// What a negotiator found, call by call.
+    pub(crate) fn found_missed(&mut self, expected: &HashSet<u64>, found: &[u64]) {
+        let different: HashSet<_> = found.iter().copied().collect();
+        self.account.missed_calls_lost += expected.difference(&different).count() as u64;
+        self.account.missed_calls_twice += (found.len() - different.len()) as u64;
+    }
+
+    /// The account, once nothing more can come.
+    pub(crate) fn account(mut self) -> Account {
+        self.account_for_events();
+        self.account_for_sessions();
+        self.account_for_order();
+        self.account
+    }
+
+    fn account_for_order(&mut self) {
+        for desk in &self.desks {
+            for states in desk.heard.values() {
+                let (mut highest, mut seen) = (None, HashSet::new());
+                for (state, _) in states {
+                    self.account.posted_twice += u64::from(!seen.insert(*state));
+                    let is_over = highest.is_some_and(|highest| highest > *state);
+                    match state {
+                        State::Incoming => self.account.stale += u64::from(is_over),
+                        State::Answered | State::Ended | State::Missed => self.account.out_of_order += u64::from(is_over),
+                    }
+                    highest = highest.max(Some(*state));
+                }
+            }
+        }
+    }
+
+    fn account_for_events(&mut self) {
+        for (number, call) in &self.calls {
+            let live = call.events.iter().filter(|(state, _)| **state != State::Missed);
+            for event in live.filter_map(|(state, (from, taken))| Some((*state, *from, (*taken)?))) {
+                for desktop in call.targets.iter().flat_map(|target| self.people.of(*target)) {
+                    let Some(desk) = self.desks.get_mut(desktop) else { continue };
+                    let fate = desk.fate(&self.calls, *number, event);
+                    let account = &mut self.account;
+                    account.due += 1;
+                    *match fate {
+                        Fate::Received => &mut account.received,
+                        Fate::TooLate => &mut account.too_late,
+                        Fate::Expired => &mut account.expired,
+                        Fate::LostWithTheNode => &mut account.lost_with_the_node,
+                        Fate::Missing => &mut account.missing,
+                    } += 1;
+                    desk.too_late -= u64::from(fate == Fate::TooLate);
+                }
+            }
+        }
+    }
+
+    fn account_for_sessions(&mut self) {
+        let mut calls_of: HashMap<Negotiator, Vec<(u64, &Call)>> = HashMap::new();
+        for (number, call) in &self.calls {
+            call.targets.iter().for_each(|target| calls_of.entry(*target).or_default().push((*number, call)));
+        }
+        for (number, desk) in self.desks.iter().enumerate() {
+            let own = calls_of.get(&self.people.at(number).0).map(Vec::as_slice).unwrap_or_default();
+            let mut before = None;
+            for (at, resume, calls) in &desk.opened {
+                let name = Resume::ALL.iter().find(|(other, _)| other == resume).map_or("", |(_, name)| name);
+                *self.account.sessions.entry(name.to_owned()).or_default() += 1;
+                if *resume == Resume::None {
+                    let cause = cause(&self.kills, before, *at);
+                    *self.account.none.entry(cause.to_owned()).or_default() += 1;
+                }
+                let killed = self.kills.iter().filter(|kill| **kill <= *at).max().copied().unwrap_or_default();
+                for (number, call) in own {
+                    let named = calls.contains(number);
+                    self.account.stale += u64::from(named && call.is_over(*at));
+                    self.account.calls_unnamed += u64::from(!named && call.is_live(*at, killed));
+                }
+                before = Some(*at);
+            }
+        }
+    }
+}
+
+/// Why a place was not known any more.
+fn cause(kills: &[i64], before: Option<i64>, at: i64) -> &'static str {
+    match before {
+        Some(before) if kills.iter().any(|kill| before - SLACK <= *kill && *kill <= at) => AFTER_A_KILL,
+        Some(before) if at - before > WINDOW => "away for too long, or quiet for so long before",
+        Some(_) => "unexplained",
+        None => "the first session",
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Received,
+    TooLate,
+    Expired,
+    LostWithTheNode,
+    Missing,
+}
+
+impl Desk {
+    /// What became of an event that was posted at `from` and taken at `taken`.
+    fn fate(&self, calls: &HashMap<u64, Call>, number: u64, (state, from, taken): (State, i64, i64)) -> Fate {
+        if self.heard.get(&number).is_some_and(|heard| heard.iter().any(|(other, _)| *other == state)) {
+            return Fate::Received;
+        }
+        if state == State::Incoming && self.too_late > 0 {
+            return Fate::TooLate;
+        }
+        let passed = self.passed(calls, taken);
+        for (at, resume, _) in &self.opened {
+            match resume {
+                Resume::None | Resume::New if (from..=passed).contains(at) => return Fate::LostWithTheNode,
+                Resume::Full if *at >= taken && state == State::Incoming && *at >= taken + RING - 1000 => return Fate::Expired,
+                // It should have come in this session, unless that was over at once.
+                Resume::Full if *at >= taken && !self.left.iter().any(|left| (0..1000).contains(&(left - at))) => break,
+                Resume::None | Resume::New | Resume::Full => {}
+            }
+        }
+        Fate::Missing
+    }
+
+    /// When this desktop had heard something that was posted well after `taken`: by their order, what was taken then came before.
+    fn passed(&self, calls: &HashMap<u64, Call>, taken: i64) -> i64 {
+        let heard = self.heard.iter().flat_map(|(call, heard)| heard.iter().map(move |(state, at)| (call, state, *at)));
+        let is_later = |call, state| {
+            calls.get(call).and_then(|call: &Call| call.events.get(state)).is_some_and(|(from, _)| *from > taken + SLACK)
+        };
+        let later = heard.filter(|(call, state, _)| is_later(*call, *state));
+        later.map(|(_, _, at)| at).min().unwrap_or(i64::MAX)
+    }
+}
+
+impl Call {
+    fn taken(&self, state: State) -> Option<i64> {
+        self.events.get(&state).and_then(|(_, taken)| *taken)
+    }
+
+    /// Whether it had been over for a while at this time.
+    fn is_over(&self, at: i64) -> bool {
+        let ended = self.taken(State::Ended).or(self.taken(State::Missed));
+        ended.is_some_and(|ended| ended + SLACK < at)
+    }
+
+    /// Whether it had been live for a while at this time, to a broker that was killed at `killed`.
+    fn is_live(&self, at: i64, killed: i64) -> bool {
+        let is_over = |state| self.events.get(&state).is_some_and(|(from, _)| *from <= at);
+        let Some(ringing) = self.taken(State::Incoming) else { return false };
+        let known = match self.taken(State::Answered) {
+            Some(answered) if answered + SLACK < at => answered > killed,
+            // Answered just now, or later than it rang out.
+            Some(_) | None => ringing > killed && ringing + SLACK < at && at < ringing + RING - SLACK,
+        };
+        known && !is_over(State::Ended) && !is_over(State::Missed)
+    }
+}
+
+#[cfg(test)]
+mod tests;

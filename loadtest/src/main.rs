@@ -1,0 +1,56 @@
+//! Callers and sessions by the thousand, against the `bellwire` program over real sockets.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a command line prints, and owns its tasks"
+)]
+
+mod people; // who works where, and their tokens
+mod broker; // the program under test: started, stopped, killed
+mod line; // what a process of desktops tells the soak
+mod desktops; // a process of desktops that are cut off at random
+mod provider; // calls, by HTTP
+mod ledger; // what was posted against what was heard
+mod soak; // sessions that lose nothing
+mod stalled; // readers that read nothing, among others
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "bellwire-loadtest", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Cuts thousands of sessions off at random, restarts and kills the broker, and counts what was missed.
+    Soak(soak::SoakArgs),
+    /// Measures what readers that read nothing cost the others, and the caller.
+    Stalled(stalled::StalledArgs),
+    /// A process of desktops, for the soak.
+    #[command(hide = true)]
+    Desktops(desktops::DesktopsArgs),
+}
+
+fn main() -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    let done = match Cli::parse().command {
+        Command::Soak(args) => runtime.block_on(soak::run(args)),
+        Command::Stalled(args) => runtime.block_on(stalled::run(args)),
+        Command::Desktops(args) => runtime.block_on(desktops::run(args)).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|error| fail(&error))
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("bellwire-loadtest: {error:#}");
+    ExitCode::FAILURE
+}
