@@ -105,6 +105,7 @@ pub enum Refusal {
 #[derive(Debug, Clone)]
 pub struct Event<'a> {
     stamp: Stamp,
+    client_id: ClientId,
     customer: CustomerId,
     envelope: Envelope<'a>,
 }
@@ -169,7 +170,8 @@ pub fn authorise<'a>(
     stamp: Stamp,
 ) -> Result<Event<'a>, Refusal> {
     caller.permit(Scope::TelephonyWrite, customer, grant)?;
-    Ok(Event { stamp, customer, envelope })
+    let client_id = caller.client_id.ok_or(Refusal::NoApplication)?;
+    Ok(Event { stamp, client_id, customer, envelope })
 }
 
 impl<'a> Event<'a> {
@@ -183,6 +185,12 @@ impl<'a> Event<'a> {
     #[must_use]
     pub fn at(&self) -> Timestamp {
         self.stamp.at
+    }
+
+    /// The application that posted it.
+    #[must_use]
+    pub fn client_id(&self) -> ClientId {
+        self.client_id
     }
 
     /// Whose event it is.
@@ -210,7 +218,7 @@ impl<'a> Event<'a> {
     }
 
     /// The negotiators who are told, each with the customer.
-    pub fn recipients(&self) -> impl Iterator<Item = Recipient> {
+    pub fn recipients(&self) -> impl Iterator<Item = Recipient> + Clone {
         let customer = self.customer;
         self.envelope.targets.iter().map(move |&negotiator| Recipient { customer, negotiator })
     }

@@ -9,6 +9,7 @@
 mod serve; // runs a node
 mod demo; // shows one call end to end
 mod token; // prints a development token
+mod listen; // prints what a desktop would receive
 mod ops; // speaking to a running node
 mod app; // applications and who has installed them
 mod session; // who is logged in
@@ -39,6 +40,8 @@ enum Command {
     Demo,
     /// Prints a token for a node that runs with --dev.
     Token(token::TokenArgs),
+    /// Listens as a desktop does, and prints what comes, a JSON line each; comes back by itself when the line breaks.
+    Listen(listen::ListenArgs),
     /// Applications: which there are, what they may do, who has installed them.
     App(app::AppArgs),
     /// Sessions: logs a negotiator out.
@@ -75,6 +78,7 @@ pub(crate) fn run() -> ExitCode {
         },
         Command::Demo => demo::run(),
         Command::Token(args) => token::run(&args),
+        Command::Listen(args) => listen::run(&args),
         Command::App(args) => app::run(&args),
         Command::Session(args) => session::run(&args),
     }

@@ -7,6 +7,7 @@ use protocol::frame;
 use protocol::id::{EventId, NegotiatorId};
 use protocol::payload::Timing;
 use serde::Serialize;
+use sessions::receipts::Poster;
 use store::error::StoreError;
 use store::idempotency::{Claim, Claimed};
 use store::missed::NewMissed;
@@ -48,7 +49,8 @@ pub(crate) async fn dispatch(
 ) -> Result<Dispatched, StoreError> {
     let receipt = match event.sub_type().timing() {
         Timing::Live => {
-            let counts = node.registry.deliver(frame::encode(event), event.recipients(), taken);
+            let poster = Poster { client_id: event.client_id(), customer: event.customer() };
+            let counts = node.registry.deliver(frame::encode(event), poster, event.recipients(), taken);
             node.metrics.taken_to_queued.observe(taken.elapsed().as_secs_f64());
             receipt(event, &counts)
         }

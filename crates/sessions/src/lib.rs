@@ -11,6 +11,7 @@ mod recipient; // one lock a recipient: the order of events is decided here
 pub mod ring; // what a client may come back for
 mod calls; // what is ringing, answered, over
 mod queue; // what waits for one session, bounded
+pub mod receipts; // what became of each event, by device
 pub mod session; // one task a session: queue → socket, client's messages → here
 pub mod socket; // the WebSocket beneath it: accepted, closed
 pub mod life; // whether a client is still there
@@ -41,6 +42,9 @@ pub struct Config {
     pub close_timeout: Duration,
     /// What a session reads at once, in bytes, and so what it keeps while idle. Default 1 KiB: clients say little.
     pub read_buffer: usize,
+    /// How many receipts are kept, counted in negotiators and devices of all events. Default 200,000; beyond, those of the oldest
+    /// events go.
+    pub receipts_max: usize,
     /// What is kept for clients that come back.
     pub ring: RingConfig,
     /// How soon a dead line is found.
@@ -57,6 +61,7 @@ impl Default for Config {
             write_timeout: Duration::from_secs(5),
             close_timeout: Duration::from_secs(1),
             read_buffer: 1024,
+            receipts_max: 200_000,
             ring: RingConfig::default(),
             life: LifeConfig::default(),
         }

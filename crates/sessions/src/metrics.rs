@@ -37,6 +37,8 @@ pub struct Metrics {
     pub shown: Counter,
     /// Calls that a person put aside.
     pub dismissed: Counter,
+    /// Negotiators and devices in all receipts.
+    pub receipts: Gauge,
     /// What all rings take.
     pub ring_bytes: Gauge,
     /// From the moment an event was taken to a client's word that it has it.
@@ -127,6 +129,7 @@ impl Metrics {
             calls_dropped: Counter::default(),
             shown: Counter::default(),
             dismissed: Counter::default(),
+            receipts: Gauge::default(),
             ring_bytes: Gauge::default(),
             taken_to_acknowledged: Histogram::new(latency_buckets()),
             waiting: Gauge::default(),
@@ -149,6 +152,7 @@ impl Metrics {
         registry.register("calls_dropped", "Live calls let go since a negotiator had too many", metrics.calls_dropped.clone());
         registry.register("calls_shown", "Calls that a person saw", metrics.shown.clone());
         registry.register("calls_dismissed", "Calls that a person put aside", metrics.dismissed.clone());
+        registry.register("receipts", "Negotiators and devices in the receipts of recent events", metrics.receipts.clone());
         let help = "Bytes kept for clients that come back";
         registry.register_with_unit("rings", help, Unit::Bytes, metrics.ring_bytes.clone());
         let help = "From taking an event to a client's word that it has it";

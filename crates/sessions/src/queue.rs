@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Utf8Bytes};
 
 use crate::Config;
 use crate::metrics::Metrics;
+use crate::receipts::Trail;
 use crate::sync::{Mutex, MutexGuard, lock};
 
 /// An event on its way: one for all sessions that get it.
@@ -21,12 +22,19 @@ pub(crate) struct Delivery {
     pub(crate) frame: EncodedFrame,
     pub(crate) text: Utf8Bytes,
     pub(crate) taken: Instant,
+    /// What became of it; `None` where nobody may ask any more.
+    pub(crate) trail: Option<Arc<Trail>>,
 }
 
 impl Delivery {
     pub(crate) fn new(frame: EncodedFrame, taken: Instant) -> Self {
         let text = written(frame.text.clone());
-        Self { frame, text, taken }
+        Self { frame, text, taken, trail: None }
+    }
+
+    /// Keeps what becomes of it.
+    pub(crate) fn trailed(self, trail: Arc<Trail>) -> Self {
+        Self { trail: Some(trail), ..self }
     }
 
     /// Whether sessions of this product are told.

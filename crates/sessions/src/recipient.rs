@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use protocol::close::CloseCode;
 use protocol::frame::CallState;
-use protocol::id::{DeviceId, EventId, Product};
+use protocol::id::{DeviceId, EventId, NegotiatorId, Product};
 use protocol::message::{Resume, SyncAction, encode_sync};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -16,6 +16,7 @@ use crate::Config;
 use crate::calls::{Calls, Fate};
 use crate::metrics::Metrics;
 use crate::queue::{Delivery, Item, Queue, written};
+use crate::receipts::{Receipts, Who, Word};
 use crate::ring::Ring;
 use crate::saved::{SavedEvent, SavedState};
 use crate::sync::{Mutex, MutexGuard, lock};
@@ -27,9 +28,15 @@ pub(crate) struct Context {
     pub(crate) metrics: Metrics,
     /// What the rings of all recipients take.
     pub(crate) ring_bytes: AtomicUsize,
+    pub(crate) receipts: Receipts,
 }
 
 impl Context {
+    pub(crate) fn new(config: Config, metrics: Metrics) -> Self {
+        let receipts = Receipts::new(config.receipts_max, config.ring.age_max, metrics.receipts.clone());
+        Self { config, metrics, ring_bytes: AtomicUsize::new(0), receipts }
+    }
+
     fn freed(&self, bytes: usize) {
         self.ring_bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.metrics.ring_bytes.dec_by(i64::try_from(bytes).unwrap_or(i64::MAX));
@@ -102,6 +109,15 @@ pub(crate) struct Joined {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Forgotten;
 
+/// What became of an event at a recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// So many sessions took it.
+    Queued(usize),
+    /// A later state of its call had overtaken it.
+    Late,
+}
+
 /// When to look again.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -154,8 +170,13 @@ impl RecipientState {
         inner.next(context, now)
     }
 
-    /// Puts an event into the ring and into the queue of each session whose product is told; gives how many took it.
-    pub(crate) fn deliver(&self, delivery: &Arc<Delivery>, context: &Context, now: Duration) -> Result<(usize, Next), Forgotten> {
+    /// Puts an event into the ring and into the queue of each session whose product is told.
+    pub(crate) fn deliver(
+        &self,
+        delivery: &Arc<Delivery>,
+        context: &Context,
+        now: Duration,
+    ) -> Result<(Outcome, Next), Forgotten> {
         let mut inner = self.lock();
         if inner.forgotten {
             return Err(Forgotten);
@@ -166,12 +187,12 @@ impl RecipientState {
         context.metrics.calls_dropped.inc_by(u64::from(crowded_out));
         if fate == Fate::Late {
             context.metrics.late.inc();
-            return Ok((0, inner.next(context, now)));
+            return Ok((Outcome::Late, inner.next(context, now)));
         }
         inner.remember(delivery.clone(), context, now);
         let told = inner.sessions.iter().filter(|member| delivery.tells(member.product));
         let taken = told.filter(|member| member.queue.put(Item::Event(delivery.clone()), &context.config)).count();
-        Ok((taken, inner.next(context, now)))
+        Ok((Outcome::Queued(taken), inner.next(context, now)))
     }
 
     /// Ends a call that rings, since it was missed: the devices are told, the call itself waits elsewhere.
@@ -182,21 +203,25 @@ impl RecipientState {
         }
     }
 
-    /// Tells the other devices that the person at this one has put a call aside; `false` where there is no such live call.
-    pub(crate) fn dismiss(&self, call_id: &str, by: EventId, context: &Context) -> bool {
+    /// Notes that the person at this device saw a call; `false` where there is no such live call.
+    pub(crate) fn shown(&self, call_id: &str, by: &Who, at: Timestamp) -> bool {
         let inner = self.lock();
-        let product = inner.sessions.iter().find(|member| member.session == by).map(|member| member.product);
-        let is_theirs = |call: &&Arc<Delivery>| product.is_some_and(|product| call.tells(product));
-        let call = inner.calls.find_live(call_id).filter(is_theirs).cloned();
-        if let Some(call) = &call {
-            inner.sync(call, SyncAction::Dismissed, Some(by), context);
+        let is_known = inner.live_call(call_id, by).is_some();
+        if is_known {
+            inner.note(call_id, by, Word::Shown, at);
         }
-        call.is_some()
+        is_known
     }
 
-    /// Whether a call is live.
-    pub(crate) fn knows(&self, call_id: &str) -> bool {
-        self.lock().calls.find_live(call_id).is_some()
+    /// Notes that the person at this device has put a call aside, and tells the others; `false` where there is no such live call.
+    pub(crate) fn dismissed(&self, call_id: &str, by: &Who, context: &Context, at: Timestamp) -> bool {
+        let inner = self.lock();
+        let call = inner.live_call(call_id, by);
+        if let Some(call) = call {
+            inner.note(call_id, by, Word::Dismissed, at);
+            inner.sync(call, SyncAction::Dismissed, Some(by.session), context);
+        }
+        call.is_some()
     }
 
     /// Lets go what is due: old events, calls of which nobody said that they stopped ringing, at last the recipient itself.
@@ -217,9 +242,9 @@ impl RecipientState {
     }
 
     /// What the next run of the node needs to know.
-    pub(crate) fn save(&self) -> SavedState {
+    pub(crate) fn save(&self, negotiator: NegotiatorId) -> SavedState {
         let inner = self.lock();
-        let save = |delivery: &Arc<Delivery>| SavedEvent::from(&delivery.frame);
+        let save = |delivery: &Arc<Delivery>| SavedEvent::new(delivery, negotiator);
         let (let_go, beginning) = inner.ring.places();
         SavedState {
             let_go: let_go.to_vec(),
@@ -234,10 +259,11 @@ impl RecipientState {
         let state = Self::with(Ring::with_places(saved.let_go.clone(), saved.beginning), Calls::default(), now);
         let mut inner = state.lock();
         for event in &saved.calls {
-            inner.calls.apply(&event.delivery(), now.saturating_sub(age(event)));
+            inner.calls.apply(&Arc::new(event.delivery()), now.saturating_sub(age(event)));
         }
         for event in &saved.ring {
-            inner.remember(event.delivery(), context, now.saturating_sub(age(event)));
+            let entered = now.saturating_sub(age(event));
+            inner.remember(Arc::new(event.trailed(&context.receipts, entered)), context, entered);
         }
         inner.expire(context, now);
         drop(inner);
@@ -302,6 +328,18 @@ impl Inner {
             delivery.frame.state == CallState::Incoming && self.calls.find_live(&delivery.frame.call_id).is_none()
         };
         last.iter().filter(rings_no_longer).map(|delivery| sync_text(delivery, SyncAction::Missed)).collect()
+    }
+
+    /// The event that set the state of a live call, if this session is told of it.
+    fn live_call(&self, call_id: &str, who: &Who) -> Option<&Arc<Delivery>> {
+        let member = self.sessions.iter().find(|member| member.session == who.session)?;
+        self.calls.find_live(call_id).filter(|call| call.tells(member.product))
+    }
+
+    /// Notes what a device says of a call with each event of it that the device was sent.
+    fn note(&self, call_id: &str, who: &Who, word: Word, at: Timestamp) {
+        let of_call = self.ring.entries().filter(|delivery| &*delivery.frame.call_id == call_id);
+        of_call.filter_map(|delivery| delivery.trail.as_ref()).for_each(|trail| trail.note(who, word, at));
     }
 
     fn sync(&self, call: &Delivery, action: SyncAction, except: Option<EventId>, context: &Context) {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,8 @@ use crate::Config;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::queue::{Delivery, Queue, Total};
-use crate::recipient::{Context, Joined, Joining, Next, RecipientState};
+use crate::receipts::{Poster, Receipts, TargetReceipts, Who};
+use crate::recipient::{Context, Joined, Joining, Next, Outcome, RecipientState};
 use crate::saved::{SavedEvent, SavedState};
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::wheel::{TICK, Wheel};
@@ -60,6 +61,7 @@ impl fmt::Debug for Shared {
 pub(crate) struct Seat {
     pub(crate) session: EventId,
     pub(crate) recipient: Recipient,
+    pub(crate) who: Who,
     pub(crate) queue: Arc<Queue>,
     pub(crate) registry: Registry,
     state: Arc<RecipientState>,
@@ -75,7 +77,7 @@ impl Registry {
             queues: Mutex::default(),
             closing: AtomicBool::new(false),
             total: Arc::new(Total::new(metrics.clone())),
-            context: Context { config, metrics, ring_bytes: AtomicUsize::new(0) },
+            context: Context::new(config, metrics),
             recipient_reminders: Wheel::new(),
             session_reminders: (0..workers).map(|_| Wheel::new()).collect(),
             clock,
@@ -86,8 +88,16 @@ impl Registry {
 
     /// Puts an event into the ring of every recipient and into the queue of each session whose product is told. Never waits.
     /// Gives how many sessions took it, recipient by recipient; a session without room is closed as slow and not counted.
-    pub fn deliver(&self, frame: EncodedFrame, recipients: impl Iterator<Item = Recipient>, taken: Instant) -> Vec<usize> {
-        let delivery = Arc::new(Delivery::new(frame, taken));
+    pub fn deliver(
+        &self,
+        frame: EncodedFrame,
+        poster: Poster,
+        recipients: impl Iterator<Item = Recipient> + Clone,
+        taken: Instant,
+    ) -> Vec<usize> {
+        let negotiators = recipients.clone().map(|recipient| recipient.negotiator);
+        let trail = self.receipts().begin(frame.id, poster, negotiators, self.shared.clock.running());
+        let delivery = Arc::new(Delivery::new(frame, taken).trailed(trail));
         let counts: Vec<_> = recipients.map(|recipient| self.deliver_to(recipient, &delivery)).collect();
         self.metrics().queued.inc_by(counts.iter().sum::<usize>() as u64);
         if self.shared.total.bytes() > self.config().queues_bytes_max {
@@ -101,7 +111,12 @@ impl Registry {
         loop {
             let state = self.state(recipient, now);
             match state.deliver(delivery, &self.shared.context, now) {
-                Ok((taken, next)) => {
+                Ok((Outcome::Late, next)) => {
+                    delivery.trail.iter().for_each(|trail| trail.late(recipient.negotiator));
+                    self.follow(recipient, &state, &next);
+                    return 0;
+                }
+                Ok((Outcome::Queued(taken), next)) => {
                     self.follow(recipient, &state, &next);
                     return taken;
                 }
@@ -138,6 +153,13 @@ impl Registry {
         self.find(recipient).map_or(0, |state| state.close(code))
     }
 
+    /// What became of an event at each negotiator that it was for; `None` where this poster posted no such event within the resume
+    /// window.
+    #[must_use]
+    pub fn receipts_of(&self, id: EventId, poster: Poster) -> Option<Vec<TargetReceipts>> {
+        self.receipts().find(id, poster, self.shared.clock.running())
+    }
+
     /// How many sessions are open.
     #[must_use]
     pub fn open_sessions(&self) -> usize {
@@ -167,7 +189,7 @@ impl Registry {
     #[must_use]
     pub fn save(&self) -> Vec<(Recipient, SavedState)> {
         let states: Vec<_> = self.shared.recipients.iter().map(|entry| (*entry.key(), entry.value().clone())).collect();
-        states.into_iter().map(|(recipient, state)| (recipient, state.save())).collect()
+        states.into_iter().map(|(recipient, state)| (recipient, state.save(recipient.negotiator))).collect()
     }
 
     /// Takes up what an earlier run knew.
@@ -199,6 +221,7 @@ impl Registry {
                 wheel.due(now).iter().filter_map(Weak::upgrade).for_each(|queue| queue.check());
             }
             if worker == 0 {
+                self.receipts().expire(now);
                 self.look_at_recipients(now);
             }
         }
@@ -232,7 +255,8 @@ impl Registry {
         if self.shared.closing.load(Ordering::SeqCst) {
             queue.close(CloseCode::Restarting);
         }
-        (Seat { session, recipient, queue, registry: self.clone(), state }, joined)
+        let who = Who { negotiator: recipient.negotiator, session, device: joining.device };
+        (Seat { session, recipient, who, queue, registry: self.clone(), state }, joined)
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -245,6 +269,10 @@ impl Registry {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.shared.context.metrics
+    }
+
+    pub(crate) fn receipts(&self) -> &Receipts {
+        &self.shared.context.receipts
     }
 
     pub(crate) fn renew(&self, recipient: &Recipient, token: &str) -> Option<Timestamp> {
@@ -299,13 +327,15 @@ impl Seat {
         }
     }
 
-    /// Tells the other devices; `false` where there is no such live call.
-    pub(crate) fn dismiss(&self, call_id: &str) -> bool {
-        self.state.dismiss(call_id, self.session, &self.registry.shared.context)
+    /// Notes that the person at this device saw a call; `false` where there is no such live call.
+    pub(crate) fn shown(&self, call_id: &str) -> bool {
+        self.state.shown(call_id, &self.who, self.registry.shared.clock.now())
     }
 
-    pub(crate) fn knows(&self, call_id: &str) -> bool {
-        self.state.knows(call_id)
+    /// Notes that they put it aside, and tells the other devices; `false` where there is no such live call.
+    pub(crate) fn dismissed(&self, call_id: &str) -> bool {
+        let Shared { clock, context, .. } = &*self.registry.shared;
+        self.state.dismissed(call_id, &self.who, context, clock.now())
     }
 }
 

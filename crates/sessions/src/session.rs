@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 use crate::life::{Due, Life};
 use crate::metrics::{Closed, Code, Metrics, Resumed};
 use crate::queue::{Item, Outgoing, written};
+use crate::receipts::Word;
 use crate::recipient::{Joined, Joining};
 use crate::registry::{Registry, Seat};
 use crate::socket::{accepted, close, close_code, hear_out};
@@ -233,8 +234,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         };
         unless_given_up(seat, writing).await?;
         self.metrics().written.inc_by(written.len() as u64);
-        let now = self.now();
+        let (now, wall) = (self.now(), self.seat.registry.clock().now());
         for delivery in written {
+            if let Some(trail) = &delivery.trail {
+                self.seat.registry.receipts().sent(trail, &self.seat.who, wall);
+            }
             self.metrics().taken_to_written.observe(delivery.taken.elapsed().as_secs_f64());
             self.life.sent(delivery, now);
         }
@@ -283,11 +287,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 self.acknowledge(id);
                 Ok(())
             }
-            Said::Shown(call_id) if self.seat.knows(&call_id) => {
+            Said::Shown(call_id) if self.seat.shown(&call_id) => {
                 self.metrics().shown.inc();
                 Ok(())
             }
-            Said::Dismissed(call_id) if self.seat.dismiss(&call_id) => {
+            Said::Dismissed(call_id) if self.seat.dismissed(&call_id) => {
                 self.metrics().dismissed.inc();
                 Ok(())
             }
@@ -299,7 +303,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     fn acknowledge(&mut self, id: EventId) {
+        let wall = self.seat.registry.clock().now();
         for delivery in self.life.acknowledged(id) {
+            if let Some(trail) = &delivery.trail {
+                trail.note(&self.seat.who, Word::Acknowledged, wall);
+            }
             self.metrics().acknowledged.inc();
             self.metrics().taken_to_acknowledged.observe(delivery.taken.elapsed().as_secs_f64());
         }

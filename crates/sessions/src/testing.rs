@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use protocol::frame::{CallState, EncodedFrame};
-use protocol::id::{CustomerId, EventId, NegotiatorId, Product, Recipient};
+use protocol::id::{ClientId, CustomerId, EventId, NegotiatorId, Product, Recipient};
 
 use crate::queue::Delivery;
+use crate::receipts::Poster;
 
 pub(crate) fn id(number: u64) -> EventId {
     EventId::new(number, [0; 10])
@@ -19,6 +20,10 @@ pub(crate) fn product(name: &str) -> Product {
 
 pub(crate) fn recipient(customer: &str, negotiator: &str) -> Recipient {
     Recipient { customer: CustomerId::parse(customer).unwrap(), negotiator: NegotiatorId::parse(negotiator).unwrap() }
+}
+
+pub(crate) fn poster() -> Poster {
+    Poster { client_id: ClientId::parse("app").unwrap(), customer: CustomerId::parse("SBOX").unwrap() }
 }
 
 /// An event for product `A` that sets `call` to `state`, created at this second.

@@ -85,10 +85,12 @@ async fn perform() -> Fallible<ExitCode> {
 
 async fn play(address: &str) -> Fallible<()> {
     let mut stage = Stage::set(address).await?;
-    stage.post("the telephone of a group rings", INCOMING).await?;
+    let rang = stage.post("the telephone of a group rings", INCOMING).await?;
+    stage.show().await?;
     stage.post("somebody takes the call", ANSWERED).await?;
     stage.post("the call ends", ENDED).await?;
     stage.post("another call is missed: it waits on disk", MISSED).await?;
+    stage.receipts(&rang).await?;
     stage.refused().await?;
     stage.poll(address).await?;
     stage.log_out().await;
@@ -113,8 +115,8 @@ impl Stage {
         Ok(Self { provider: Api::new(address), token: application()?, desktops, started })
     }
 
-    /// Posts an event and says who got it, after how many microseconds.
-    async fn post(&mut self, what: &str, body: &'static str) -> Fallible<()> {
+    /// Posts an event and says who got it, after how many microseconds. Gives the event's id.
+    async fn post(&mut self, what: &str, body: &'static str) -> Fallible<String> {
         let posted = Instant::now();
         println!("\n{:>9.3} ms  {what}", posted.duration_since(self.started).as_secs_f64() * 1000.0);
         let targets = body.parse::<Value>()?.pointer("/targets/negotiatorId").cloned().unwrap_or_default();
@@ -127,6 +129,26 @@ impl Stage {
         println!("    provider         {} after {} µs: {}", answer.status, micros(posted), text_of(&answer));
         for line in heard {
             println!("    {}", line?);
+        }
+        Ok(text(&body_of(&answer), "/id"))
+    }
+
+    /// The first desktop shows the call; hearing on sends the acknowledgement.
+    async fn show(&mut self) -> Fallible<()> {
+        let call_id = text(&INCOMING.parse()?, "/payload/id");
+        if let Some(Screen { name, desktop, .. }) = self.desktops.first_mut() {
+            desktop.say("shown", &call_id).await;
+            println!("    {name:<16} shows it");
+        }
+        Ok(())
+    }
+
+    async fn receipts(&mut self, id: &str) -> Fallible<()> {
+        println!("\nWhat became of the first event, as its provider is told:");
+        let path = format!("/notifications/{id}/receipts");
+        let answer = self.provider.send(request(Method::GET, &path, &self.token, &[("reapit-customer", CUSTOMER)])?).await?;
+        for target in body_of(&answer).get("targets").and_then(Value::as_array).into_iter().flatten() {
+            println!("    {target}");
         }
         Ok(())
     }

@@ -101,6 +101,7 @@ fn read_sessions(reader: &mut Reader) -> Option<sessions::Config> {
     let close_timeout = reader.get("sessions.close_timeout", reader::duration);
     let read_buffer = reader.get("sessions.read_buffer", reader::bytes);
     let queues_bytes_max = reader.get("sessions.queues_bytes_max", reader::bytes);
+    let receipts_max = reader.get("sessions.receipts_max", reader::count);
     let sessions_per_negotiator_max = reader.get("sessions.per_negotiator_max", reader::positive);
     let (ring, life) = (read_ring(reader), read_life(reader));
     Some(sessions::Config {
@@ -108,6 +109,7 @@ fn read_sessions(reader: &mut Reader) -> Option<sessions::Config> {
         queue_bytes_max: queue_bytes_max?,
         queues_bytes_max: queues_bytes_max?,
         sessions_per_negotiator_max: sessions_per_negotiator_max?,
+        receipts_max: receipts_max?,
         ring: ring?,
         life: life?,
         write_timeout: write_timeout?,

@@ -37,6 +37,8 @@ pub(crate) enum ApiError {
     Forbidden(String),
     /// There is no such path.
     NotFound,
+    /// There are no receipts of this event.
+    NoReceipts(Duration),
     /// The path knows other methods.
     Method(&'static str),
     /// The client took too long with this.
@@ -134,7 +136,7 @@ impl ApiError {
             Self::Unreadable(_) | Self::Refused(Refusal::CustomerMissing) => StatusCode::BAD_REQUEST,
             Self::Token(_) => StatusCode::UNAUTHORIZED,
             Self::Refused(_) | Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NoReceipts(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Timeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::KeyConflict | Self::KeyRunning => StatusCode::CONFLICT,
@@ -161,6 +163,7 @@ impl ApiError {
             Self::Refused(Refusal::Scope(_) | Refusal::NoApplication) => "scope",
             Self::Forbidden(_) => "forbidden",
             Self::NotFound | Self::Method(_) => "no_such_call",
+            Self::NoReceipts(_) => "no_receipts",
             Self::Timeout(_) => "timeout",
             Self::KeyConflict | Self::KeyRunning => "key_conflict",
             Self::TooLarge(_) => "too_large",
@@ -185,6 +188,10 @@ impl ApiError {
             Self::Token(_) => UNAUTHORIZED.to_owned(),
             Self::Refused(Refusal::Scope(_)) => SCOPE_MISSING.to_owned(),
             Self::Refused(refusal) => sentence(&refusal.to_string()),
+            Self::NoReceipts(kept) => format!(
+                "This application posted no live event with this id within the last {} s, for which receipts are kept",
+                kept.as_secs()
+            ),
             Self::NotFound => "There is no such path; /openapi.json names those that there are".to_owned(),
             Self::Method(allowed) => format!("This path knows only {allowed}"),
             Self::Timeout(what) => format!("Waited too long for {what}"),

@@ -1,4 +1,4 @@
-//! Taking notifications in, listing missed calls, taking them away.
+//! Taking notifications in, saying what became of them; listing missed calls, taking them away.
 
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -12,6 +12,8 @@ use protocol::authorise::{Identity, Scope, Stamp, authorise};
 use protocol::envelope::{BODY_BYTES_MAX, Envelope, Malformed};
 use protocol::id::{EventId, IdempotencyKey, Product};
 use protocol::time;
+use serde::Serialize;
+use sessions::receipts::{Poster, TargetReceipts};
 use sha2::{Digest, Sha256};
 use store::missed::{ListVersion, Listed, Page};
 
@@ -186,6 +188,27 @@ fn render(listed: &Listed, next: Option<String>) -> String {
         None => text.push_str(r#"],"_links":{}}"#),
     }
     text
+}
+
+#[derive(Serialize)]
+struct Receipts {
+    id: EventId,
+    targets: Vec<TargetReceipts>,
+}
+
+/// `GET /notifications/{id}/receipts`
+pub(crate) fn receipts(node: &Node, peer: IpAddr, request: &Request<Incoming>, id: &str) -> Result<Response<Body>, ApiError> {
+    let speaker = Speaker::identify(node, peer, request.headers())?;
+    let [] = query(request.uri().query(), [])?;
+    speaker.permit(Scope::TelephonyWrite)?;
+    let poster = speaker.caller.client_id.map(|client_id| Poster { client_id, customer: speaker.customer });
+    let found = EventId::parse(id).ok().zip(poster).and_then(|(id, poster)| Some((id, node.registry.receipts_of(id, poster)?)));
+    let (id, targets) = found.ok_or(ApiError::NoReceipts(node.config.sessions.ring.age_max))?;
+    let text = serde_json::to_string(&Receipts { id, targets }).map_err(|_unserialisable| ApiError::Internal)?;
+    let mut response = Response::new(Full::from(text));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
 }
 
 /// `DELETE /notifications/{id}`; an id that is in none of the caller's lists changes nothing and is no error.

@@ -40,24 +40,30 @@ async fn route(node: &std::sync::Arc<Node>, peer: IpAddr, request: Request<Incom
         (&Method::GET, "/notifications" | "/notifications/") => notifications::list(node, peer, &request).await,
         (&Method::GET, "/session") => session::open(node, peer, request).await,
         (&Method::GET, "/openapi.json") => openapi(node, peer),
-        (method, path) => match path.strip_prefix("/notifications/") {
-            Some(id) if method == Method::DELETE && !id.is_empty() && !id.contains('/') => {
-                notifications::delete(node, peer, &request, id).await
-            }
-            id => {
+        (method, path) => match (method, item(path)) {
+            (&Method::DELETE, Some((id, None))) => notifications::delete(node, peer, &request, id).await,
+            (&Method::GET, Some((id, Some("receipts")))) => notifications::receipts(node, peer, &request, id),
+            (_, item) => {
                 admit_stranger(node, peer)?;
-                Err(refuse(path, id))
+                Err(refuse(path, item))
             }
         },
     }
 }
 
-fn refuse(path: &str, id: Option<&str>) -> ApiError {
-    match (path, id) {
+/// The id in `/notifications/{id}`, and what stands behind it.
+fn item(path: &str) -> Option<(&str, Option<&str>)> {
+    let rest = path.strip_prefix("/notifications/")?;
+    let (id, behind) = rest.split_once('/').map_or((rest, None), |(id, behind)| (id, Some(behind)));
+    (!id.is_empty()).then_some((id, behind))
+}
+
+fn refuse(path: &str, item: Option<(&str, Option<&str>)>) -> ApiError {
+    match (path, item) {
         ("/notifications" | "/notifications/", _) => ApiError::Method("GET, POST"),
-        ("/session" | "/openapi.json", _) => ApiError::Method("GET"),
-        (_, Some(id)) if !id.contains('/') => ApiError::Method("DELETE"),
-        _ => ApiError::NotFound,
+        ("/session" | "/openapi.json", _) | (_, Some((_, Some("receipts")))) => ApiError::Method("GET"),
+        (_, Some((_, None))) => ApiError::Method("DELETE"),
+        (_, Some((_, Some(_))) | None) => ApiError::NotFound,
     }
 }
 

@@ -12,6 +12,7 @@ mod support; // a node on free ports, tokens, clients
 mod notifications; // taking events
 mod missed; // polling and taking away
 mod sessions; // the WebSocket
+mod receipts; // what became of an event
 mod limits; // what happens at each bound
 mod operators; // probes, metrics, applications
 mod browser; // the example page in Chromium

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -468,4 +468,83 @@ async fn a_token_of_the_program_opens_a_session_of_the_program() {
     let mut session = Session::open(&program.api, &print(secret), "").await.unwrap();
     assert_eq!(message(&mut session).await["type"], "welcome");
     assert!(text(&run(&["--version"]).stdout).starts_with("bellwire 0."));
+}
+
+/// A desktop in a process of its own.
+struct Listener {
+    child: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Listener {
+    fn start(api: &str, token: &str) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command.args(["listen", "--api", &format!("http://{api}"), "--device", "desk"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        writeln!(child.stdin.take().unwrap(), "{token}").unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    fn line(&mut self) -> Value {
+        serde_json::from_str(&self.lines.next().unwrap().unwrap()).unwrap()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[tokio::test]
+async fn a_desktop_that_hangs_is_found_while_the_telephone_rings_and_misses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(folder.path());
+    let mut listener = Listener::start(&program.api, &person("SBOX", "ADV", "AgencyCloud"));
+    assert_eq!(listener.line()["resume"], "new");
+    listener.signal(Signal::STOP);
+    let mut provider = Caller::application(&program.api);
+    let answer = provider.post(event("incomingCall", &["ADV"]).to_string(), &[("prefer", "return=representation")]).await;
+    assert_eq!(body(&answer)["targets"][0]["sessions"], 1, "its line looks sound");
+    let posted = Instant::now();
+    loop {
+        let metrics = Metrics(String::from_utf8(ask(&program.ops, "/metrics", &[]).await.body.to_vec()).unwrap());
+        if metrics.value("bellwire_sessions_closed_total{code=\"4201\"}") == 1.0 {
+            break;
+        }
+        // Without a call it would take a ping's interval, 20 s at the least, and 10 s more.
+        assert!(posted.elapsed() < Duration::from_secs(20), "not found by the call");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(posted.elapsed() >= Duration::from_secs(5), "3 s to acknowledge, 3 s to answer");
+    let ended = event("endedCall", &["ADV"]).to_string();
+    assert_eq!(provider.post(ended, &[]).await.status, 202);
+    listener.signal(Signal::CONT);
+    let mut heard = Vec::new();
+    while heard.last() != Some(&json!("endedCall")) {
+        let line = listener.line();
+        if line["type"] == "welcome" {
+            assert_eq!(line["resume"], "full");
+        }
+        heard.extend(line.pointer("/notification/subType").cloned());
+    }
+    assert_eq!(heard, ["incomingCall", "endedCall"]);
+}
+
+#[test]
+fn listening_with_a_bad_token_ends_with_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(folder.path());
+    let output = run(&["listen", "--api", &format!("http://{}", program.api), "no.good.token"]);
+    assert!(!output.status.success());
+    assert!(text(&output.stdout).ends_with("{\"stopped\":4001}\n"), "{output:?}");
+    assert_eq!(text(&output.stderr), "bellwire: the session ended for good with 4001\n");
+    let output = run(&["listen", "--api", "127.0.0.1:8080", "token"]);
+    assert_eq!(text(&output.stderr), "bellwire: --api must be a URL such as http://127.0.0.1:8080, got \"127.0.0.1:8080\"\n");
 }

@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::queue::{Item, Outgoing};
 use crate::recipient::{Joined, Joining};
 use crate::registry::Seat;
-use crate::testing::{frame, id, product, recipient};
+use crate::testing::{frame, id, poster, product, recipient};
 
 const INTERLEAVINGS: usize = 3_000;
 
@@ -42,7 +42,7 @@ fn join(registry: &Registry, number: u64, resume: Option<EventId>) -> (Seat, Joi
 
 fn post(registry: &Registry, number: u64) -> usize {
     let event = frame(number, &number.to_string(), CallState::Incoming, 0);
-    registry.deliver(event, std::iter::once(recipient("AAA", "ADV")), Instant::now()).iter().sum()
+    registry.deliver(event, poster(), std::iter::once(recipient("AAA", "ADV")), Instant::now()).iter().sum()
 }
 
 /// What a session got: what it missed, then what came into its queue.

@@ -9,7 +9,7 @@ use protocol::message::Resume;
 
 use super::*;
 use crate::queue::{Item, Outgoing};
-use crate::testing::{frame, id, product, recipient};
+use crate::testing::{frame, id, poster, product, recipient};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -50,7 +50,7 @@ impl Comes {
 fn post(registry: &Registry, number: u64, to: &[Recipient]) -> Vec<usize> {
     // Each event is a call of its own, so that none is late.
     let event = frame(number, &number.to_string(), CallState::Incoming, 0);
-    registry.deliver(event, to.iter().copied(), Instant::now())
+    registry.deliver(event, poster(), to.iter().copied(), Instant::now())
 }
 
 fn queued(seat: &Seat) -> Vec<EventId> {
@@ -143,7 +143,7 @@ fn rings_of_the_whole_node_are_bounded_in_bytes() {
         post(&registry, number, &[recipient("AAA", &format!("N{}", number % 50))]);
         assert!(registry.shared.context.ring_bytes.load(Ordering::Relaxed) <= 10_000);
     }
-    let total: usize = registry.shared.recipients.iter().map(|entry| entry.value().save().ring.len()).sum();
+    let total: usize = registry.shared.recipients.iter().map(|entry| entry.value().save(entry.key().negotiator).ring.len()).sum();
     assert!(total > 10, "{total}");
 }
 
@@ -267,7 +267,7 @@ fn a_device_of_another_product_does_not_put_a_call_aside() {
     let told = comes(adv).to(&registry, 1).0;
     let other = Comes { product: product("B"), ..comes(adv) }.to(&registry, 2).0;
     post(&registry, 1, &[adv]);
-    assert!(!other.dismiss("1") && told.dismiss("1"));
+    assert!(!other.dismissed("1") && !other.shown("1") && told.dismissed("1") && told.shown("1"));
 }
 
 #[test]

@@ -1,0 +1,74 @@
+//! `bellwire listen`
+
+use std::io::{BufRead, IsTerminal, Write, stdin, stdout};
+use std::pin::Pin;
+use std::process::ExitCode;
+
+use clap::Args;
+use client::desktop::{Desktop, News};
+use protocol::id::DeviceId;
+use serde_json::{Value, json};
+
+use super::{block_on, fail, id};
+
+/// Listens as a desktop does, and prints what comes, a JSON line each; comes back by itself when the line breaks.
+#[derive(Debug, Args)]
+pub(super) struct ListenArgs {
+    /// The node's API.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    api: String,
+    /// The device's name; a second session of the same device replaces the first.
+    #[arg(long, value_parser = id(DeviceId::parse))]
+    device: Option<DeviceId>,
+    /// Where to go on: the id of the last event that was seen.
+    #[arg(long, value_name = "ID")]
+    resume: Option<String>,
+    /// The token; read from standard input where it is left out, so that no list of processes shows it.
+    token: Option<String>,
+}
+
+pub(super) fn run(args: &ListenArgs) -> ExitCode {
+    let authority = args.api.strip_prefix("http://").map(|rest| rest.trim_end_matches('/')).filter(|rest| !rest.contains('/'));
+    let Some(authority) = authority else {
+        return say(&format!("--api must be a URL such as http://127.0.0.1:8080, got {:?}", args.api));
+    };
+    let token = match args.token.clone().map_or_else(read_token, Ok) {
+        Ok(token) => token,
+        Err(error) => return fail(&error),
+    };
+    let fetch = Box::new(move || Box::pin(std::future::ready(token.clone())) as Pin<Box<_>>);
+    let desktop = Desktop::new(authority, args.device.map(|device| device.to_string()), fetch).resuming(args.resume.clone());
+    block_on(listen(desktop))
+}
+
+fn read_token() -> std::io::Result<String> {
+    if stdin().is_terminal() {
+        eprintln!("bellwire: paste the token");
+    }
+    let mut line = String::new();
+    stdin().lock().read_line(&mut line)?;
+    Ok(line.trim().to_owned())
+}
+
+async fn listen(mut desktop: Desktop) -> ExitCode {
+    loop {
+        let news = desktop.next().await;
+        let line: Value = match &news {
+            News::Welcome(message) | News::Event(message) | News::Sync(message) => message.clone(),
+            News::Away(code) => json!({"away": code}),
+            News::Stopped(code) => json!({"stopped": code}),
+        };
+        // Who read the lines is gone, or nothing more will come.
+        if writeln!(stdout(), "{line}").is_err() {
+            return ExitCode::SUCCESS;
+        }
+        if let News::Stopped(code) = news {
+            return say(&format!("the session ended for good with {code}"));
+        }
+    }
+}
+
+fn say(failure: &str) -> ExitCode {
+    eprintln!("bellwire: {failure}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,256 @@
+//! What became of each event, device by device, for as long as a client may come back for it.
+//!
+//! A session writes into the trail of an event under that trail's own lock, so that neither other sessions nor the recipient's
+//! lock are in the way.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use jiff::Timestamp;
+use prometheus_client::metrics::gauge::Gauge;
+use protocol::id::{ClientId, CustomerId, DeviceId, EventId, NegotiatorId};
+use protocol::time;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::sync::{Mutex, MutexGuard, lock};
+
+/// How many devices of a negotiator are remembered for one event; devices without a name are new ones each time they come back.
+const DEVICES_MAX: usize = 32;
+
+/// Who posted an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Poster {
+    /// The application.
+    pub client_id: ClientId,
+    /// For whom it spoke.
+    pub customer: CustomerId,
+}
+
+/// What became of an event at one negotiator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetReceipts {
+    negotiator_id: NegotiatorId,
+    /// It was overtaken by a later state of its call, and not delivered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    late: bool,
+    devices: Vec<DeviceReceipts>,
+}
+
+/// What became of an event at one device; the times are of the broker's clock, each of the first time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DeviceReceipts {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    device: Option<DeviceId>,
+    /// The session that got it first.
+    session_id: EventId,
+    #[serde(serialize_with = "millis")]
+    sent: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "some_millis")]
+    acknowledged: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "some_millis")]
+    shown: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "some_millis")]
+    dismissed: Option<Timestamp>,
+}
+
+/// A session, as the device that it is of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Who {
+    pub(crate) negotiator: NegotiatorId,
+    pub(crate) session: EventId,
+    pub(crate) device: Option<DeviceId>,
+}
+
+/// What a client says of an event that it was sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Word {
+    Acknowledged,
+    Shown,
+    Dismissed,
+}
+
+/// The receipts of one event.
+#[derive(Debug)]
+pub(crate) struct Trail {
+    poster: Poster,
+    entered: Duration,
+    // Guards what became of the event; nothing is called inside.
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    targets: Vec<TargetReceipts>,
+    /// Let go: what comes now is counted nowhere.
+    closed: bool,
+}
+
+/// The trails of all events of this node, oldest first out.
+#[derive(Debug)]
+pub(crate) struct Receipts {
+    trails: DashMap<EventId, Arc<Trail>>,
+    // Guards the order in which trails are let go. Inside, trails are closed.
+    order: Mutex<VecDeque<(Duration, EventId)>>,
+    /// Negotiators and devices in all trails.
+    lines: Gauge,
+    lines_max: usize,
+    age_max: Duration,
+}
+
+impl TargetReceipts {
+    fn new(negotiator_id: NegotiatorId) -> Self {
+        Self { negotiator_id, late: false, devices: Vec::new() }
+    }
+
+    fn device(&mut self, who: &Who) -> Option<&mut DeviceReceipts> {
+        self.devices.iter_mut().find(|device| match who.device {
+            Some(name) => device.device == Some(name),
+            None => device.session_id == who.session,
+        })
+    }
+
+    fn lines(&self) -> usize {
+        1 + self.devices.len()
+    }
+}
+
+impl Trail {
+    /// Says that the event came too late for this negotiator.
+    pub(crate) fn late(&self, negotiator: NegotiatorId) {
+        if let Some(target) = self.lock().target(negotiator) {
+            target.late = true;
+        }
+    }
+
+    /// What a device says; the first time counts, and only of what it was sent.
+    pub(crate) fn note(&self, who: &Who, word: Word, at: Timestamp) {
+        let mut inner = self.lock();
+        let Some(device) = inner.target(who.negotiator).and_then(|target| target.device(who)) else { return };
+        let said = match word {
+            Word::Acknowledged => &mut device.acknowledged,
+            Word::Shown => &mut device.shown,
+            Word::Dismissed => &mut device.dismissed,
+        };
+        said.get_or_insert(at);
+    }
+
+    /// Who posted the event, and what became of it at this negotiator.
+    pub(crate) fn save(&self, negotiator: NegotiatorId) -> Option<(Poster, TargetReceipts)> {
+        self.lock().target(negotiator).map(|target| (self.poster, target.clone()))
+    }
+
+    /// Adds a device; gives whether it is a new one.
+    fn sent(&self, who: &Who, at: Timestamp) -> bool {
+        let mut inner = self.lock();
+        if inner.closed {
+            return false;
+        }
+        let Some(target) = inner.target(who.negotiator) else { return false };
+        let is_new = target.device(who).is_none() && target.devices.len() < DEVICES_MAX;
+        if is_new {
+            let Who { session: session_id, device, .. } = *who;
+            let (acknowledged, shown, dismissed) = (None, None, None);
+            target.devices.push(DeviceReceipts { device, session_id, sent: at, acknowledged, shown, dismissed });
+        }
+        is_new
+    }
+
+    fn close(&self) -> usize {
+        let mut inner = self.lock();
+        inner.closed = true;
+        inner.targets.iter().map(TargetReceipts::lines).sum()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        lock(&self.inner)
+    }
+}
+
+impl Inner {
+    fn target(&mut self, negotiator: NegotiatorId) -> Option<&mut TargetReceipts> {
+        self.targets.iter_mut().find(|target| target.negotiator_id == negotiator)
+    }
+}
+
+impl Receipts {
+    pub(crate) fn new(lines_max: usize, age_max: Duration, lines: Gauge) -> Self {
+        Self { trails: DashMap::new(), order: Mutex::default(), lines, lines_max, age_max }
+    }
+
+    /// Begins the trail of an event.
+    pub(crate) fn begin(
+        &self,
+        id: EventId,
+        poster: Poster,
+        targets: impl Iterator<Item = NegotiatorId>,
+        now: Duration,
+    ) -> Arc<Trail> {
+        let targets: Vec<_> = targets.map(TargetReceipts::new).collect();
+        self.count(targets.len());
+        let inner = Mutex::new(Inner { targets, closed: false });
+        let trail = Arc::new(Trail { poster, entered: now, inner });
+        self.trails.insert(id, trail.clone());
+        lock(&self.order).push_back((now, id));
+        self.expire(now);
+        trail
+    }
+
+    /// Goes on with a trail of an earlier run, which each of the event's recipients brings a part of.
+    pub(crate) fn resume(&self, id: EventId, (poster, target): (Poster, TargetReceipts), entered: Duration) -> Arc<Trail> {
+        let known = self.trails.get(&id).map(|entry| entry.value().clone());
+        let trail = known.unwrap_or_else(|| self.begin(id, poster, std::iter::empty(), entered));
+        let mut inner = trail.lock();
+        if inner.target(target.negotiator_id).is_none() && !inner.closed {
+            self.count(target.lines());
+            inner.targets.push(target);
+        }
+        drop(inner);
+        trail
+    }
+
+    /// Says that the event was written to a session's socket.
+    pub(crate) fn sent(&self, trail: &Trail, who: &Who, at: Timestamp) {
+        if trail.sent(who, at) {
+            self.count(1);
+        }
+    }
+
+    /// What became of an event, for who posted it.
+    pub(crate) fn find(&self, id: EventId, poster: Poster, now: Duration) -> Option<Vec<TargetReceipts>> {
+        let trail = self.trails.get(&id).map(|entry| entry.value().clone())?;
+        let is_theirs = trail.poster == poster && now < trail.entered + self.age_max;
+        is_theirs.then(|| trail.lock().targets.clone())
+    }
+
+    /// Lets go what is too old, or too much.
+    pub(crate) fn expire(&self, now: Duration) {
+        let mut order = lock(&self.order);
+        while let Some((entered, id)) = order.front().copied()
+            && (now >= entered + self.age_max || self.lines.get() > i64::try_from(self.lines_max).unwrap_or(i64::MAX))
+        {
+            order.pop_front();
+            if let Some((_, trail)) = self.trails.remove(&id) {
+                self.lines.dec_by(i64::try_from(trail.close()).unwrap_or(i64::MAX));
+            }
+        }
+    }
+
+    fn count(&self, lines: usize) {
+        self.lines.inc_by(i64::try_from(lines).unwrap_or(i64::MAX));
+    }
+}
+
+fn millis<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time::millis(*at))
+}
+
+fn some_millis<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    at.map(time::millis).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+use super::*;
+use crate::testing::id;
+
+const AGE: Duration = Duration::from_secs(180);
+
+fn receipts(lines_max: usize) -> Receipts {
+    Receipts::new(lines_max, AGE, Gauge::default())
+}
+
+fn poster(client_id: &str) -> Poster {
+    Poster { client_id: ClientId::parse(client_id).unwrap(), customer: CustomerId::parse("SBOX").unwrap() }
+}
+
+fn negotiator(name: &str) -> NegotiatorId {
+    NegotiatorId::parse(name).unwrap()
+}
+
+fn who(session: u64, device: Option<&str>) -> Who {
+    Who { negotiator: negotiator("ADV"), session: id(session), device: device.map(|name| DeviceId::parse(name).unwrap()) }
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn a_device_with_a_name_has_one_line_however_often_it_comes_back() {
+    let receipts = receipts(100);
+    let trail = receipts.begin(id(1), poster("app"), [negotiator("ADV")].into_iter(), seconds(0));
+    for (second, who) in [(1, who(10, Some("desk"))), (2, who(11, Some("desk"))), (3, who(12, None)), (4, who(13, None))] {
+        receipts.sent(&trail, &who, at(second));
+    }
+    trail.note(&who(11, Some("desk")), Word::Acknowledged, at(5));
+    trail.note(&who(11, Some("desk")), Word::Acknowledged, at(6));
+    trail.note(&who(99, None), Word::Shown, at(7));
+    let found = receipts.find(id(1), poster("app"), seconds(179)).unwrap();
+    let devices = &found[0].devices;
+    assert_eq!(devices.iter().map(|device| device.sent).collect::<Vec<_>>(), [at(1), at(3), at(4)]);
+    assert_eq!((devices[0].acknowledged, devices[0].shown), (Some(at(5)), None), "the first time counts");
+    assert_eq!(receipts.lines.get(), 4);
+}
+
+#[test]
+fn only_who_posted_an_event_is_told_and_only_within_the_window() {
+    let receipts = receipts(100);
+    receipts.begin(id(1), poster("app"), [negotiator("ADV")].into_iter(), seconds(5));
+    assert!(receipts.find(id(1), poster("app"), seconds(184)).is_some());
+    assert_eq!(receipts.find(id(1), poster("app"), seconds(185)), None);
+    assert_eq!(receipts.find(id(1), poster("other"), seconds(6)), None);
+    assert_eq!(receipts.find(id(2), poster("app"), seconds(6)), None);
+}
+
+#[test]
+fn beyond_the_bound_the_oldest_go_and_their_lines_are_given_back() {
+    let receipts = receipts(3);
+    let both = || [negotiator("ADV"), negotiator("TST")].into_iter();
+    let first = receipts.begin(id(1), poster("app"), both(), seconds(0));
+    receipts.sent(&first, &who(10, None), at(1));
+    assert_eq!(receipts.lines.get(), 3);
+    receipts.begin(id(2), poster("app"), both(), seconds(1));
+    assert_eq!((receipts.find(id(1), poster("app"), seconds(1)), receipts.lines.get()), (None, 2));
+    receipts.sent(&first, &who(11, None), at(2));
+    assert_eq!(receipts.lines.get(), 2, "what was let go takes nothing more");
+    receipts.expire(seconds(200));
+    assert_eq!((receipts.lines.get(), receipts.trails.len()), (0, 0));
+}
+
+#[test]
+fn each_recipient_brings_its_part_of_a_trail_once() {
+    let receipts = receipts(100);
+    let part = |name| (poster("app"), TargetReceipts::new(negotiator(name)));
+    for name in ["ADV", "TST", "ADV"] {
+        receipts.resume(id(1), part(name), seconds(0));
+    }
+    assert_eq!(receipts.find(id(1), poster("app"), seconds(1)).map(|targets| targets.len()), Some(2));
+    assert_eq!(receipts.lines.get(), 2);
+}
