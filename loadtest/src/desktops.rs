@@ -3,12 +3,11 @@
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::pin::Pin;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use client::desktop::{Desktop, LeftOut, News};
+use client::desktop::{Desktop, News, fixed};
 use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -134,23 +133,25 @@ impl Seat {
     /// Is logged in until it is cut off.
     async fn work(&mut self) -> (Leaving, Desktop) {
         let token = self.token.clone();
-        let fetch = Box::new(move || Box::pin(std::future::ready(token.clone())) as Pin<Box<_>>);
         let device = Some(self.device.to_owned());
-        let mut desktop = Desktop::new(self.node.clone(), device, fetch).resuming(self.cursor.take());
-        let mut left_out = LeftOut::default();
+        let mut desktop = Desktop::new(self.node.clone(), device, fixed(token)).resuming(self.cursor.take());
+        let mut repeats = 0;
         loop {
             let cut_at = Instant::now() + Duration::from_secs_f64(exponential(self.cut_every));
             // Cancel safety: what `Desktop::next` has begun to read is kept.
             while let Ok(news) = timeout_at(cut_at, desktop.next()).await {
                 let is_over = matches!(news, News::Stopped(_));
-                self.report(news, &desktop, &mut left_out);
+                self.report(news, &desktop, &mut repeats);
                 if is_over {
                     return (Leaving::Abort(between(1.0, 5.0)), desktop);
                 }
             }
             match cut() {
                 _ if *self.calm.borrow() => {}
-                Cut::Stall(pause) => self.pause(pause).await,
+                Cut::Stall(pause) => {
+                    self.tell(What::Stalls { millis: i64::try_from(pause.as_millis()).unwrap_or(i64::MAX) });
+                    self.pause(pause).await;
+                }
                 Cut::Leave(leaving) => return (leaving, desktop),
             }
         }
@@ -164,11 +165,10 @@ impl Seat {
         }
     }
 
-    fn report(&self, news: News, desktop: &Desktop, left_out: &mut LeftOut) {
-        let now = desktop.left_out();
-        if now != *left_out {
-            self.tell(What::LeftOut { repeats: now.repeats - left_out.repeats, expired: now.expired - left_out.expired });
-            *left_out = now;
+    fn report(&self, news: News, desktop: &Desktop, repeats: &mut u64) {
+        let before = std::mem::replace(repeats, desktop.repeats());
+        if *repeats > before {
+            self.tell(What::Repeats { count: *repeats - before });
         }
         let cursor = desktop.cursor().unwrap_or_default().to_owned();
         match news {
@@ -176,6 +176,11 @@ impl Seat {
             News::Event(event) => {
                 if let (Some(call), Some(state)) = (call(&event), state(&event)) {
                     self.tell(What::Event { call, state, cursor });
+                }
+            }
+            News::Expired(event) => {
+                if let Some(call) = call(&event) {
+                    self.tell(What::TooLate { call, cursor });
                 }
             }
             News::Sync(_) => {}

@@ -14,6 +14,8 @@ const RING: i64 = 45_000;
 const SLACK: i64 = 5_000;
 /// How long a place is kept.
 const WINDOW: i64 = 180_000;
+/// How long a desktop reads nothing at most.
+const STALL_MAX: i64 = 20_000;
 
 /// The account.
 #[derive(Debug, Default, Serialize)]
@@ -32,14 +34,18 @@ pub(crate) struct Account {
     pub(crate) posted_twice: u64,
     /// The telephone had stopped ringing before the desktop was back.
     pub(crate) expired: u64,
-    /// Between the last that was received and a session that began with `none`.
+    /// Known to the broker when it was killed, or taken by the next before the desktop was back with its old place.
     pub(crate) lost_with_the_node: u64,
     /// None of these.
     pub(crate) missing: u64,
-    /// Calls that popped though they were over, and calls in a welcome that were over.
+    /// Calls that popped though they were over or had stopped ringing, and calls in a welcome that were over.
     pub(crate) stale: u64,
-    /// Calls that came after they were to pop, and were left out by the client.
+    /// Calls that a desktop read only after they were to pop, since it read nothing for a while; its client left them out.
     pub(crate) too_late: u64,
+    /// The same, at a desktop that had read all the time.
+    pub(crate) sent_late: u64,
+    /// Sessions that ended for good.
+    pub(crate) stopped: u64,
     /// Live calls that a welcome did not name.
     pub(crate) calls_unnamed: u64,
     pub(crate) out_of_order: u64,
@@ -51,13 +57,18 @@ pub(crate) struct Account {
     pub(crate) none: BTreeMap<String, u64>,
     /// What ended sessions, as the desktops saw it.
     pub(crate) ends: BTreeMap<u16, u64>,
+    /// What is known of some events that are missing, to look into.
+    pub(crate) examples: Vec<String>,
 }
+
+/// How many examples are kept.
+const EXAMPLES_MAX: usize = 10;
 
 impl Account {
     /// Whether nothing was lost, nothing popped that was over, and no place was lost but by a crash.
     pub(crate) fn is_clean(&self) -> bool {
         let lost = self.missing + self.missed_calls_lost + self.missed_calls_twice + self.calls_unnamed;
-        let wrong = self.stale + self.out_of_order + self.refused;
+        let wrong = self.stale + self.sent_late + self.stopped + self.out_of_order + self.refused;
         lost + wrong == 0 && self.none.keys().all(|cause| cause == AFTER_A_KILL)
     }
 }
@@ -75,9 +86,20 @@ struct Call {
 struct Desk {
     opened: Vec<(i64, Resume, Vec<u64>)>,
     left: Vec<i64>,
+    /// From when to when nothing was read.
+    stalls: Vec<(i64, i64)>,
     heard: HashMap<u64, Vec<(State, i64)>>,
+    too_late: HashMap<u64, i64>,
     cursor: Option<String>,
-    too_late: u64,
+}
+
+/// An event of a call, and between which times it was posted and taken.
+#[derive(Debug, Clone, Copy)]
+struct Event {
+    call: u64,
+    state: State,
+    from: i64,
+    taken: i64,
 }
 
 pub(crate) struct Ledger {
@@ -117,14 +139,17 @@ impl Ledger {
                 desk.cursor = Some(cursor);
                 desk.heard.entry(call).or_default().push((state, line.at));
             }
+            What::TooLate { call, cursor } => {
+                desk.cursor = Some(cursor);
+                desk.too_late.insert(call, line.at);
+            }
             What::Away { code } | What::Stopped { code } => {
                 desk.left.push(line.at);
+                self.account.stopped += u64::from(matches!(line.what, What::Stopped { .. }));
                 *self.account.ends.entry(code).or_default() += 1;
             }
-            What::LeftOut { repeats, expired } => {
-                self.account.repeated += repeats;
-                desk.too_late += expired;
-            }
+            What::Repeats { count } => self.account.repeated += count,
+            What::Stalls { millis } => desk.stalls.push((line.at, line.at + millis)),
         }
     }
 
@@ -191,22 +216,25 @@ impl Ledger {
     }
 
     fn account_for_events(&mut self) {
-        for (number, call) in &self.calls {
-            let live = call.events.iter().filter(|(state, _)| **state != State::Missed);
-            for event in live.filter_map(|(state, (from, taken))| Some((*state, *from, (*taken)?))) {
-                for desktop in call.targets.iter().flat_map(|target| self.people.of(*target)) {
-                    let Some(desk) = self.desks.get_mut(desktop) else { continue };
-                    let fate = desk.fate(&self.calls, *number, event);
+        for (call, Call { targets, events }) in &self.calls {
+            let live = events.iter().filter(|(state, _)| **state != State::Missed);
+            for event in live.filter_map(|(&state, &(from, taken))| Some(Event { call: *call, state, from, taken: taken? })) {
+                for desk in targets.iter().flat_map(|target| self.people.of(*target)).filter_map(|desk| self.desks.get(desk)) {
                     let account = &mut self.account;
                     account.due += 1;
+                    let fate = desk.fate(event, &self.kills);
+                    if fate == Fate::Missing && account.examples.len() < EXAMPLES_MAX {
+                        account.examples.push(format!("{event:?}, kills {:?}, {}", self.kills, desk.around(event.from)));
+                    }
                     *match fate {
                         Fate::Received => &mut account.received,
+                        Fate::Stale => &mut account.stale,
                         Fate::TooLate => &mut account.too_late,
+                        Fate::SentLate => &mut account.sent_late,
                         Fate::Expired => &mut account.expired,
                         Fate::LostWithTheNode => &mut account.lost_with_the_node,
                         Fate::Missing => &mut account.missing,
                     } += 1;
-                    desk.too_late -= u64::from(fate == Fate::TooLate);
                 }
             }
         }
@@ -223,9 +251,14 @@ impl Ledger {
             for (at, resume, calls) in &desk.opened {
                 let name = Resume::ALL.iter().find(|(other, _)| other == resume).map_or("", |(_, name)| name);
                 *self.account.sessions.entry(name.to_owned()).or_default() += 1;
-                if *resume == Resume::None {
+                if *resume == Resume::None || (*resume == Resume::New && before.is_some()) {
                     let cause = cause(&self.kills, before, *at);
                     *self.account.none.entry(cause.to_owned()).or_default() += 1;
+                }
+                before = Some(*at);
+                // A welcome may be read long after it was written by one who stalls.
+                if desk.stalled(*at - STALL_MAX, *at) {
+                    continue;
                 }
                 let killed = self.kills.iter().filter(|kill| **kill <= *at).max().copied().unwrap_or_default();
                 for (number, call) in own {
@@ -233,7 +266,6 @@ impl Ledger {
                     self.account.stale += u64::from(named && call.is_over(*at));
                     self.account.calls_unnamed += u64::from(!named && call.is_live(*at, killed));
                 }
-                before = Some(*at);
             }
         }
     }
@@ -242,52 +274,86 @@ impl Ledger {
 /// Why a place was not known any more.
 fn cause(kills: &[i64], before: Option<i64>, at: i64) -> &'static str {
     match before {
-        Some(before) if kills.iter().any(|kill| before - SLACK <= *kill && *kill <= at) => AFTER_A_KILL,
+        Some(before) if was_killed(kills, before, at) => AFTER_A_KILL,
         Some(before) if at - before > WINDOW => "away for too long, or quiet for so long before",
         Some(_) => "unexplained",
         None => "the first session",
     }
 }
 
+/// Whether the broker was killed between these sessions, or while the first of them was opened.
+fn was_killed(kills: &[i64], before: i64, at: i64) -> bool {
+    kills.iter().any(|kill| before - SLACK <= *kill && *kill <= at)
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Received,
+    Stale,
     TooLate,
+    SentLate,
     Expired,
     LostWithTheNode,
     Missing,
 }
 
 impl Desk {
-    /// What became of an event that was posted at `from` and taken at `taken`.
-    fn fate(&self, calls: &HashMap<u64, Call>, number: u64, (state, from, taken): (State, i64, i64)) -> Fate {
-        if self.heard.get(&number).is_some_and(|heard| heard.iter().any(|(other, _)| *other == state)) {
-            return Fate::Received;
+    fn fate(&self, event: Event, kills: &[i64]) -> Fate {
+        let heard = self.heard.get(&event.call).and_then(|heard| heard.iter().find(|(state, _)| *state == event.state));
+        match heard {
+            Some((State::Incoming, at)) if *at > event.taken + RING + SLACK => return Fate::Stale,
+            Some(_) => return Fate::Received,
+            None => {}
         }
-        if state == State::Incoming && self.too_late > 0 {
-            return Fate::TooLate;
+        match self.too_late.get(&event.call).filter(|_| event.state == State::Incoming) {
+            Some(at) if self.stalled(event.from, *at) => Fate::TooLate,
+            Some(_) => Fate::SentLate,
+            None => self.fate_of_unheard(event, kills),
         }
-        let passed = self.passed(calls, taken);
-        for (at, resume, _) in &self.opened {
+    }
+
+    /// Goes through the sessions from the one that was open then: the first that should have brought the event decides.
+    fn fate_of_unheard(&self, Event { state, from, taken, .. }: Event, kills: &[i64]) -> Fate {
+        let mut before = None;
+        for (place, (at, resume, _)) in self.opened.iter().enumerate() {
+            let next = self.opened.get(place + 1).map_or(i64::MAX, |(next, ..)| *next);
+            let left = self.left.iter().copied().filter(|left| left >= at).min().unwrap_or(i64::MAX);
+            let end = left.min(next);
+            let was_killed = before.is_some_and(|before| was_killed(kills, before, *at));
+            before = Some(*at);
+            if end < from {
+                continue;
+            }
+            let begins = (*at).max(taken);
             match resume {
-                Resume::None | Resume::New if (from..=passed).contains(at) => return Fate::LostWithTheNode,
-                Resume::Full if *at >= taken && state == State::Incoming && *at >= taken + RING - 1000 => return Fate::Expired,
-                // It should have come in this session, unless that was over at once.
-                Resume::Full if *at >= taken && !self.left.iter().any(|left| (0..1000).contains(&(left - at))) => break,
-                Resume::None | Resume::New | Resume::Full => {}
+                Resume::None | Resume::New if *at >= from => {
+                    return if was_killed { Fate::LostWithTheNode } else { Fate::Missing };
+                }
+                Resume::Full if state == State::Incoming && *at >= taken + RING - 1000 => return Fate::Expired,
+                Resume::Full | Resume::New | Resume::None => {}
+            }
+            // Long enough to have read it, or to have been told by the broker that the line was dead.
+            if end - begins >= SLACK && !self.stalled(begins - STALL_MAX, begins + SLACK) {
+                return Fate::Missing;
             }
         }
         Fate::Missing
     }
 
-    /// When this desktop had heard something that was posted well after `taken`: by their order, what was taken then came before.
-    fn passed(&self, calls: &HashMap<u64, Call>, taken: i64) -> i64 {
-        let heard = self.heard.iter().flat_map(|(call, heard)| heard.iter().map(move |(state, at)| (call, state, *at)));
-        let is_later = |call, state| {
-            calls.get(call).and_then(|call: &Call| call.events.get(state)).is_some_and(|(from, _)| *from > taken + SLACK)
-        };
-        let later = heard.filter(|(call, state, _)| is_later(*call, *state));
-        later.map(|(_, _, at)| at).min().unwrap_or(i64::MAX)
+    /// What happened at this desktop a minute before and after.
+    fn around(&self, at: i64) -> String {
+        let near = |other: i64| (at - 60_000..at + 120_000).contains(&other);
+        let opened: Vec<_> = self.opened.iter().filter(|(at, ..)| near(*at)).map(|(at, resume, _)| (at, resume)).collect();
+        let left: Vec<_> = self.left.iter().filter(|left| near(**left)).collect();
+        let stalls: Vec<_> = self.stalls.iter().filter(|(begins, _)| near(*begins)).collect();
+        let heard = self.heard.iter().flat_map(|(call, heard)| heard.iter().map(move |(state, at)| (at, call, state)));
+        let mut heard: Vec<_> = heard.filter(|(at, ..)| near(**at)).collect();
+        heard.sort();
+        format!("opened {opened:?}, left {left:?}, stalls {stalls:?}, heard {heard:?}")
+    }
+
+    fn stalled(&self, from: i64, to: i64) -> bool {
+        self.stalls.iter().any(|(begins, ends)| *begins <= to && *ends >= from)
     }
 }
 
@@ -299,7 +365,9 @@ impl Call {
     /// Whether it had been over for a while at this time.
     fn is_over(&self, at: i64) -> bool {
         let ended = self.taken(State::Ended).or(self.taken(State::Missed));
-        ended.is_some_and(|ended| ended + SLACK < at)
+        // Nobody says of some calls that they stopped ringing: then it is over when it must have.
+        let rang_out = self.taken(State::Incoming).filter(|_| !self.events.contains_key(&State::Answered));
+        ended.is_some_and(|ended| ended + SLACK < at) || rang_out.is_some_and(|ringing| ringing + RING + SLACK < at)
     }
 
     /// Whether it had been live for a while at this time, to a broker that was killed at `killed`.

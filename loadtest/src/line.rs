@@ -22,11 +22,34 @@ pub(crate) enum Resume {
 /// What happened at a desktop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum What {
-    Opened { resume: Resume, cursor: String, calls: Vec<u64> },
-    Event { call: u64, state: State, cursor: String },
-    Away { code: u16 },
-    Stopped { code: u16 },
-    LeftOut { repeats: u64, expired: u64 },
+    Opened {
+        resume: Resume,
+        cursor: String,
+        calls: Vec<u64>,
+    },
+    Event {
+        call: u64,
+        state: State,
+        cursor: String,
+    },
+    /// A call came that had stopped ringing by then, and did not pop.
+    TooLate {
+        call: u64,
+        cursor: String,
+    },
+    Away {
+        code: u16,
+    },
+    Stopped {
+        code: u16,
+    },
+    Repeats {
+        count: u64,
+    },
+    /// Nothing is read for so long, in milliseconds.
+    Stalls {
+        millis: i64,
+    },
 }
 
 /// A line: what happened at which desktop, in milliseconds of Unix time.
@@ -84,7 +107,9 @@ impl fmt::Display for Line {
             What::Event { call, state, cursor } => write!(f, "event {call} {} {cursor}", state.sub_type()),
             What::Away { code } => write!(f, "away {code}"),
             What::Stopped { code } => write!(f, "stopped {code}"),
-            What::LeftOut { repeats, expired } => write!(f, "left-out {repeats} {expired}"),
+            What::TooLate { call, cursor } => write!(f, "too-late {call} {cursor}"),
+            What::Repeats { count } => write!(f, "repeats {count}"),
+            What::Stalls { millis } => write!(f, "stalls {millis}"),
         }
     }
 }
@@ -104,7 +129,9 @@ pub(crate) fn parse(line: &str) -> Option<Line> {
         }
         "away" => What::Away { code: words.next()?.parse().ok()? },
         "stopped" => What::Stopped { code: words.next()?.parse().ok()? },
-        "left-out" => What::LeftOut { repeats: words.next()?.parse().ok()?, expired: words.next()?.parse().ok()? },
+        "too-late" => What::TooLate { call: words.next()?.parse().ok()?, cursor: words.next()?.to_owned() },
+        "repeats" => What::Repeats { count: words.next()?.parse().ok()? },
+        "stalls" => What::Stalls { millis: words.next()?.parse().ok()? },
         _ => return None,
     };
     Some(Line { desktop, at, what })
@@ -122,7 +149,9 @@ mod tests {
             What::Event { call: 3, state: State::Ended, cursor: "cd".to_owned() },
             What::Away { code: 1006 },
             What::Stopped { code: 4001 },
-            What::LeftOut { repeats: 1, expired: 2 },
+            What::TooLate { call: 4, cursor: "ef".to_owned() },
+            What::Repeats { count: 2 },
+            What::Stalls { millis: 5_000 },
         ];
         for what in whats {
             let line = Line { desktop: 7, at: 1_700_000_000_000, what };

@@ -22,7 +22,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet, spawn_local};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::broker::{Broker, raise_descriptor_limit};
 use crate::people::Signer;
@@ -35,6 +35,8 @@ const STALLED_TARGETS: usize = 9;
 const RECEIVE_BUFFER: u32 = 4 * 1024;
 /// After how long one that stalls is replaced by another.
 const STALL: Duration = Duration::from_secs(10);
+/// After how long one that was refused tries again.
+const AGAIN: Duration = Duration::from_millis(100);
 const CONNECTIONS: usize = 16;
 
 #[derive(Debug, Args)]
@@ -67,14 +69,16 @@ struct Measured {
     posted: u64,
     received: u64,
     processor: Duration,
-    closed_as_slow: u64,
+    /// How many sessions the broker closed as slow, and how many as dead.
+    slow: u64,
+    dead: u64,
 }
 
 impl Measured {
     fn new() -> Result<Self> {
         let histogram = || Histogram::new_with_bounds(1, 60_000_000, 3);
         let (heard, answered) = (histogram()?, histogram()?);
-        Ok(Self { heard, answered, posted: 0, received: 0, processor: Duration::ZERO, closed_as_slow: 0 })
+        Ok(Self { heard, answered, posted: 0, received: 0, processor: Duration::ZERO, slow: 0, dead: 0 })
     }
 }
 
@@ -104,7 +108,11 @@ pub(crate) async fn run(args: StalledArgs) -> Result<ExitCode> {
         Stage { args, broker, signer: Signer::new(SECRET), epoch: Instant::now(), now, reads: watch::Sender::new(true) };
     LocalSet::new().run_until(stage.perform(reading, stalling)).await?;
     stage.broker.end(Signal::TERM).await?;
-    print(&reading.borrow(), &stalling.borrow());
+    let (reading, stalling) = (reading.borrow(), stalling.borrow());
+    print(&reading, &stalling);
+    ensure!([&reading, &stalling].iter().all(|measured| measured.posted == measured.received), "some events were not heard");
+    ensure!(stalling.slow > 0 && reading.slow == 0, "those who stall were to be closed as slow, and nobody else");
+    ensure!(reading.dead == 0, "some who read were taken for dead");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -119,12 +127,15 @@ impl Stage {
             // What is under way, and those who come back, belong to neither kind.
             sleep(Duration::from_secs(3)).await;
             self.now.replace(measured.clone());
-            let (processor, slow) = (self.broker.processor_time()?, self.closed_as_slow().await?);
+            let (processor, slow, dead) = (self.broker.processor_time()?, self.closed(4202).await?, self.closed(4201).await?);
             self.post().await?;
             sleep(Duration::from_millis(500)).await;
-            let (processor, slow) = (self.broker.processor_time()? - processor, self.closed_as_slow().await? - slow);
-            measured.borrow_mut().processor += processor;
-            measured.borrow_mut().closed_as_slow += slow;
+            let (processor, slow, dead) =
+                (self.broker.processor_time()? - processor, self.closed(4202).await? - slow, self.closed(4201).await? - dead);
+            let mut measured = measured.borrow_mut();
+            measured.processor += processor;
+            measured.slow += slow;
+            measured.dead += dead;
             bar.inc(1);
         }
         bar.finish_and_clear();
@@ -188,10 +199,12 @@ impl Stage {
         Ok(request.body(Full::from(body.to_string()))?)
     }
 
-    async fn closed_as_slow(&self) -> Result<u64> {
+    /// How many sessions the broker has closed with this code.
+    async fn closed(&self, code: u16) -> Result<u64> {
         let metrics = self.broker.metrics().await?;
-        let slow = metrics.lines().find_map(|line| line.strip_prefix("bellwire_sessions_closed_total{code=\"4202\"} "));
-        Ok(slow.map(str::parse).transpose()?.unwrap_or_default())
+        let name = format!("bellwire_sessions_closed_total{{code=\"{code}\"}} ");
+        let closed = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        Ok(closed.map(str::parse).transpose()?.unwrap_or_default())
     }
 }
 
@@ -226,24 +239,33 @@ fn record(now: &Shared, intended: Instant) {
     measured.heard.saturating_record(micros(intended));
 }
 
-/// One who stalls at times, and is then replaced by another.
+/// One who stalls at times, and is then replaced by another; at other times one who reads.
 async fn stall(node: String, token: String, mut reads: watch::Receiver<bool>) {
     loop {
-        let Ok(mut socket) = open_slowly(&node, &token).await else { return sleep(STALL).await };
-        let until = Instant::now() + STALL;
-        let may_read = *reads.borrow_and_update();
-        let _over = if may_read {
-            let mut bytes = vec![0; 64 * 1024];
+        if *reads.borrow_and_update() {
             tokio::select! {
-                () = async { while matches!(socket.read(&mut bytes).await, Ok(1..)) {} } => Ok(()),
-                changed = reads.changed() => changed,
+                () = read_for(&node, &token) => {}
+                _ = reads.changed() => {}
             }
         } else {
+            let stalls = async {
+                let _unread = open_slowly(&node, &token).await;
+                sleep(STALL).await;
+            };
             tokio::select! {
-                () = sleep_until(until) => Ok(()),
-                changed = reads.changed() => changed,
+                () = stalls => {}
+                _ = reads.changed() => {}
             }
-        };
+        }
+    }
+}
+
+async fn read_for(node: &str, token: &str) {
+    let Ok(mut session) = Session::open(node, token, "").await else { return sleep(AGAIN).await };
+    while let Heard::Message(message) = session.next().await {
+        if let Some((id, _)) = event(&message) {
+            drop(session.send(&json!({"type": "ack", "id": id})).await);
+        }
     }
 }
 
@@ -278,7 +300,8 @@ fn print(reading: &Measured, stalling: &Measured) {
     row("the broker's processor time an event, µs", processor(reading), processor(stalling));
     row("events posted", float(reading.posted), float(stalling.posted));
     row("heard by those who read", float(reading.received), float(stalling.received));
-    row("closed as slow", float(reading.closed_as_slow), float(stalling.closed_as_slow));
+    row("closed as slow (4202)", float(reading.slow), float(stalling.slow));
+    row("closed as dead (4201)", float(reading.dead), float(stalling.dead));
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for printing")]

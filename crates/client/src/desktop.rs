@@ -1,10 +1,11 @@
 //! A session that comes back: it resumes, renews its token, drops repeats and follows the rule of the close codes.
 
+mod line; // one open session: what is heard, what is acknowledged, when the token is to be renewed
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -12,25 +13,41 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::policy::{Advice, Next, Policy, TOKEN_REFUSED};
 use crate::session::{Heard, OpenError, Session};
 
+use self::line::{Line, Step};
+
 /// How many event ids are remembered to tell a repeat.
 const SEEN_MAX: usize = 256;
 /// How long a node can be silent beyond its own pings until the line is taken for broken.
 const SILENCE: Duration = Duration::from_secs(15);
-/// How long it can take to open a session.
+/// How long it can take to fetch a token and open a session.
 const OPEN: Duration = Duration::from_secs(10);
+/// How long it can take to log out.
+const CLOSE: Duration = Duration::from_secs(1);
+/// When a token that could not be fetched is asked for again.
+const FETCH_AGAIN: Duration = Duration::from_secs(10);
 /// The line broke, or there was none.
 const BROKEN: u16 = 1006;
 
+/// A token on its way, or why there is none.
+pub type Fetched = Pin<Box<dyn Future<Output = Result<String, Box<dyn std::error::Error + Send + Sync>>> + Send>>;
 /// Fetches a token.
-pub type FetchToken = Box<dyn FnMut() -> Pin<Box<dyn Future<Output = String> + Send>> + Send>;
+pub type FetchToken = Box<dyn FnMut() -> Fetched + Send>;
+
+/// Fetches the same token again and again.
+#[must_use]
+pub fn fixed(token: String) -> FetchToken {
+    Box::new(move || Box::pin(std::future::ready(Ok(token.clone()))))
+}
 
 /// What a desktop learns.
 #[derive(Debug, Clone, PartialEq)]
 pub enum News {
     /// A session is open; what it shows is to be made of `calls` where `resume` is not `full`.
     Welcome(Value),
-    /// Something happened to a call; each event comes once, and an incomingCall only while it may pop.
+    /// Something happened to a call; each event comes once.
     Event(Value),
+    /// A telephone rang, and has stopped ringing by now: not to pop.
+    Expired(Value),
     /// A call is over, or was put aside on another device.
     Sync(Value),
     /// The session ended with this code; the desktop comes back by itself.
@@ -47,36 +64,30 @@ pub struct Desktop {
     token: Option<String>,
     cursor: Option<String>,
     seen: VecDeque<String>,
-    left_out: LeftOut,
-    /// How far the node's clock is ahead of ours.
+    repeats: u64,
+    /// How far the node's clock is ahead of ours, at the most: what came late must not look fresh.
     ahead: SignedDuration,
     policy: Policy,
     state: State,
 }
 
-/// What came and was not handed over.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LeftOut {
-    /// Events that had come before.
-    pub repeats: u64,
-    /// Incoming calls that came after they were to pop.
-    pub expired: u64,
-}
-
 enum State {
     Away { until: Instant },
-    Open(Box<Open>),
+    Opening(Pin<Box<dyn Future<Output = Result<Opened, Unopened>> + Send>>),
+    Open(Box<Line>),
     Stopped(u16),
 }
 
-struct Open {
+struct Opened {
     session: Session,
-    since: Instant,
-    /// When the token is to be renewed: at 80 % of its life.
-    renew: Option<Instant>,
-    slot: Option<Duration>,
-    /// What was handed over and is to be acknowledged before more is read.
-    acknowledge: Option<String>,
+    token: String,
+    begun: Timestamp,
+}
+
+enum Unopened {
+    Refused(OpenError),
+    /// There is no token, or it took too long.
+    Failed,
 }
 
 impl std::fmt::Debug for Desktop {
@@ -96,7 +107,7 @@ impl Desktop {
             token: None,
             cursor: None,
             seen: VecDeque::new(),
-            left_out: LeftOut::default(),
+            repeats: 0,
             ahead: SignedDuration::ZERO,
             policy: Policy::default(),
             state: State::Away { until: Instant::now() },
@@ -116,10 +127,10 @@ impl Desktop {
         self.cursor.as_deref()
     }
 
-    /// What came so far and was not handed over.
+    /// How many events came that had come before.
     #[must_use]
-    pub fn left_out(&self) -> LeftOut {
-        self.left_out
+    pub fn repeats(&self) -> u64 {
+        self.repeats
     }
 
     /// Drops the line and comes back: the machine woke up, or is in another network now.
@@ -131,33 +142,42 @@ impl Desktop {
 
     /// Says what the person at this device did with a call: `shown` or `dismissed`. Without a line nobody is told.
     pub async fn say(&mut self, what: &str, call_id: &str) {
-        if let State::Open(open) = &mut self.state {
-            // A line that broke is found by the read.
-            drop(open.session.send(&json!({"type": what, "callId": call_id})).await);
+        if let State::Open(line) = &mut self.state {
+            line.say(&json!({"type": what, "callId": call_id})).await;
         }
     }
 
-    /// Logs out.
+    /// Logs out; takes at most a second.
     pub async fn close(self) {
-        if let State::Open(open) = self.state {
-            open.session.close().await;
+        if let State::Open(line) = self.state {
+            let _late = timeout(CLOSE, line.close()).await;
         }
     }
 
     /// Waits for the next news. After [`News::Stopped`] there is never another.
     ///
     /// # Cancel safety
-    /// Nothing is lost: what has begun to come in is kept, and a wait goes on where it was.
+    /// Nothing is lost: what has begun to come in is kept, and a wait or an opening goes on where it was.
     pub async fn next(&mut self) -> News {
         loop {
             let news = match &mut self.state {
                 State::Stopped(code) => return News::Stopped(*code),
                 State::Away { until } => {
                     sleep_until(*until).await;
-                    self.open().await
+                    self.begin();
+                    None
                 }
-                State::Open(open) => match open.next().await {
-                    Step::Renew => self.renew().await,
+                State::Opening(opening) => match opening.await {
+                    Ok(opened) => self.opened(opened),
+                    Err(Unopened::Refused(error)) => Some(self.refused(&error)),
+                    Err(Unopened::Failed) => Some(self.away(BROKEN, None)),
+                },
+                State::Open(line) => match line.next().await {
+                    Step::Renew => {
+                        line.fetching = Some((self.fetch)());
+                        None
+                    }
+                    Step::Fetched(token) => self.renew(token).await,
                     Step::Heard(Heard::Message(message)) => self.understand(message),
                     Step::Heard(Heard::Closed { code, .. }) => Some(self.ended(code)),
                 },
@@ -168,25 +188,36 @@ impl Desktop {
         }
     }
 
-    async fn open(&mut self) -> Option<News> {
+    fn begin(&mut self) {
         let token = match self.token.clone() {
-            Some(token) => token,
-            None => (self.fetch)().await,
+            Some(token) => Box::pin(std::future::ready(Ok(token))),
+            None => (self.fetch)(),
         };
-        self.token = Some(token.clone());
-        let parameters = [("device", &self.device), ("resume", &self.cursor)];
-        let parameters: Vec<_> =
-            parameters.iter().filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?))).collect();
-        let query = if parameters.is_empty() { String::new() } else { format!("?{}", parameters.join("&")) };
-        match timeout(OPEN, Session::open(&self.authority, &token, &query)).await {
-            Ok(Ok(session)) => {
-                let open = Open { session, since: Instant::now(), renew: None, slot: None, acknowledge: None };
-                self.state = State::Open(Box::new(open));
-                None
+        let (authority, query) = (self.authority.clone(), self.query());
+        let opening = async move {
+            let token = token.await.map_err(|_no_token| Unopened::Failed)?;
+            let begun = Timestamp::now();
+            let session = Session::open(&authority, &token, &query).await.map_err(Unopened::Refused)?;
+            Ok(Opened { session, token, begun })
+        };
+        self.state = State::Opening(Box::pin(async { timeout(OPEN, opening).await.unwrap_or(Err(Unopened::Failed)) }));
+    }
+
+    fn query(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in [("device", &self.device), ("resume", &self.cursor)] {
+            if let Some(value) = value {
+                query.append_pair(name, value);
             }
-            Ok(Err(error)) => Some(self.refused(&error)),
-            Err(_elapsed) => Some(self.away(BROKEN, None)),
         }
+        let query = query.finish();
+        if query.is_empty() { query } else { format!("?{query}") }
+    }
+
+    fn opened(&mut self, Opened { session, token, begun }: Opened) -> Option<News> {
+        self.token = Some(token);
+        self.state = State::Open(Box::new(Line::new(session, begun)));
+        None
     }
 
     /// A refused upgrade means what its close code would mean.
@@ -195,6 +226,8 @@ impl Desktop {
             OpenError::Refused { status: 401, .. } => TOKEN_REFUSED,
             OpenError::Refused { status: 403, .. } => 4003,
             OpenError::Refused { status: 429 | 503, .. } => 4100,
+            // A proxy's word while the node restarts, or a fault that will be mended: never a reason to stay away.
+            OpenError::Refused { status: 408 | 500.., .. } => 1011,
             OpenError::Refused { .. } => 1002,
             OpenError::Failed(_) => BROKEN,
         };
@@ -202,9 +235,9 @@ impl Desktop {
     }
 
     fn ended(&mut self, code: u16) -> News {
-        let State::Open(open) = &self.state else { return News::Stopped(code) };
-        let slot = open.slot;
-        self.policy.was_open(open.since.elapsed());
+        let State::Open(line) = &self.state else { return News::Stopped(code) };
+        let slot = line.slot.map(|slot| slot.saturating_duration_since(Instant::now()));
+        self.policy.was_open(line.since.elapsed());
         if code == 4203 {
             self.token = None;
         }
@@ -233,13 +266,13 @@ impl Desktop {
             Some("event") => self.told(message),
             Some("sync") => Some(News::Sync(message)),
             Some("goaway") => {
-                if let State::Open(open) = &mut self.state {
-                    open.slot = millis(message.get("reconnectInMs"));
+                if let State::Open(line) = &mut self.state {
+                    line.slot = millis(message.get("reconnectInMs")).map(|slot| Instant::now() + slot);
                 }
                 None
             }
             Some("refreshed") => {
-                self.plan_renewal(&message, Timestamp::now());
+                self.plan_renewal(&message, self.node_time());
                 None
             }
             Some(_) | None => None,
@@ -255,87 +288,55 @@ impl Desktop {
             base: advised("baseMs").unwrap_or(usual.base),
             cap: advised("capMs").unwrap_or(usual.cap),
         };
-        if let State::Open(open) = &mut self.state {
+        if let State::Open(line) = &mut self.state {
             let pings = welcome.get("pingSeconds").and_then(Value::as_u64).unwrap_or(25);
-            open.session.give_up_after(Duration::from_secs(pings).mul_f64(1.2) + SILENCE);
+            line.give_up_after(Duration::from_secs(pings).mul_f64(1.2) + SILENCE);
+            // The welcome was written after the session was asked for, and may have waited for us to read it.
+            self.ahead = time(&welcome, "now").map(|now| now.duration_since(line.begun)).unwrap_or_default();
         }
-        let own = Timestamp::now();
-        let now = time(&welcome, "now").unwrap_or(own);
-        self.ahead = now.duration_since(own);
-        self.plan_renewal(&welcome, now);
+        self.plan_renewal(&welcome, self.node_time());
         News::Welcome(welcome)
+    }
+
+    /// What the node's clock shows by now, at the most.
+    fn node_time(&self) -> Timestamp {
+        Timestamp::now().saturating_add(self.ahead).unwrap_or(Timestamp::MAX)
     }
 
     fn plan_renewal(&mut self, message: &Value, now: Timestamp) {
         let life = time(message, "tokenExpires").and_then(|expires| Duration::try_from(expires.duration_since(now)).ok());
-        if let State::Open(open) = &mut self.state {
-            open.renew = life.map(|life| Instant::now() + life.mul_f64(0.8));
+        if let State::Open(line) = &mut self.state {
+            line.renew = life.map(|life| Instant::now() + life.mul_f64(0.8));
         }
     }
 
-    /// Keeps the place, and leaves out what came before.
+    /// Keeps the place, and leaves out what came before; tells what is too late to pop.
     fn told(&mut self, event: Value) -> Option<News> {
         let id = event.get("id").and_then(Value::as_str)?.to_owned();
         self.cursor = Some(id.clone());
-        if let State::Open(open) = &mut self.state {
-            open.acknowledge = Some(id.clone());
+        if let State::Open(line) = &mut self.state {
+            line.acknowledge = Some(id.clone());
         }
         if self.seen.contains(&id) {
-            self.left_out.repeats += 1;
+            self.repeats += 1;
             return None;
         }
         if self.seen.len() == SEEN_MAX {
             self.seen.pop_front();
         }
         self.seen.push_back(id);
-        let now = Timestamp::now().saturating_add(self.ahead).unwrap_or(Timestamp::MAX);
-        if time(&event, "expires").is_some_and(|expires| now > expires) {
-            self.left_out.expired += 1;
-            return None;
-        }
-        Some(News::Event(event))
+        let is_over = time(&event, "expires").is_some_and(|expires| self.node_time() > expires);
+        Some(if is_over { News::Expired(event) } else { News::Event(event) })
     }
 
-    async fn renew(&mut self) -> Option<News> {
-        let token = (self.fetch)().await;
-        self.token = Some(token.clone());
-        if let State::Open(open) = &mut self.state {
-            open.renew = None;
-            drop(open.session.send(&json!({"type": "refresh", "token": token})).await);
+    async fn renew(&mut self, token: Option<String>) -> Option<News> {
+        let State::Open(line) = &mut self.state else { return None };
+        line.renew = token.is_none().then(|| Instant::now() + FETCH_AGAIN);
+        if let Some(token) = token {
+            line.say(&json!({"type": "refresh", "token": token})).await;
+            self.token = Some(token);
         }
         None
-    }
-}
-
-enum Step {
-    Heard(Heard),
-    Renew,
-}
-
-impl Open {
-    async fn next(&mut self) -> Step {
-        // One acknowledgement covers all before it: what waits is read first, or a long resume would be too many messages.
-        if let Some(heard) = self.session.next().now_or_never() {
-            return Step::Heard(heard);
-        }
-        if let Some(id) = self.acknowledge.clone() {
-            // A line that broke is found by the read.
-            drop(self.session.send(&json!({"type": "ack", "id": id})).await);
-            self.acknowledge = None;
-        }
-        let renew = self.renew;
-        let due = async {
-            match renew {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
-        // Cancel safety: `Session::next` keeps a half-read message.
-        tokio::select! {
-            biased;
-            heard = self.session.next() => Step::Heard(heard),
-            () = due => Step::Renew,
-        }
     }
 }
 

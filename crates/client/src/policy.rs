@@ -10,8 +10,6 @@ const SETTLED: Duration = Duration::from_secs(60);
 const AT_ONCE: Duration = Duration::from_secs(1);
 /// The close code of a refused token.
 pub(crate) const TOKEN_REFUSED: u16 = 4001;
-/// The close code of a node that restarts.
-const RESTARTING: u16 = 1012;
 
 /// How a client comes back, as `welcome.reconnect` advises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +59,8 @@ impl Policy {
         }
     }
 
-    /// A session ended with `code`; 1006 where the line broke or there was no connection. `slot` is what `goaway` said.
+    /// A session ended with `code`; 1006 where the line broke or there was no connection. `slot` is how long it is until the time
+    /// that `goaway` gave.
     /// `random` is between 0 and 1.
     pub fn after(&mut self, code: u16, slot: Option<Duration>, random: f64) -> Next {
         if code == TOKEN_REFUSED && !std::mem::replace(&mut self.token_refused, true) {
@@ -75,8 +74,8 @@ impl Policy {
                 Next::ComeBack(self.back_off(random))
             }
             Reaction::Resume if (4200..4300).contains(&code) => Next::ComeBack(AT_ONCE.min(self.advice.first).mul_f64(random)),
-            Reaction::Resume => match slot.filter(|_| code == RESTARTING) {
-                Some(slot) => Next::ComeBack(slot),
+            Reaction::Resume => match slot {
+                Some(slot) => Next::ComeBack(slot + self.advice.first.mul_f64(random)),
                 None => Next::ComeBack(self.back_off(random)),
             },
         }
@@ -142,8 +141,11 @@ mod tests {
     #[test]
     fn a_restart_is_waited_for_in_ones_own_slot() {
         let slot = Some(Duration::from_millis(700));
-        assert_eq!(Policy::default().after(1012, slot, 1.0), Next::ComeBack(Duration::from_millis(700)));
-        assert_eq!(Policy::default().after(1012, None, 1.0), seconds(5));
-        assert_eq!(Policy::default().after(1006, slot, 1.0), seconds(5));
+        for code in [1001, 1006, 1012] {
+            assert_eq!(Policy::default().after(code, slot, 0.0), Next::ComeBack(Duration::from_millis(700)));
+            assert_eq!(Policy::default().after(code, slot, 1.0), Next::ComeBack(Duration::from_millis(5700)));
+            assert_eq!(Policy::default().after(code, None, 1.0), seconds(5));
+        }
+        assert_eq!(Policy::default().after(4202, slot, 1.0), seconds(1));
     }
 }

@@ -10,12 +10,12 @@ use futures::future::select_all;
 use prometheus_client::registry::Registry as Measurements;
 use protocol::authorise::Identity;
 use protocol::close::CloseCode;
-use protocol::id::{EventId, Recipient};
+use protocol::id::EventId;
 use sessions::clock::Clock;
 use sessions::registry::{Registry, Renew};
-use sessions::saved::SavedState;
 use store::Store;
 use store::error::{OpenError, StoreError};
+use store::resume::Handover;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -132,7 +132,7 @@ impl App {
         let keys = Keys::new(config.limits.idempotency_keys, known_keys, clock.now(), clock.running());
         let registry =
             Registry::new(config.sessions.clone(), clock.clone(), session_metrics, renewal(auth.clone(), clock.clone()));
-        registry.restore(read_states(store.take_resume_states().await?));
+        take_up(&registry, store.take_handover().await?);
         let descriptors = raise_descriptor_limit();
         let node = Node {
             auth,
@@ -195,7 +195,7 @@ impl App {
         stop.cancel();
         node.connections.close();
         let all_finished = timeout_at(requests_end, async { (core.wait().await, node.connections.wait().await) }).await.is_ok();
-        let saving = node.store.save_resume_states(write_states(node.registry.save()));
+        let saving = node.store.save_handover(handover(&node.registry));
         let handed_over = matches!(timeout_at(end, saving).await, Ok(Ok(())));
         let store = node.store.clone();
         let flushed = timeout_at(end, tokio::task::spawn_blocking(move || store.close())).await.is_ok();
@@ -213,19 +213,23 @@ fn renewal(auth: Arc<Authenticator>, clock: Clock) -> Renew {
     })
 }
 
-fn write_states(states: Vec<(Recipient, SavedState)>) -> Vec<(Recipient, String)> {
-    states.into_iter().filter_map(|(of, state)| Some((of, serde_json::to_string(&state).ok()?))).collect()
+fn handover(registry: &Registry) -> Handover {
+    let states = registry.save().into_iter().filter_map(|(of, state)| Some((of, serde_json::to_string(&state).ok()?))).collect();
+    let receipts = registry.save_receipts().iter().filter_map(|receipts| serde_json::to_string(receipts).ok()).collect();
+    Handover { states, receipts }
 }
 
-fn read_states(states: Vec<(Recipient, String)>) -> Vec<(Recipient, SavedState)> {
-    let read = |(of, text): (Recipient, String)| match serde_json::from_str(&text) {
-        Ok(state) => Some((of, state)),
-        Err(error) => {
-            tracing::warn!(recipient = %of, %error, "what the last run handed over is unreadable: clients begin anew");
-            None
-        }
-    };
-    states.into_iter().filter_map(read).collect()
+fn take_up(registry: &Registry, Handover { states, receipts }: Handover) {
+    let receipts = receipts.iter().filter_map(|text| handed_over(text));
+    registry.restore_receipts(receipts.collect());
+    let states = states.into_iter().filter_map(|(of, text)| Some((of, handed_over(&text)?)));
+    registry.restore(states.collect());
+}
+
+/// Reads what the last run wrote; what cannot be read concerns one recipient or one event, which begins anew.
+fn handed_over<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
+    let read = serde_json::from_str(text);
+    read.inspect_err(|error| tracing::warn!(%error, "what the last run handed over is unreadable")).ok()
 }
 
 async fn housekeeping(node: Arc<Node>, stop: CancellationToken) {

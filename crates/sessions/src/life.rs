@@ -10,10 +10,8 @@ use std::time::Duration;
 use protocol::frame::CallState;
 use protocol::id::EventId;
 
+use crate::Config;
 use crate::queue::Delivery;
-
-/// How many events are remembered until they are acknowledged; of older ones an acknowledgement is not counted.
-const UNACKNOWLEDGED_MAX: usize = 64;
 
 /// How soon a dead line is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +54,8 @@ pub(crate) struct Life {
     /// When the line counts as dead, if nothing is heard before.
     dead: Option<Duration>,
     unacknowledged: VecDeque<Sent>,
+    /// As many as a resume can bring at once; of older ones an acknowledgement is not counted.
+    unacknowledged_max: usize,
 }
 
 #[derive(Debug)]
@@ -67,11 +67,13 @@ struct Sent {
 }
 
 impl Life {
-    pub(crate) fn new(config: LifeConfig, session: EventId, now: Duration) -> Self {
+    pub(crate) fn new(config: &Config, session: EventId, now: Duration) -> Self {
+        let unacknowledged_max = config.ring.events_max.max(config.queue_events_max);
+        let config = config.life;
         // The last byte of an id is random: 0.8 to 1.2 of the interval.
         let random = session.as_bytes().last().copied().unwrap_or_default();
         let interval = config.ping_interval.mul_f64(0.8 + 0.4 * f64::from(random) / 255.0);
-        Self { config, interval, next_ping: now + interval, dead: None, unacknowledged: VecDeque::new() }
+        Self { config, interval, next_ping: now + interval, dead: None, unacknowledged: VecDeque::new(), unacknowledged_max }
     }
 
     /// Something came from the client: it is alive.
@@ -82,7 +84,7 @@ impl Life {
 
     /// An event was written.
     pub(crate) fn sent(&mut self, delivery: Arc<Delivery>, now: Duration) {
-        if self.unacknowledged.len() == UNACKNOWLEDGED_MAX {
+        if self.unacknowledged.len() >= self.unacknowledged_max {
             self.unacknowledged.pop_front();
         }
         let asked = delivery.frame.state != CallState::Incoming;

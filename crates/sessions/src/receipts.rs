@@ -57,6 +57,15 @@ struct DeviceReceipts {
     dismissed: Option<Timestamp>,
 }
 
+/// The receipts of one event, as a run hands them to the next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedReceipts {
+    id: EventId,
+    poster: Poster,
+    at: Timestamp,
+    targets: Vec<TargetReceipts>,
+}
+
 /// A session, as the device that it is of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Who {
@@ -138,11 +147,6 @@ impl Trail {
         said.get_or_insert(at);
     }
 
-    /// Who posted the event, and what became of it at this negotiator.
-    pub(crate) fn save(&self, negotiator: NegotiatorId) -> Option<(Poster, TargetReceipts)> {
-        self.lock().target(negotiator).map(|target| (self.poster, target.clone()))
-    }
-
     /// Adds a device; gives whether it is a new one.
     fn sent(&self, who: &Who, at: Timestamp) -> bool {
         let mut inner = self.lock();
@@ -162,7 +166,7 @@ impl Trail {
     fn close(&self) -> usize {
         let mut inner = self.lock();
         inner.closed = true;
-        inner.targets.iter().map(TargetReceipts::lines).sum()
+        std::mem::take(&mut inner.targets).iter().map(TargetReceipts::lines).sum()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -189,30 +193,47 @@ impl Receipts {
         targets: impl Iterator<Item = NegotiatorId>,
         now: Duration,
     ) -> Arc<Trail> {
-        let targets: Vec<_> = targets.map(TargetReceipts::new).collect();
-        self.count(targets.len());
-        let inner = Mutex::new(Inner { targets, closed: false });
-        let trail = Arc::new(Trail { poster, entered: now, inner });
-        self.trails.insert(id, trail.clone());
-        lock(&self.order).push_back((now, id));
+        let trail = self.keep(id, poster, targets.map(TargetReceipts::new).collect(), now);
         self.expire(now);
         trail
     }
 
-    /// Goes on with a trail of an earlier run, which each of the event's recipients brings a part of.
-    pub(crate) fn resume(&self, id: EventId, (poster, target): (Poster, TargetReceipts), entered: Duration) -> Arc<Trail> {
-        let known = self.trails.get(&id).map(|entry| entry.value().clone());
-        let trail = known.unwrap_or_else(|| self.begin(id, poster, std::iter::empty(), entered));
-        let mut inner = trail.lock();
-        if inner.target(target.negotiator_id).is_none() && !inner.closed {
-            self.count(target.lines());
-            inner.targets.push(target);
-        }
-        drop(inner);
+    fn keep(&self, id: EventId, poster: Poster, targets: Vec<TargetReceipts>, entered: Duration) -> Arc<Trail> {
+        self.count(targets.iter().map(TargetReceipts::lines).sum());
+        let trail = Arc::new(Trail { poster, entered, inner: Mutex::new(Inner { targets, closed: false }) });
+        self.trails.insert(id, trail.clone());
+        lock(&self.order).push_back((entered, id));
         trail
     }
 
-    /// Says that the event was written to a session's socket.
+    /// What the next run needs to know, oldest first.
+    pub(crate) fn save(&self, now: Duration, wall: Timestamp) -> Vec<SavedReceipts> {
+        let order: Vec<_> = lock(&self.order).iter().map(|(_, id)| *id).collect();
+        let saved = order.into_iter().filter_map(|id| {
+            let trail = self.trail(id)?;
+            let targets = trail.lock().targets.clone();
+            let at = wall.saturating_sub(now.saturating_sub(trail.entered)).unwrap_or(wall);
+            Some(SavedReceipts { id, poster: trail.poster, at, targets })
+        });
+        saved.collect()
+    }
+
+    /// Goes on with the trails of an earlier run.
+    pub(crate) fn restore(&self, mut saved: Vec<SavedReceipts>, now: Duration, wall: Timestamp) {
+        saved.sort_by_key(|trail| trail.at);
+        for SavedReceipts { id, poster, at, targets } in saved {
+            let age = Duration::try_from(wall.duration_since(at)).unwrap_or_default();
+            self.keep(id, poster, targets, now.saturating_sub(age));
+        }
+        self.expire(now);
+    }
+
+    /// The trail of an event, while it is kept.
+    pub(crate) fn trail(&self, id: EventId) -> Option<Arc<Trail>> {
+        self.trails.get(&id).map(|entry| entry.value().clone())
+    }
+
+    /// Says that the event was handed to a session's socket.
     pub(crate) fn sent(&self, trail: &Trail, who: &Who, at: Timestamp) {
         if trail.sent(who, at) {
             self.count(1);
@@ -221,7 +242,7 @@ impl Receipts {
 
     /// What became of an event, for who posted it.
     pub(crate) fn find(&self, id: EventId, poster: Poster, now: Duration) -> Option<Vec<TargetReceipts>> {
-        let trail = self.trails.get(&id).map(|entry| entry.value().clone())?;
+        let trail = self.trail(id)?;
         let is_theirs = trail.poster == poster && now < trail.entered + self.age_max;
         is_theirs.then(|| trail.lock().targets.clone())
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use protocol::close::CloseCode;
 use protocol::frame::CallState;
-use protocol::id::{DeviceId, EventId, NegotiatorId, Product};
+use protocol::id::{DeviceId, EventId, Product};
 use protocol::message::{Resume, SyncAction, encode_sync};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -83,9 +83,10 @@ struct Member {
 /// Who comes in.
 #[derive(Debug, Clone)]
 pub(crate) struct Joining {
-    pub(crate) session: EventId,
+    pub(crate) who: Who,
     pub(crate) product: Product,
-    pub(crate) device: Option<DeviceId>,
+    /// When, by the broker's clock.
+    pub(crate) at: Timestamp,
     /// The cursor that the client brought; `Some(None)` where that was no cursor at all.
     pub(crate) resume: Option<Option<EventId>>,
     /// Where the ring begins if it has no place yet.
@@ -146,7 +147,7 @@ impl RecipientState {
             return Err(Forgotten);
         }
         inner.expire(context, now);
-        inner.make_room(who.device, context);
+        inner.make_room(who.who.device, context);
         let found = who.resume.flatten().and_then(|cursor| Some((cursor, inner.ring.after(cursor, who.product)?)));
         let end = inner.ring.end(who.product, who.fresh);
         let calls = inner.calls.live().filter(|call| call.tells(who.product)).cloned().collect();
@@ -157,7 +158,11 @@ impl RecipientState {
             (None, None) => (end, Resume::New, Vec::new()),
         };
         let over = inner.over(&missed);
-        let Joining { session, product, device, queue, .. } = who;
+        let Joining { who, product, queue, at, .. } = who;
+        if resume == Resume::Full {
+            inner.acknowledge(cursor, &who, at);
+        }
+        let Who { session, device, .. } = who;
         inner.sessions.push(Member { session, product, device, queue });
         Ok(Joined { cursor, resume, calls, missed, over })
     }
@@ -242,9 +247,9 @@ impl RecipientState {
     }
 
     /// What the next run of the node needs to know.
-    pub(crate) fn save(&self, negotiator: NegotiatorId) -> SavedState {
+    pub(crate) fn save(&self) -> SavedState {
         let inner = self.lock();
-        let save = |delivery: &Arc<Delivery>| SavedEvent::new(delivery, negotiator);
+        let save = |delivery: &Arc<Delivery>| SavedEvent::from(&delivery.frame);
         let (let_go, beginning) = inner.ring.places();
         SavedState {
             let_go: let_go.to_vec(),
@@ -259,11 +264,10 @@ impl RecipientState {
         let state = Self::with(Ring::with_places(saved.let_go.clone(), saved.beginning), Calls::default(), now);
         let mut inner = state.lock();
         for event in &saved.calls {
-            inner.calls.apply(&Arc::new(event.delivery()), now.saturating_sub(age(event)));
+            inner.calls.apply(&event.delivery(&context.receipts, age(event)), now.saturating_sub(age(event)));
         }
         for event in &saved.ring {
-            let entered = now.saturating_sub(age(event));
-            inner.remember(Arc::new(event.trailed(&context.receipts, entered)), context, entered);
+            inner.remember(event.delivery(&context.receipts, age(event)), context, now.saturating_sub(age(event)));
         }
         inner.expire(context, now);
         drop(inner);
@@ -336,10 +340,20 @@ impl Inner {
         self.calls.find_live(call_id).filter(|call| call.tells(member.product))
     }
 
-    /// Notes what a device says of a call with each event of it that the device was sent.
+    /// Notes what a device says of a call with each event of it that the device was sent, back to when it last began to ring.
     fn note(&self, call_id: &str, who: &Who, word: Word, at: Timestamp) {
-        let of_call = self.ring.entries().filter(|delivery| &*delivery.frame.call_id == call_id);
-        of_call.filter_map(|delivery| delivery.trail.as_ref()).for_each(|trail| trail.note(who, word, at));
+        for delivery in self.ring.entries().rev().filter(|delivery| &*delivery.frame.call_id == call_id) {
+            delivery.trail.iter().for_each(|trail| trail.note(who, word, at));
+            if delivery.frame.state == CallState::Incoming {
+                return;
+            }
+        }
+    }
+
+    /// Notes that a device had received what it was sent up to this place: it brings it as its cursor.
+    fn acknowledge(&self, cursor: EventId, who: &Who, at: Timestamp) {
+        let up_to_it = self.ring.entries().rev().skip_while(|delivery| delivery.frame.id != cursor);
+        up_to_it.filter_map(|delivery| delivery.trail.as_ref()).for_each(|trail| trail.note(who, Word::Acknowledged, at));
     }
 
     fn sync(&self, call: &Delivery, action: SyncAction, except: Option<EventId>, context: &Context) {

@@ -16,7 +16,7 @@ use crate::Config;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::queue::{Delivery, Queue, Total};
-use crate::receipts::{Poster, Receipts, TargetReceipts, Who};
+use crate::receipts::{Poster, Receipts, SavedReceipts, TargetReceipts, Who};
 use crate::recipient::{Context, Joined, Joining, Next, Outcome, RecipientState};
 use crate::saved::{SavedEvent, SavedState};
 use crate::sync::{Mutex, MutexGuard, lock};
@@ -59,7 +59,6 @@ impl fmt::Debug for Shared {
 /// A session's place in the registry; given up when dropped.
 #[derive(Debug)]
 pub(crate) struct Seat {
-    pub(crate) session: EventId,
     pub(crate) recipient: Recipient,
     pub(crate) who: Who,
     pub(crate) queue: Arc<Queue>,
@@ -185,11 +184,22 @@ impl Registry {
         queues.iter().for_each(|queue| queue.close(code));
     }
 
+    /// What the next run of the node needs to know of the receipts; to be read before [`Registry::restore`] takes up the rest.
+    #[must_use]
+    pub fn save_receipts(&self) -> Vec<SavedReceipts> {
+        self.receipts().save(self.shared.clock.running(), self.shared.clock.now())
+    }
+
+    /// Takes up the receipts of an earlier run.
+    pub fn restore_receipts(&self, saved: Vec<SavedReceipts>) {
+        self.receipts().restore(saved, self.shared.clock.running(), self.shared.clock.now());
+    }
+
     /// What the next run of the node needs to know of each recipient.
     #[must_use]
     pub fn save(&self) -> Vec<(Recipient, SavedState)> {
         let states: Vec<_> = self.shared.recipients.iter().map(|entry| (*entry.key(), entry.value().clone())).collect();
-        states.into_iter().map(|(recipient, state)| (recipient, state.save(recipient.negotiator))).collect()
+        states.into_iter().map(|(recipient, state)| (recipient, state.save())).collect()
     }
 
     /// Takes up what an earlier run knew.
@@ -240,7 +250,8 @@ impl Registry {
         let queue = Arc::new(Queue::new(self.shared.total.clone()));
         let now = self.shared.clock.running();
         let joining = who(queue.clone());
-        let session = joining.session;
+        let who = joining.who;
+        let session = who.session;
         self.queues().insert(session, queue.clone());
         self.metrics().open.inc();
         self.metrics().opened.inc();
@@ -255,8 +266,7 @@ impl Registry {
         if self.shared.closing.load(Ordering::SeqCst) {
             queue.close(CloseCode::Restarting);
         }
-        let who = Who { negotiator: recipient.negotiator, session, device: joining.device };
-        (Seat { session, recipient, who, queue, registry: self.clone(), state }, joined)
+        (Seat { recipient, who, queue, registry: self.clone(), state }, joined)
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -321,9 +331,16 @@ impl Seat {
     /// Makes the session look what is due, at this time.
     pub(crate) fn remind(&self, due: Duration) {
         let wheels = &self.registry.shared.session_reminders;
-        let random = self.session.as_bytes().last().copied().map_or(0, usize::from);
+        let random = self.who.session.as_bytes().last().copied().map_or(0, usize::from);
         if let Some(wheel) = wheels.get(random % wheels.len()) {
             wheel.remind(Arc::downgrade(&self.queue), due);
+        }
+    }
+
+    /// Notes that an event was handed to this session's socket.
+    pub(crate) fn sent(&self, delivery: &Delivery) {
+        if let Some(trail) = &delivery.trail {
+            self.registry.receipts().sent(trail, &self.who, self.registry.shared.clock.now());
         }
     }
 
@@ -342,8 +359,8 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         let Registry { shared } = &self.registry;
-        self.registry.queues().remove(&self.session);
-        let next = self.state.leave(self.session, &shared.context, shared.clock.running());
+        self.registry.queues().remove(&self.who.session);
+        let next = self.state.leave(self.who.session, &shared.context, shared.clock.running());
         self.registry.follow(self.recipient, &self.state, &next);
         shared.context.metrics.open.dec();
     }

@@ -118,7 +118,7 @@ impl Ring {
     }
 
     /// The entries in order.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<Delivery>> {
+    pub(crate) fn entries(&self) -> impl DoubleEndedIterator<Item = &Arc<Delivery>> {
         self.entries.iter().map(|entry| &entry.delivery)
     }
 

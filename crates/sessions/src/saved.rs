@@ -1,14 +1,15 @@
 //! What a run of the node hands to the next one, so that a restart looks to clients like a broken line.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use protocol::frame::{CallState, EncodedFrame};
-use protocol::id::{EventId, NegotiatorId, Product};
+use protocol::id::{EventId, Product};
 use serde::{Deserialize, Serialize};
 
 use crate::queue::Delivery;
-use crate::receipts::{Poster, Receipts, TargetReceipts};
+use crate::receipts::Receipts;
 
 /// The ring and the live calls of one recipient.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,9 +35,6 @@ pub struct SavedEvent {
     state: CallState,
     created: Timestamp,
     text: String,
-    /// Who posted it, and what became of it at this recipient.
-    #[serde(default)]
-    receipts: Option<(Poster, TargetReceipts)>,
 }
 
 impl SavedEvent {
@@ -46,25 +44,21 @@ impl SavedEvent {
         self.at
     }
 
-    pub(crate) fn new(delivery: &Delivery, negotiator: NegotiatorId) -> Self {
-        let EncodedFrame { id, at, expires, products, call_id, state, created, text } = delivery.frame.clone();
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let receipts = delivery.trail.as_ref().and_then(|trail| trail.save(negotiator));
-        Self { id, at, expires, products: products.to_vec(), call_id, state, created, text, receipts }
-    }
-
-    pub(crate) fn delivery(&self) -> Delivery {
+    /// The event as it was taken `age` ago, with what has become of it so far.
+    pub(crate) fn delivery(&self, receipts: &Receipts, age: Duration) -> Arc<Delivery> {
         let Self { id, at, expires, call_id, state, created, text, .. } = self.clone();
         let products = self.products.iter().copied().take(protocol::envelope::PRODUCTS_MAX).collect();
         let frame = EncodedFrame { id, at, expires, products, call_id, state, created, text: text.into() };
-        Delivery::new(frame, Instant::now())
+        let taken = Instant::now();
+        let delivery = Delivery::new(frame, taken.checked_sub(age).unwrap_or(taken));
+        Arc::new(Delivery { trail: receipts.trail(self.id), ..delivery })
     }
+}
 
-    /// The event, with what has become of it so far.
-    pub(crate) fn trailed(&self, receipts: &Receipts, entered: Duration) -> Delivery {
-        match &self.receipts {
-            Some(saved) => self.delivery().trailed(receipts.resume(self.id, saved.clone(), entered)),
-            None => self.delivery(),
-        }
+impl From<&EncodedFrame> for SavedEvent {
+    fn from(frame: &EncodedFrame) -> Self {
+        let EncodedFrame { id, at, expires, products, call_id, state, created, text } = frame.clone();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        Self { id, at, expires, products: products.to_vec(), call_id, state, created, text }
     }
 }

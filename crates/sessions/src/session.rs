@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use protocol::close::CloseCode;
 use protocol::id::{DeviceId, EventId, Product, Recipient};
 use protocol::message::{
-    CLIENT_MESSAGE_BYTES_MAX, CLIENT_MESSAGES_PER_SECOND, ClientFault, ClientMessage, MessageError, MessageErrorCode, Said,
-    Welcome, encode_go_away, encode_pong, encode_refreshed,
+    CLIENT_MESSAGES_PER_SECOND, ClientFault, ClientMessage, MessageError, MessageErrorCode, Said, Welcome, encode_go_away,
+    encode_pong, encode_refreshed,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
@@ -18,10 +18,10 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 use crate::life::{Due, Life};
 use crate::metrics::{Closed, Code, Metrics, Resumed};
 use crate::queue::{Item, Outgoing, written};
-use crate::receipts::Word;
+use crate::receipts::{Who, Word};
 use crate::recipient::{Joined, Joining};
 use crate::registry::{Registry, Seat};
-use crate::socket::{accepted, close, close_code, hear_out};
+use crate::socket::{ECHOES, accepted, close, close_code, hear_out};
 
 /// How long a session goes on after its token expired; with one that is older none is opened.
 pub const TOKEN_GRACE: SignedDuration = SignedDuration::from_secs(30);
@@ -80,10 +80,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Takes a place in the registry, so that no event from now on is missed. `early` is what the client sent behind its
     /// request; `reset` makes the socket end without lingering.
     pub async fn open(io: S, early: Bytes, registry: &Registry, opening: Opening, reset: fn(&S)) -> Self {
-        let socket = accepted(io, &early, registry.config(), CLIENT_MESSAGE_BYTES_MAX).await;
+        let socket = accepted(io, &early, registry.config()).await;
         let Opening { session, fresh_cursor: fresh, recipient, product, device, resume, token_expires } = opening;
-        let (seat, joined) = registry.join(recipient, |queue| Joining { session, product, device, resume, fresh, queue });
-        let life = Life::new(registry.config().life, session, registry.clock().running());
+        let (who, at) = (Who { negotiator: recipient.negotiator, session, device }, registry.clock().now());
+        let (seat, joined) = registry.join(recipient, |queue| Joining { who, product, at, resume, fresh, queue });
+        let life = Life::new(registry.config(), session, registry.clock().running());
         let (window, reminder) = (Window::default(), Duration::MAX);
         Self { socket, seat, joined: Some(joined), token_expires, reset, life, window, reminder, slot: None }
     }
@@ -123,11 +124,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Says where the session stands, then what was missed.
     async fn welcome(&mut self) -> Result<(), End> {
-        let Some(joined) = self.joined.take() else { return Ok(()) };
+        let Some(joined) = self.joined.take().filter(|_| !ECHOES) else { return Ok(()) };
         tracing::info!(resume = ?joined.resume, missed = joined.missed.len(), "session opened");
         self.metrics().resumed.get_or_create(&Resumed { resume: joined.resume.into() }).inc();
         let welcome = Welcome {
-            session_id: self.seat.session,
+            session_id: self.seat.who.session,
             cursor: joined.cursor,
             resume: joined.resume,
             calls: joined.calls.iter().map(|delivery| delivery.text.as_str()).collect(),
@@ -137,6 +138,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             now: self.seat.registry.clock().now(),
         };
         self.say(welcome.encode()).await?;
+        // Who logs in while the telephone rings learns of the call here.
+        joined.calls.iter().for_each(|delivery| self.seat.sent(delivery));
         let missed = joined.missed.into_iter().map(Item::Event);
         self.write(missed.chain(joined.over.into_iter().map(Item::Sync))).await?;
         self.remind();
@@ -226,6 +229,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     }
                     Item::Event(delivery) => {
                         moving(seat, socket.feed(Message::Text(delivery.text.clone()))).await?;
+                        seat.sent(&delivery);
                         written.push(delivery);
                     }
                 }
@@ -234,11 +238,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         };
         unless_given_up(seat, writing).await?;
         self.metrics().written.inc_by(written.len() as u64);
-        let (now, wall) = (self.now(), self.seat.registry.clock().now());
+        let now = self.now();
         for delivery in written {
-            if let Some(trail) = &delivery.trail {
-                self.seat.registry.receipts().sent(trail, &self.seat.who, wall);
-            }
             self.metrics().taken_to_written.observe(delivery.taken.elapsed().as_secs_f64());
             self.life.sent(delivery, now);
         }
@@ -262,10 +263,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let Some(message) = message else { return Err(End::Gone) };
         let now = self.now();
         self.life.heard(now);
-        if !self.window.admits(now) {
+        if !self.window.admits(now) && !ECHOES {
             return Err(End::Close(CloseCode::TooManyMessages));
         }
         match message.map_err(|error| fault(&error))? {
+            message @ (Message::Text(_) | Message::Binary(_)) if ECHOES => {
+                self.put(message).await?;
+                self.flush().await
+            }
             Message::Text(text) => self.obey(&text).await,
             Message::Binary(_) => Err(End::Close(CloseCode::Binary)),
             Message::Close(_) => Err(End::Client),

@@ -16,6 +16,11 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 use crate::Config;
 use crate::registry::Registry;
 
+/// Whether sessions say everything back instead of what is theirs to say: what a conformance suite asks of a server.
+pub(crate) const ECHOES: bool = cfg!(feature = "conformance");
+/// How large a client's message can be; the suite's largest has 64 KiB.
+const MESSAGE_BYTES_MAX: usize = if ECHOES { 128 * 1024 } else { CLIENT_MESSAGE_BYTES_MAX };
+
 /// The `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key` (RFC 6455 §4.2.2).
 #[must_use]
 pub fn accept_key(key: &[u8]) -> String {
@@ -27,47 +32,17 @@ pub async fn refuse<S>(io: S, early: Bytes, registry: &Registry, code: CloseCode
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut socket = accepted(io, &early, registry.config(), CLIENT_MESSAGE_BYTES_MAX).await;
+    let mut socket = accepted(io, &early, registry.config()).await;
     close(&mut socket, code, registry.config().close_timeout, reset).await;
 }
 
-/// Says everything back that the client says, on the socket of a session: what the conformance suite of the WebSocket protocol asks
-/// of a server. Messages of up to `message_bytes_max`.
-pub async fn echo<S>(io: S, early: Bytes, registry: &Registry, message_bytes_max: usize, reset: fn(&S))
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let patience = registry.config().close_timeout;
-    let mut socket = accepted(io, &early, registry.config(), message_bytes_max).await;
-    while let Some(message) = socket.next().await {
-        let code = match message {
-            Ok(message @ (Message::Text(_) | Message::Binary(_))) => match socket.send(message).await {
-                Ok(()) => continue,
-                Err(error) => close_code(&error),
-            },
-            Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => continue,
-            Ok(Message::Close(_)) => return drop(timeout(patience, hear_out(&mut socket)).await),
-            Err(error) => close_code(&error),
-        };
-        return match code {
-            Some(code) => close(&mut socket, code, patience, reset).await,
-            None => reset(socket.get_ref()),
-        };
-    }
-}
-
-pub(crate) async fn accepted<S: AsyncRead + AsyncWrite + Unpin>(
-    io: S,
-    early: &Bytes,
-    config: &Config,
-    message_bytes_max: usize,
-) -> WebSocketStream<S> {
+pub(crate) async fn accepted<S: AsyncRead + AsyncWrite + Unpin>(io: S, early: &Bytes, config: &Config) -> WebSocketStream<S> {
     let limits = WebSocketConfig::default()
         .read_buffer_size(config.read_buffer)
         .write_buffer_size(4 * 1024)
         .max_write_buffer_size(2 * config.queue_bytes_max + 64 * 1024)
-        .max_message_size(Some(message_bytes_max))
-        .max_frame_size(Some(message_bytes_max));
+        .max_message_size(Some(MESSAGE_BYTES_MAX))
+        .max_frame_size(Some(MESSAGE_BYTES_MAX));
     WebSocketStream::from_partially_read(io, early.to_vec(), Role::Server, Some(limits)).await
 }
 

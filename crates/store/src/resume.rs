@@ -1,4 +1,4 @@
-//! What a run of the node hands to the next one: the ring and the live calls of each recipient, opaque here.
+//! What a run of the node hands to the next one, opaque here.
 
 use protocol::id::Recipient;
 use rusqlite::{Transaction, params};
@@ -7,13 +7,27 @@ use crate::Store;
 use crate::error::StoreError;
 use crate::missed::recipient;
 
+/// What a run hands to the next, as JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Handover {
+    /// The ring and the live calls of each recipient.
+    pub states: Vec<(Recipient, String)>,
+    /// What became of each event.
+    pub receipts: Vec<String>,
+}
+
 impl Store {
-    /// Keeps these states for the next run, in place of any others. Durable when it returns.
+    /// Keeps this for the next run, in place of anything else. Durable when it returns.
     ///
     /// # Errors
     /// Any [`StoreError`].
-    pub async fn save_resume_states(&self, states: Vec<(Recipient, String)>) -> Result<(), StoreError> {
+    pub async fn save_handover(&self, Handover { states, receipts }: Handover) -> Result<(), StoreError> {
         let run = move |transaction: &Transaction<'_>| {
+            transaction.execute("DELETE FROM resume_receipts", ())?;
+            let mut insert = transaction.prepare_cached("INSERT INTO resume_receipts VALUES (?1)")?;
+            for receipts in &receipts {
+                insert.execute([receipts])?;
+            }
             transaction.execute("DELETE FROM resume", ())?;
             let mut insert = transaction.prepare_cached("INSERT INTO resume VALUES (?1, ?2, ?3)")?;
             for (of, state) in &states {
@@ -28,12 +42,15 @@ impl Store {
     ///
     /// # Errors
     /// Any [`StoreError`].
-    pub async fn take_resume_states(&self) -> Result<Vec<(Recipient, String)>, StoreError> {
+    pub async fn take_handover(&self) -> Result<Handover, StoreError> {
         let run = |transaction: &Transaction<'_>| {
+            let mut delete = transaction.prepare("DELETE FROM resume_receipts RETURNING receipts")?;
+            let receipts = delete.query_map((), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
             let mut delete = transaction.prepare("DELETE FROM resume RETURNING customer, negotiator, state")?;
             let rows = delete.query_map((), |row| Ok(recipient(row, 0, 1).ok().zip(row.get(2).ok())))?;
             // A row that cannot be read concerns one recipient, whose clients begin anew.
-            rows.filter_map(Result::transpose).collect::<rusqlite::Result<Vec<_>>>()
+            let states = rows.filter_map(Result::transpose).collect::<rusqlite::Result<_>>()?;
+            Ok(Handover { states, receipts })
         };
         self.shared.writer.write(self.shared.config.timeout, run, |_| ()).await
     }

@@ -11,7 +11,7 @@ use crate::writer::LOG_BYTES;
 const APPLICATION_ID: i64 = 0x6265_6c6c;
 
 /// Step `n` brings the tables from version `n` to `n + 1`.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
     CREATE TABLE store (
         id TEXT NOT NULL,              -- this folder's own mark
@@ -65,6 +65,10 @@ const STEPS: [&str; 2] = [
         state TEXT NOT NULL,           -- JSON: ring and live calls
         PRIMARY KEY (customer, negotiator)
     ) WITHOUT ROWID;
+",
+    "
+    -- The same, for what became of each event.
+    CREATE TABLE resume_receipts (receipts TEXT NOT NULL);   -- JSON
 ",
 ];
 

@@ -11,6 +11,7 @@ use crate::error::{OpenError, StoreError};
 use crate::idempotency::{Claim, Claimed, KEY_AGE_MAX};
 use crate::metrics::Metrics;
 use crate::missed::{Listed, NewMissed, Page};
+use crate::resume::Handover;
 use crate::{Config, Store};
 
 const ALL: Page = Page { product: None, after: None, size: 100 };
@@ -235,12 +236,13 @@ async fn a_folder_of_somebody_else_is_left_alone() {
 #[tokio::test]
 async fn states_for_the_next_run_are_given_once() {
     let (folder, store) = fresh();
-    store.save_resume_states(vec![(adv(), "old".to_owned())]).await.unwrap();
-    store.save_resume_states(vec![(adv(), "new".to_owned())]).await.unwrap();
+    let handover = |text: &str| Handover { states: vec![(adv(), text.to_owned())], receipts: vec![text.to_owned()] };
+    store.save_handover(handover("old")).await.unwrap();
+    store.save_handover(handover("new")).await.unwrap();
     drop(store);
     let store = open(folder.path(), Config::default()).unwrap();
-    assert_eq!(store.take_resume_states().await.unwrap(), [(adv(), "new".to_owned())]);
-    assert!(store.take_resume_states().await.unwrap().is_empty());
+    assert_eq!(store.take_handover().await.unwrap(), handover("new"));
+    assert_eq!(store.take_handover().await.unwrap(), Handover::default());
 }
 
 #[tokio::test]
@@ -293,7 +295,7 @@ async fn tables_of_a_newer_program_are_refused_with_both_versions() {
     let file = folder.path().join("bellwire.sqlite");
     rusqlite::Connection::open(file).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let refusal = open(folder.path(), Config::default()).unwrap_err().to_string();
-    assert!(refusal.contains("version 99") && refusal.contains("up to 2"), "{refusal}");
+    assert!(refusal.contains("version 99") && refusal.contains("up to 3"), "{refusal}");
 }
 
 #[tokio::test]

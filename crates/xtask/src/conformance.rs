@@ -16,6 +16,8 @@ const SUITE: &str = "autobahntestsuite==0.8.2";
 /// Framing, pings, reserved bits, opcodes, fragmentation, UTF-8, closing, auto-fragmentation. Sections 9 (performance), 12 and 13
 /// (compression, which sessions do not offer) are left out.
 const SECTIONS: [&str; 8] = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*"];
+/// How many cases these sections have.
+const CASES: usize = 247;
 /// Invalid UTF-8 is found at the end of a frame, not within it.
 const MAY_BE_NON_STRICT: [&str; 2] = ["6.4.3", "6.4.4"];
 
@@ -25,6 +27,10 @@ pub(crate) fn run() -> Result<(), String> {
     let suite = install(&folder)?;
     let node = Node::start()?;
     let reports = folder.join("reports");
+    // What an earlier run left is not to be judged.
+    if reports.exists() {
+        fs::remove_dir_all(&reports).map_err(|error| format!("cannot remove {}: {error}", reports.display()))?;
+    }
     let spec = json!({
         "outdir": reports,
         "servers": [{
@@ -58,12 +64,14 @@ impl Suite {
 fn install(folder: &Path) -> Result<Suite, String> {
     let python = python()?;
     let packages = folder.join("autobahn");
-    if !packages.join("bin/wstest").exists() {
+    let complete = packages.join("complete");
+    if !complete.exists() {
         let mut pip = Command::new(&python);
         succeed(pip.args(["-m", "pip", "install", "--quiet", "--target"]).arg(&packages).arg(SUITE))?;
         // A namespace package that pip leaves without its mark.
-        let mark = packages.join("zope/__init__.py");
-        fs::write(&mark, "").map_err(|error| format!("cannot write {}: {error}", mark.display()))?;
+        for mark in [packages.join("zope/__init__.py"), complete] {
+            fs::write(&mark, "").map_err(|error| format!("cannot write {}: {error}", mark.display()))?;
+        }
     }
     Ok(Suite { python, packages })
 }
@@ -86,7 +94,7 @@ struct Node {
 impl Node {
     fn start() -> Result<Self, String> {
         let build = ["build", "--release", "--package", "server", "--example", "echo", "--features", "conformance", "--locked"];
-        succeed(Command::new("cargo").args(build))?;
+        succeed(Command::new("cargo").args(build).args(["--target-dir", "target"]))?;
         let mut command = Command::new("target/release/examples/echo");
         // One person, many sessions.
         command.env("BELLWIRE_LIMITS__POLLS_PER_SECOND", "0").stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -124,6 +132,9 @@ fn judge(index: &Path) -> Result<(), String> {
         }
     }
     eprintln!("xtask: {SUITE}: {} cases, {counts:?}", cases.len());
+    if cases.len() != CASES {
+        return Err(format!("{CASES} cases were to run"));
+    }
     if wrong.is_empty() { Ok(()) } else { Err(format!("cases that failed: {}; see {}", wrong.join(", "), index.display())) }
 }
 

@@ -40,6 +40,11 @@ const AUDIT: [Step; 3] = [
 ];
 
 fn main() -> ExitCode {
+    // Paths are those of the workspace, wherever the command was given.
+    if let Err(error) = std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")) {
+        eprintln!("xtask: {error}");
+        return ExitCode::FAILURE;
+    }
     let command = std::env::args().nth(1);
     match command.as_deref() {
         Some("test") => install_needed().and_then(|()| run(&TEST)),

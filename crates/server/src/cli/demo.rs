@@ -1,13 +1,12 @@
 //! `bellwire demo`: one call, end to end, over real sockets.
 
 use std::error::Error;
-use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use client::api::{Answer, Api};
-use client::desktop::{Desktop, News};
+use client::desktop::{Desktop, News, fixed};
 use futures::future::join_all;
 use http_body_util::Full;
 use hyper::{Method, Request};
@@ -105,9 +104,7 @@ impl Stage {
             [("ADV, front desk", "ADV", "front-desk"), ("ADV, laptop", "ADV", "laptop"), ("TST, desktop", "TST", "desktop")]
         {
             let token = person(negotiator)?;
-            let fetched = token.clone();
-            let fetch = Box::new(move || Box::pin(std::future::ready(fetched.clone())) as Pin<Box<_>>);
-            let mut desktop = Desktop::new(address, Some(device.to_owned()), fetch);
+            let mut desktop = Desktop::new(address, Some(device.to_owned()), fixed(token.clone()));
             let welcome = listen(&mut desktop).await?;
             println!("  {name:<16} logs in: {}, session {}", text(&welcome, "/type"), text(&welcome, "/sessionId"));
             desktops.push(Screen { name, token, desktop });
@@ -207,7 +204,7 @@ impl Screen {
 
 async fn listen(desktop: &mut Desktop) -> Fallible<Value> {
     match timeout(PATIENCE, desktop.next()).await? {
-        News::Welcome(message) | News::Event(message) | News::Sync(message) => Ok(message),
+        News::Welcome(message) | News::Event(message) | News::Expired(message) | News::Sync(message) => Ok(message),
         News::Away(code) | News::Stopped(code) => Err(format!("the session ended with {code}").into()),
     }
 }

@@ -1,12 +1,11 @@
 //! `bellwire listen`
 
 use std::io::{BufRead, IsTerminal, Write, stdin, stdout};
-use std::pin::Pin;
 use std::process::ExitCode;
 
 use clap::Args;
-use client::desktop::{Desktop, News};
-use protocol::id::DeviceId;
+use client::desktop::{Desktop, News, fixed};
+use protocol::id::{DeviceId, EventId};
 use serde_json::{Value, json};
 
 use super::{block_on, fail, id};
@@ -21,8 +20,8 @@ pub(super) struct ListenArgs {
     #[arg(long, value_parser = id(DeviceId::parse))]
     device: Option<DeviceId>,
     /// Where to go on: the id of the last event that was seen.
-    #[arg(long, value_name = "ID")]
-    resume: Option<String>,
+    #[arg(long, value_name = "ID", value_parser = id(EventId::parse))]
+    resume: Option<EventId>,
     /// The token; read from standard input where it is left out, so that no list of processes shows it.
     token: Option<String>,
 }
@@ -36,8 +35,8 @@ pub(super) fn run(args: &ListenArgs) -> ExitCode {
         Ok(token) => token,
         Err(error) => return fail(&error),
     };
-    let fetch = Box::new(move || Box::pin(std::future::ready(token.clone())) as Pin<Box<_>>);
-    let desktop = Desktop::new(authority, args.device.map(|device| device.to_string()), fetch).resuming(args.resume.clone());
+    let desktop = Desktop::new(authority, args.device.map(|device| device.to_string()), fixed(token));
+    let desktop = desktop.resuming(args.resume.map(|id| id.to_string()));
     block_on(listen(desktop))
 }
 
@@ -54,7 +53,7 @@ async fn listen(mut desktop: Desktop) -> ExitCode {
     loop {
         let news = desktop.next().await;
         let line: Value = match &news {
-            News::Welcome(message) | News::Event(message) | News::Sync(message) => message.clone(),
+            News::Welcome(message) | News::Event(message) | News::Expired(message) | News::Sync(message) => message.clone(),
             News::Away(code) => json!({"away": code}),
             News::Stopped(code) => json!({"stopped": code}),
         };

@@ -189,7 +189,7 @@ impl ApiError {
             Self::Refused(Refusal::Scope(_)) => SCOPE_MISSING.to_owned(),
             Self::Refused(refusal) => sentence(&refusal.to_string()),
             Self::NoReceipts(kept) => format!(
-                "This application posted no live event with this id within the last {} s, for which receipts are kept",
+                "There are no receipts of this event for this application; they are kept for {} s at most",
                 kept.as_secs()
             ),
             Self::NotFound => "There is no such path; /openapi.json names those that there are".to_owned(),

@@ -19,7 +19,7 @@ use protocol::authorise::{Caller, Identity};
 use protocol::close::CloseCode;
 use protocol::id::{DeviceId, EventId, Recipient};
 use sessions::session::{Opening, Session, TOKEN_GRACE};
-use sessions::socket::{accept_key, echo, refuse};
+use sessions::socket::{accept_key, refuse};
 use tracing::Instrument;
 
 use crate::app::Node;
@@ -32,9 +32,6 @@ use crate::http::request::{admit_stranger, authenticate, bearer, listed, query, 
 const SUBPROTOCOL: &str = "bellwire.v1";
 /// A browser cannot set headers: it offers its token as a subprotocol.
 const TOKEN_SUBPROTOCOL: &str = "bellwire.token.";
-
-/// How large a message of the conformance suite is at most: 16 MiB in its section 9.
-const ECHO_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// `GET /session`
 pub(crate) async fn open(node: &Arc<Node>, peer: IpAddr, mut request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
@@ -175,9 +172,6 @@ fn close_code(error: &ApiError) -> Option<CloseCode> {
 
 async fn run(node: &Node, upgrade: OnUpgrade, opening: Opening, slot: SessionSlot) {
     let Some((io, early)) = upgraded(upgrade).await else { return };
-    if cfg!(feature = "conformance") {
-        return echo(io, early, &node.registry, ECHO_BYTES_MAX, Stream::reset).await;
-    }
     let (customer, negotiator) = (opening.recipient.customer, opening.recipient.negotiator);
     let span = tracing::info_span!("session", id = %opening.session, %customer, %negotiator, product = %opening.product);
     let session = Session::open(io, early, &node.registry, opening, Stream::reset).await;

@@ -92,7 +92,7 @@ async fn they_are_for_who_posted_the_event_and_for_the_resume_window() {
     let missed = post(&node, "missedCall").await;
     for path in [format!("/notifications/{missed}/receipts"), "/notifications/what/receipts".to_owned()] {
         let answer = caller.get(&path, &[]).await;
-        let expected = "This application posted no live event with this id within the last 180 s, for which receipts are kept";
+        let expected = "There are no receipts of this event for this application; they are kept for 180 s at most";
         assert_eq!((answer.status.as_u16(), &body(&answer)["description"]), (404, &json!(expected)));
     }
     assert_eq!(caller.get(&format!("{path}?a=b"), &[]).await.status.as_u16(), 400);
@@ -101,20 +101,80 @@ async fn they_are_for_who_posted_the_event_and_for_the_resume_window() {
     assert_eq!(caller.get(&path, &[]).await.status.as_u16(), 404);
 }
 
+/// The devices of a target by name, with what is known of each beside when it was sent.
+fn devices(target: &Value) -> Vec<(String, Vec<String>)> {
+    let device = |device: &Value| {
+        let known = device.as_object().unwrap().keys().filter(|name| !["device", "sessionId", "sent"].contains(&name.as_str()));
+        (device["device"].as_str().unwrap_or_default().to_owned(), known.cloned().collect())
+    };
+    target["devices"].as_array().unwrap().iter().map(device).collect()
+}
+
+fn line(device: &str, known: &[&str]) -> (String, Vec<String>) {
+    (device.to_owned(), known.iter().map(|name| (*name).to_owned()).collect())
+}
+
 #[tokio::test]
 async fn they_hold_over_a_graceful_restart_and_go_on_there() {
     let node = TestNode::start().await;
     let mut desk = node.session("SBOX", "ADV", "?device=desk").await;
-    let id = post(&node, "incomingCall").await;
-    assert_eq!(next_event(&mut desk).await["id"], id.as_str());
+    post(&node, "answeredCall").await;
+    let late = post(&node, "incomingCall").await;
+    let mut ringing = event("incomingCall", &["ADV", "JAS"]);
+    ringing["payload"]["id"] = json!("ringing");
+    let answer = node.post(ringing.to_string(), &[REPRESENT]).await;
+    let id = body(&answer)["id"].as_str().unwrap().to_owned();
+    while next_event(&mut desk).await["id"] != id.as_str() {}
     assert_silent(&mut desk).await;
-    let before = receipts(&node, &id).await;
+    let before = (receipts(&node, &late).await, receipts(&node, &id).await);
     let (clock, (folder, _)) = (node.clock.clone(), tokio::join!(node.stop(), close_code(&mut desk)));
     let node = TestNode::start_in(folder, clock, |_| ()).await;
-    assert_eq!(receipts(&node, &id).await, before);
-    let mut laptop = node.session("SBOX", "JAS", "?resume=none-of-ours&device=laptop").await;
-    say(&mut laptop, json!({"type": "shown", "callId": "ax2uyio8p"})).await;
-    assert_eq!(receipts(&node, &id).await, before, "it was not sent this event");
+    assert_eq!((receipts(&node, &late).await, receipts(&node, &id).await), before);
+
+    let mut desk = node.session("SBOX", "ADV", &format!("?device=desk&resume={id}")).await;
+    say(&mut desk, json!({"type": "dismissed", "callId": "ringing"})).await;
+    let mut phone = node.session("SBOX", "ADV", "?device=phone").await;
+    say(&mut phone, json!({"type": "shown", "callId": "ringing"})).await;
+    let targets = receipts(&node, &id).await;
+    // The cursor says that the desk had it; the phone was told by its welcome.
+    assert_eq!(devices(&targets[0]), [line("desk", &["acknowledged", "dismissed"]), line("phone", &["shown"])]);
+    assert_eq!(targets[1], json!({"negotiatorId": "JAS", "devices": []}));
+}
+
+#[tokio::test]
+async fn what_is_shown_is_the_call_as_it_rings_now() {
+    let node = TestNode::start().await;
+    let mut desk = node.session("SBOX", "ADV", "?device=desk").await;
+    let first = post(&node, "incomingCall").await;
+    let ended = post(&node, "endedCall").await;
+    node.clock.advance(Duration::from_secs(11));
+    let again = post(&node, "incomingCall").await;
+    while next_event(&mut desk).await["id"] != again.as_str() {}
+    say(&mut desk, json!({"type": "shown", "callId": "ax2uyio8p"})).await;
+    for (id, known) in [(first, &[][..]), (ended, &[]), (again, &["shown"])] {
+        assert_eq!(devices(&receipts(&node, &id).await[0]), [line("desk", known)]);
+    }
+}
+
+#[tokio::test]
+async fn one_acknowledgement_covers_all_that_a_resume_brings() {
+    let node = TestNode::start().await;
+    let mut ids = Vec::new();
+    for _ in 0..128 {
+        let mut call = event("endedCall", &["ADV"]);
+        call["payload"]["id"] = json!(format!("call-{}", ids.len()));
+        let answer = node.post(call.to_string(), &[REPRESENT]).await;
+        ids.push(body(&answer)["id"].as_str().unwrap().to_owned());
+        if ids.len() == 1 {
+            node.session("SBOX", "ADV", "?device=desk").await.close().await;
+        }
+    }
+    let mut desk = node.session("SBOX", "ADV", &format!("?device=desk&resume={}", ids[0])).await;
+    while next_event(&mut desk).await["id"] != ids[127].as_str() {}
+    say(&mut desk, json!({"type": "ack", "id": ids[127]})).await;
+    for id in &ids[1..] {
+        assert_eq!(devices(&receipts(&node, id).await[0]), [line("desk", &["acknowledged"])]);
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn life() -> Life {
     // The last byte of the id is 0: pings after 0.8 of the interval.
-    Life::new(LifeConfig::default(), id(1), Duration::ZERO)
+    Life::new(&Config::default(), id(1), Duration::ZERO)
 }
 
 fn incoming(number: u64) -> Arc<Delivery> {
@@ -72,5 +72,5 @@ fn an_acknowledgement_covers_all_before_it_and_only_incoming_calls_ask_for_one()
     assert_eq!(life.due(10 * SECOND), Due::Nothing);
     assert_eq!(life.acknowledged(id(4)).len(), 1);
     (0..1000).for_each(|number| life.sent(incoming(number), SECOND));
-    assert_eq!(life.acknowledged(id(999)).len(), UNACKNOWLEDGED_MAX, "what is remembered is bounded");
+    assert_eq!(life.acknowledged(id(999)).len(), Config::default().ring.events_max, "what is remembered is bounded");
 }

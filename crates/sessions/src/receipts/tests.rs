@@ -70,12 +70,20 @@ fn beyond_the_bound_the_oldest_go_and_their_lines_are_given_back() {
 }
 
 #[test]
-fn each_recipient_brings_its_part_of_a_trail_once() {
-    let receipts = receipts(100);
-    let part = |name| (poster("app"), TargetReceipts::new(negotiator(name)));
-    for name in ["ADV", "TST", "ADV"] {
-        receipts.resume(id(1), part(name), seconds(0));
-    }
-    assert_eq!(receipts.find(id(1), poster("app"), seconds(1)).map(|targets| targets.len()), Some(2));
-    assert_eq!(receipts.lines.get(), 2);
+fn a_later_run_goes_on_with_all_of_them_in_their_order() {
+    let first = receipts(100);
+    let trail = first.begin(id(1), poster("app"), [negotiator("ADV"), negotiator("TST")].into_iter(), seconds(10));
+    first.sent(&trail, &who(10, Some("desk")), at(1));
+    trail.late(negotiator("TST"));
+    first.begin(id(2), poster("app"), [negotiator("ADV")].into_iter(), seconds(20));
+    let mut saved = first.save(seconds(30), at(500));
+    saved.reverse();
+    let second = receipts(100);
+    second.restore(saved, seconds(1_000), at(505));
+    let found = |id, now| second.find(id, poster("app"), seconds(now));
+    assert_eq!(found(id(1), 1_000), first.find(id(1), poster("app"), seconds(30)));
+    assert_eq!(second.lines.get(), 4);
+    assert!(found(id(1), 1_154).is_some() && found(id(1), 1_155).is_none(), "25 s old when it came");
+    second.expire(seconds(1_155));
+    assert_eq!(second.lines.get(), 1);
 }

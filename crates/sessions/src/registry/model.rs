@@ -18,6 +18,7 @@ use crate::Config;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::queue::{Item, Outgoing};
+use crate::receipts::Who;
 use crate::recipient::{Joined, Joining};
 use crate::registry::Seat;
 use crate::testing::{frame, id, poster, product, recipient};
@@ -31,9 +32,9 @@ fn registry() -> Registry {
 
 fn join(registry: &Registry, number: u64, resume: Option<EventId>) -> (Seat, Joined) {
     registry.join(recipient("AAA", "ADV"), |queue| Joining {
-        session: EventId::new(number, [1; 10]),
+        who: Who { negotiator: recipient("AAA", "ADV").negotiator, session: EventId::new(number, [1; 10]), device: None },
         product: product("A"),
-        device: None,
+        at: Timestamp::UNIX_EPOCH,
         resume: resume.map(Some),
         fresh: EventId::new(number, [2; 10]),
         queue,

@@ -37,9 +37,13 @@ impl Comes {
     fn to(self, registry: &Registry, number: u64) -> (Seat, Joined) {
         let session = EventId::new(number, [1; 10]);
         registry.join(self.of, |queue| Joining {
-            session,
+            who: Who {
+                negotiator: self.of.negotiator,
+                session,
+                device: self.device.map(|device| DeviceId::parse(device).unwrap()),
+            },
             product: self.product,
-            device: self.device.map(|device| DeviceId::parse(device).unwrap()),
+            at: Timestamp::UNIX_EPOCH,
             resume: self.resume.map(Some),
             fresh: EventId::new(number, [2; 10]),
             queue,
@@ -143,7 +147,7 @@ fn rings_of_the_whole_node_are_bounded_in_bytes() {
         post(&registry, number, &[recipient("AAA", &format!("N{}", number % 50))]);
         assert!(registry.shared.context.ring_bytes.load(Ordering::Relaxed) <= 10_000);
     }
-    let total: usize = registry.shared.recipients.iter().map(|entry| entry.value().save(entry.key().negotiator).ring.len()).sum();
+    let total: usize = registry.shared.recipients.iter().map(|entry| entry.value().save().ring.len()).sum();
     assert!(total > 10, "{total}");
 }
 
