@@ -28,6 +28,8 @@ pub(crate) struct Account {
     /// Live events × the desktops that they were for.
     pub(crate) due: u64,
     pub(crate) received: u64,
+    /// For desktops that had not logged in yet.
+    pub(crate) not_there: u64,
     /// Left out by the client, since they had come before.
     pub(crate) repeated: u64,
     /// The same state of a call twice: a post that was repeated over a crash.
@@ -40,7 +42,8 @@ pub(crate) struct Account {
     pub(crate) missing: u64,
     /// Calls that popped though they were over or had stopped ringing, and calls in a welcome that were over.
     pub(crate) stale: u64,
-    /// Calls that a desktop read only after they were to pop, since it read nothing for a while; its client left them out.
+    /// Calls that came just as they were not to pop any more, or that a desktop read only later since it read nothing for a
+    /// while; its client left them out.
     pub(crate) too_late: u64,
     /// The same, at a desktop that had read all the time.
     pub(crate) sent_late: u64,
@@ -221,8 +224,8 @@ impl Ledger {
             for event in live.filter_map(|(&state, &(from, taken))| Some(Event { call: *call, state, from, taken: taken? })) {
                 for desk in targets.iter().flat_map(|target| self.people.of(*target)).filter_map(|desk| self.desks.get(desk)) {
                     let account = &mut self.account;
-                    account.due += 1;
                     let fate = desk.fate(event, &self.kills);
+                    account.due += u64::from(fate != Fate::NotYetThere);
                     if fate == Fate::Missing && account.examples.len() < EXAMPLES_MAX {
                         account.examples.push(format!("{event:?}, kills {:?}, {}", self.kills, desk.around(event.from)));
                     }
@@ -234,6 +237,7 @@ impl Ledger {
                         Fate::Expired => &mut account.expired,
                         Fate::LostWithTheNode => &mut account.lost_with_the_node,
                         Fate::Missing => &mut account.missing,
+                        Fate::NotYetThere => &mut account.not_there,
                     } += 1;
                 }
             }
@@ -295,6 +299,7 @@ enum Fate {
     Expired,
     LostWithTheNode,
     Missing,
+    NotYetThere,
 }
 
 impl Desk {
@@ -306,7 +311,8 @@ impl Desk {
             None => {}
         }
         match self.too_late.get(&event.call).filter(|_| event.state == State::Incoming) {
-            Some(at) if self.stalled(event.from, *at) => Fate::TooLate,
+            // A client reckons with a clock that is ahead of its own by as long as its session took to open.
+            Some(at) if *at <= event.taken + RING + SLACK || self.stalled(event.from, *at) => Fate::TooLate,
             Some(_) => Fate::SentLate,
             None => self.fate_of_unheard(event, kills),
         }
@@ -326,6 +332,8 @@ impl Desk {
             }
             let begins = (*at).max(taken);
             match resume {
+                // Who logs in for the first time is told by the welcome what is live.
+                Resume::New if place == 0 && *at >= from => return Fate::NotYetThere,
                 Resume::None | Resume::New if *at >= from => {
                     return if was_killed { Fate::LostWithTheNode } else { Fate::Missing };
                 }

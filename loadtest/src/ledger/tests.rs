@@ -97,6 +97,15 @@ fn a_call_that_is_read_late_is_excused_by_a_stall_alone() {
 }
 
 #[test]
+fn what_was_before_the_first_session_is_not_due() {
+    let mut ledger = ledger();
+    post(&mut ledger, 1, State::Incoming, 10);
+    hear(&mut ledger, 12, opened(Resume::New, &[1]));
+    let account = ledger.account();
+    assert_eq!((account.due, account.not_there, account.is_clean()), (0, 1, true));
+}
+
+#[test]
 fn a_call_that_pops_long_after_it_rang_is_stale_and_so_is_one_that_a_welcome_names() {
     let mut ledger = ledger();
     hear(&mut ledger, 0, opened(Resume::New, &[]));
