@@ -62,6 +62,8 @@ pub enum Scope {
     TelephonyWrite,
     /// Read missed calls.
     TelephonyRead,
+    /// Read the directory.
+    NegotiatorsRead,
 }
 
 impl Scope {
@@ -71,6 +73,7 @@ impl Scope {
         match self {
             Self::TelephonyWrite => "notifications.telephony.write",
             Self::TelephonyRead => "notifications.telephony.read",
+            Self::NegotiatorsRead => "negotiators.read",
         }
     }
 }

@@ -41,6 +41,10 @@ pub struct DeviceId(ArrayString<64>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IdempotencyKey(ArrayString<128>);
 
+/// A connector: the name of it in its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectorId(ArrayString<64>);
+
 /// One event, one missed call or one session: 32 lower-case hexadecimal digits, never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EventId(Uuid);
@@ -104,6 +108,7 @@ textual!(NegotiatorId, is_code, "2 to 16 letters and digits");
 textual!(Product, |s| within(s, 1, 32, |b| b.is_ascii_alphanumeric()), "1 to 32 letters and digits");
 textual!(ClientId, |s| within(s, 1, 128, |b| b.is_ascii_graphic()), "1 to 128 visible ASCII characters");
 textual!(DeviceId, |s| within(s, 1, 64, is_token_byte), "1 to 64 of A-Z a-z 0-9 _ -");
+textual!(ConnectorId, |s| within(s, 1, 64, is_token_byte), "1 to 64 of A-Z a-z 0-9 _ -");
 textual!(IdempotencyKey, |s| within(s, 1, 128, |b| b.is_ascii_graphic()), "1 to 128 visible ASCII characters");
 
 fn is_customer(text: &str) -> bool {

@@ -23,6 +23,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::{Authenticator, KeysError};
 use crate::config::Config;
+use crate::connectors::Connectors;
+use crate::directories::Directories;
 use crate::http;
 use crate::http::connection::Slots;
 use crate::http::openapi;
@@ -58,6 +60,8 @@ pub struct Node {
     pub(crate) operator_slots: Slots,
     pub(crate) keys: Keys,
     pub(crate) store: Store,
+    pub(crate) directories: Directories,
+    pub(crate) connectors: Connectors,
     pub(crate) registry: Registry,
     pub(crate) metrics: Metrics,
     pub(crate) measurements: Measurements,
@@ -140,6 +144,8 @@ impl App {
             slots: Slots::new(config.limits.connections.unwrap_or(descriptors), metrics.connections.clone()),
             operator_slots: Slots::new(OPERATOR_CONNECTIONS_MAX, metrics.operator_connections.clone()),
             keys,
+            directories: Directories::load(&store).await?,
+            connectors: Connectors::load(&store).await?,
             store,
             registry,
             metrics,

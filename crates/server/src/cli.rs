@@ -13,6 +13,8 @@ mod listen; // prints what a desktop would receive
 mod ops; // speaking to a running node
 mod app; // applications and who has installed them
 mod session; // who is logged in
+mod directory; // who the negotiators of a customer are
+mod connector; // whose callbacks are taken
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,6 +48,10 @@ enum Command {
     App(app::AppArgs),
     /// Sessions: logs a negotiator out.
     Session(session::SessionArgs),
+    /// Directories: who the negotiators of a customer are, and what telephone systems call them.
+    Directory(directory::DirectoryArgs),
+    /// Connectors: telephone systems whose own webhooks are taken.
+    Connector(connector::ConnectorArgs),
 }
 
 /// What can be said on the command line goes over the environment and the file.
@@ -81,6 +87,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Listen(args) => listen::run(&args),
         Command::App(args) => app::run(&args),
         Command::Session(args) => session::run(&args),
+        Command::Directory(args) => directory::run(&args),
+        Command::Connector(args) => connector::run(&args),
     }
 }
 

@@ -70,6 +70,8 @@ pub struct Limits {
     pub polls: Rate,
     /// Requests without a good token, from one address.
     pub strangers: Rate,
+    /// Callbacks of one connector.
+    pub callbacks: Rate,
     /// Sessions opened on this node.
     pub sessions: Rate,
     /// Of them, those with a token not seen before.

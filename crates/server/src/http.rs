@@ -4,6 +4,8 @@ pub(crate) mod connection; // one socket: its slot, its phases, its deadlines
 pub(crate) mod routes; // method and path → handler: the API's table of contents
 pub(crate) mod request; // what the headers and the body say
 pub(crate) mod notifications; // taking, listing and taking away notifications
+pub(crate) mod negotiators; // the directory, in Reapit's shape
+pub(crate) mod connectors; // telephone systems' own callbacks
 pub(crate) mod session; // upgrading to a session
 pub(crate) mod openapi; // the published contract
 pub(crate) mod cors; // which pages may call from a browser

@@ -6,5 +6,7 @@ pub mod http; // socket → request → answer
 pub mod auth; // token → `Caller`
 pub mod limits; // how often who may ask
 pub mod idempotency; // a repeated call is answered, not done again
+pub mod directories; // who the negotiators of each customer are
+pub mod connectors; // whose callbacks are taken, and what each knows of its calls
 pub mod dispatch; // where does an event go
 pub mod metrics; // what an operator sees of the door

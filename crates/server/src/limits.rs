@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use protocol::id::{ClientId, CustomerId, Recipient};
+use protocol::id::{ClientId, ConnectorId, CustomerId, Recipient};
 
 use crate::config::{self, Rate};
 
@@ -20,6 +20,7 @@ pub(crate) struct Limits {
     pub(crate) requests: Limiter<(ClientId, Option<CustomerId>)>,
     pub(crate) polls: Limiter<Recipient>,
     pub(crate) strangers: Limiter<IpAddr>,
+    pub(crate) callbacks: Limiter<ConnectorId>,
     pub(crate) sessions: Limiter<()>,
     pub(crate) new_tokens: Limiter<()>,
 }
@@ -30,6 +31,7 @@ impl Limits {
             requests: Limiter::new(config.requests),
             polls: Limiter::new(config.polls),
             strangers: Limiter::new(config.strangers),
+            callbacks: Limiter::new(config.callbacks),
             sessions: Limiter::new(config.sessions),
             new_tokens: Limiter::new(config.new_tokens),
         }

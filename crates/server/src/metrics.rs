@@ -17,6 +17,10 @@ pub struct Metrics {
     pub(crate) refusals: Family<Because, Counter>,
     /// Repeated calls that were answered and not done again.
     pub(crate) replays: Counter,
+    /// Callbacks of telephone systems, by vendor and outcome.
+    pub(crate) callbacks: Family<OfCallback, Counter>,
+    /// What was left out of callbacks, by vendor and reason.
+    pub(crate) callback_notes: Family<OfNote, Counter>,
     /// Connections that are open, sessions among them.
     pub(crate) connections: Gauge,
     /// Connections of operators that are open.
@@ -28,6 +32,19 @@ pub struct Metrics {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct OfSubType {
     pub(crate) sub_type: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct OfCallback {
+    pub(crate) vendor: &'static str,
+    /// `taken`, `repeated` or `refused`.
+    pub(crate) outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct OfNote {
+    pub(crate) vendor: &'static str,
+    pub(crate) reason: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -43,6 +60,8 @@ impl Metrics {
             events: Family::default(),
             refusals: Family::default(),
             replays: Counter::default(),
+            callbacks: Family::default(),
+            callback_notes: Family::default(),
             connections: Gauge::default(),
             operator_connections: Gauge::default(),
             taken_to_queued: Histogram::new(latency_buckets()),
@@ -54,6 +73,9 @@ impl Metrics {
             "Calls that were answered from memory and not done again",
             metrics.replays.clone(),
         );
+        registry.register("connector_callbacks", "Callbacks of telephone systems, by outcome", metrics.callbacks.clone());
+        let help = "What was left out of callbacks, by reason";
+        registry.register("connector_left_out", help, metrics.callback_notes.clone());
         registry.register("connections", "Connections that are open, sessions among them", metrics.connections.clone());
         let help = "Connections of operators that are open";
         registry.register("operator_connections", help, metrics.operator_connections.clone());

@@ -12,6 +12,7 @@ pub mod missed; // missed calls: added, listed, taken away, forgotten
 pub mod idempotency; // keys whose call is on disk
 pub mod resume; // what a run of the node hands to the next one
 pub mod applications; // who may post, and for whom
+pub mod documents; // what operators load as a whole, opaque here
 pub mod metrics; // what an operator sees of all this
 
 use std::path::Path;

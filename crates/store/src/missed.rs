@@ -173,6 +173,18 @@ impl Store {
         Ok(())
     }
 
+    /// Takes the newest missed call with this `payload.id` away from a negotiator's list: it was not missed after all. Durable when
+    /// it returns; what is not there is no error.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn retract_missed(&self, of: Recipient, call: String) -> Result<(), StoreError> {
+        let versions = self.shared.versions.clone();
+        let run = move |transaction: &Transaction<'_>| retract(transaction, &of, &call);
+        self.shared.writer.write(self.shared.config.timeout, run, move |changes: &Changes| versions.apply(changes)).await?;
+        Ok(())
+    }
+
     /// Lets go what is older than the configured age, and old keys: a bounded number of rows. Gives whether more may be due.
     ///
     /// # Errors
@@ -310,6 +322,18 @@ fn delete(
     let rows = delete.query_map(params![id.as_bytes(), customer.as_str(), negotiator, product], |row| recipient(row, 0, 1))?;
     let touched = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     changed(transaction, touched)
+}
+
+fn retract(transaction: &Transaction<'_>, of: &Recipient, call: &str) -> rusqlite::Result<Changes> {
+    let mut newest = transaction.prepare_cached(
+        "SELECT id FROM missed WHERE customer = ?1 AND negotiator = ?2 AND json_extract(notification, '$.payload.id') = ?3
+         ORDER BY id DESC LIMIT 1",
+    )?;
+    let params = params![of.customer.as_str(), of.negotiator.as_str(), call];
+    match newest.query_row(params, |row| row.get(0)).optional()?.map(EventId::from_bytes) {
+        Some(id) => delete(transaction, id, of.customer, None),
+        None => Ok(Changes::default()),
+    }
 }
 
 fn expire(transaction: &Transaction<'_>, before: Timestamp) -> rusqlite::Result<(Changes, usize)> {

@@ -11,7 +11,7 @@ use crate::writer::LOG_BYTES;
 const APPLICATION_ID: i64 = 0x6265_6c6c;
 
 /// Step `n` brings the tables from version `n` to `n + 1`.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     "
     CREATE TABLE store (
         id TEXT NOT NULL,              -- this folder's own mark
@@ -69,6 +69,15 @@ const STEPS: [&str; 3] = [
     "
     -- The same, for what became of each event.
     CREATE TABLE resume_receipts (receipts TEXT NOT NULL);   -- JSON
+",
+    "
+    -- What operators load as a whole: the directory of a customer, a connector.
+    CREATE TABLE document (
+        kind TEXT NOT NULL,
+        id TEXT NOT NULL,
+        text TEXT NOT NULL,            -- JSON
+        PRIMARY KEY (kind, id)
+    ) WITHOUT ROWID;
 ",
 ];
 

@@ -295,7 +295,7 @@ async fn tables_of_a_newer_program_are_refused_with_both_versions() {
     let file = folder.path().join("bellwire.sqlite");
     rusqlite::Connection::open(file).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let refusal = open(folder.path(), Config::default()).unwrap_err().to_string();
-    assert!(refusal.contains("version 99") && refusal.contains("up to 3"), "{refusal}");
+    assert!(refusal.contains("version 99") && refusal.contains("up to 4"), "{refusal}");
 }
 
 #[tokio::test]

@@ -8,12 +8,13 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, with the crates of this workspace that it may depend on.
-const MAY_DEPEND_ON: [(&str, &[&str]); 7] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 8] = [
     ("protocol", &[]),
     ("sessions", &["protocol"]),
     ("store", &["protocol"]),
+    ("connectors", &["protocol"]),
     ("client", &["protocol"]),
-    ("server", &["protocol", "sessions", "store", "client"]),
+    ("server", &["protocol", "sessions", "store", "connectors", "client"]),
     ("xtask", &["protocol", "client"]),
     ("bellwire-loadtest", &["protocol", "client"]),
 ];

@@ -11,7 +11,7 @@ use futures::future::join_all;
 use http_body_util::Full;
 use hyper::{Method, Request};
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use server::app::App;
 use server::config::{Config, Flags};
 use sessions::clock::Clock;
@@ -25,6 +25,7 @@ const ANSWERED: &str = include_str!("../../../../protocol/examples/valid/answere
 const ENDED: &str = include_str!("../../../../protocol/examples/valid/ended-call.json");
 const MISSED: &str = include_str!("../../../../protocol/examples/valid/missed-call.json");
 const FAULTY: &str = include_str!("../../../../protocol/examples/invalid/many-faults.json");
+const ENREACH: &str = include_str!("../../../../protocol/examples/connectors/enreach-overflow.json");
 const CUSTOMER: &str = "SBOX";
 /// How long a desktop waits before the demo says that nothing came.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -68,11 +69,12 @@ async fn perform() -> Fallible<ExitCode> {
         Err(error) => return Ok(refuse(&error)),
     };
     let app = App::bind(config, Clock::system()).await?;
-    let address = app.addresses()?.0.to_string();
+    let (address, ops) = app.addresses()?;
+    let (address, ops) = (address.to_string(), ops.to_string());
     println!("A node listens on {address}, its data is in {}.\n", folder.path().display());
     let (done, shutdown) = tokio::sync::oneshot::channel::<()>();
     let play = async {
-        let played = play(&address).await;
+        let played = play(&address, &ops).await;
         drop(done);
         played
     };
@@ -82,7 +84,7 @@ async fn perform() -> Fallible<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn play(address: &str) -> Fallible<()> {
+async fn play(address: &str, ops: &str) -> Fallible<()> {
     let mut stage = Stage::set(address).await?;
     let rang = stage.post("the telephone of a group rings", INCOMING).await?;
     stage.show().await?;
@@ -92,6 +94,7 @@ async fn play(address: &str) -> Fallible<()> {
     stage.receipts(&rang).await?;
     stage.refused().await?;
     stage.poll(address).await?;
+    stage.enreach(ops).await?;
     stage.log_out().await;
     Ok(())
 }
@@ -184,6 +187,41 @@ impl Stage {
         Ok(())
     }
 
+    /// A customer whose telephone system is Enreach's: its own callbacks, as it documents them.
+    async fn enreach(&mut self, ops: &str) -> Fallible<()> {
+        println!("\nThe same from a telephone system that sends webhooks of its own (Enreach):");
+        let example: Value = ENREACH.parse()?;
+        let connector = json!({"vendor": "enreach", "customer": CUSTOMER, "secret": "a-secret-of-the-demo"});
+        let directory = example.get("directory").cloned().unwrap_or_default();
+        for (path, body) in [(format!("/directories/{CUSTOMER}"), directory), ("/connectors/pbx".to_owned(), connector)] {
+            let mut request = request(Method::PUT, &path, "", &[("content-type", "application/json")])?;
+            *request.body_mut() = Full::from(body.to_string());
+            println!("    operator             PUT {path}: {}", Api::new(ops).send(request).await?.status);
+        }
+        for callback in example.get("callbacks").and_then(Value::as_array).into_iter().flatten() {
+            self.call_back(callback).await?;
+        }
+        Ok(())
+    }
+
+    async fn call_back(&mut self, callback: &Value) -> Fallible<()> {
+        let (posted, event) = (Instant::now(), text(callback, "/headers/X-Benemen-Event"));
+        let headers = [("x-benemen-token", "a-secret-of-the-demo"), ("x-benemen-event", event.as_str())];
+        let mut request = request(Method::POST, "/connectors/pbx", "", &headers)?;
+        *request.body_mut() = Full::from(callback.get("body").map(Value::to_string).unwrap_or_default());
+        let live = callback.get("actions").and_then(Value::as_array).into_iter().flatten();
+        let live = live.filter(|action| text(action, "/subType") != "missedCall");
+        let targets: Vec<_> = live.filter_map(|action| action.pointer("/targets/negotiatorId")?.as_array()).flatten().collect();
+        let reached = |screen: &&mut Screen| targets.iter().any(|id| screen.is_of(id));
+        let told = self.desktops.iter_mut().filter(reached).map(|screen| screen.hear(posted));
+        let (answer, heard) = tokio::join!(self.provider.send(request), join_all(told));
+        println!("    {event:<24} {}", answer?.status);
+        for line in heard {
+            println!("      {}", line?);
+        }
+        Ok(())
+    }
+
     async fn log_out(self) {
         join_all(self.desktops.into_iter().map(|screen| screen.desktop.close())).await;
     }
@@ -195,7 +233,13 @@ impl Screen {
     }
 
     async fn hear(&mut self, posted: Instant) -> Fallible<String> {
-        let event = listen(&mut self.desktop).await?;
+        // That a call was missed, or put aside elsewhere, is told by word of its own.
+        let event = loop {
+            let heard = listen(&mut self.desktop).await?;
+            if text(&heard, "/type") == "event" {
+                break heard;
+            }
+        };
         let after = micros(posted);
         let (what, caller) = (text(&event, "/notification/subType"), text(&event, "/notification/payload/callerId"));
         Ok(format!("{:<16} {what} after {after} µs, call {} from {caller}", self.name, text(&event, "/callId")))

@@ -141,6 +141,7 @@ fn read_limits(reader: &mut Reader) -> Option<Limits> {
     let requests = rate("limits.requests_per_second", Some("limits.requests_burst"));
     let polls = rate("limits.polls_per_second", Some("limits.polls_burst"));
     let strangers = rate("limits.strangers_per_second", Some("limits.strangers_burst"));
+    let callbacks = rate("limits.callbacks_per_second", Some("limits.callbacks_burst"));
     let (sessions, new_tokens) = (rate("limits.sessions_per_second", None), rate("limits.new_tokens_per_second", None));
     let connections = reader.get("limits.connections", reader::count_or_auto);
     let head_timeout = reader.get("limits.head_timeout", reader::limit);
@@ -151,6 +152,7 @@ fn read_limits(reader: &mut Reader) -> Option<Limits> {
         requests: requests?,
         polls: polls?,
         strangers: strangers?,
+        callbacks: callbacks?,
         sessions: sessions?,
         new_tokens: new_tokens?,
         connections: connections?,

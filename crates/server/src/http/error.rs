@@ -37,6 +37,10 @@ pub(crate) enum ApiError {
     Forbidden(String),
     /// There is no such path.
     NotFound,
+    /// There is no such connector.
+    NoConnector,
+    /// There is no such negotiator.
+    NoNegotiator,
     /// There are no receipts of this event.
     NoReceipts(Duration),
     /// The path knows other methods.
@@ -136,7 +140,7 @@ impl ApiError {
             Self::Unreadable(_) | Self::Refused(Refusal::CustomerMissing) => StatusCode::BAD_REQUEST,
             Self::Token(_) => StatusCode::UNAUTHORIZED,
             Self::Refused(_) | Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::NotFound | Self::NoReceipts(_) => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NoConnector | Self::NoNegotiator | Self::NoReceipts(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Timeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::KeyConflict | Self::KeyRunning => StatusCode::CONFLICT,
@@ -163,6 +167,8 @@ impl ApiError {
             Self::Refused(Refusal::Scope(_) | Refusal::NoApplication) => "scope",
             Self::Forbidden(_) => "forbidden",
             Self::NotFound | Self::Method(_) => "no_such_call",
+            Self::NoConnector => "no_connector",
+            Self::NoNegotiator => "no_negotiator",
             Self::NoReceipts(_) => "no_receipts",
             Self::Timeout(_) => "timeout",
             Self::KeyConflict | Self::KeyRunning => "key_conflict",
@@ -188,6 +194,8 @@ impl ApiError {
             Self::Token(_) => UNAUTHORIZED.to_owned(),
             Self::Refused(Refusal::Scope(_)) => SCOPE_MISSING.to_owned(),
             Self::Refused(refusal) => sentence(&refusal.to_string()),
+            Self::NoConnector => "There is no connector of this name".to_owned(),
+            Self::NoNegotiator => "There is no negotiator with this id in the customer's directory".to_owned(),
             Self::NoReceipts(kept) => format!(
                 "There are no receipts of this event for this application; they are kept for {} s at most",
                 kept.as_secs()

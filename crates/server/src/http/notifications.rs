@@ -44,6 +44,7 @@ pub(crate) async fn post(node: &Node, peer: IpAddr, request: Request<Incoming>) 
     let represent = prefers_representation(&head.headers);
     let (body, taken) = read_body(body, BODY_BYTES_MAX, node.config.limits.body_timeout).await?;
     let envelope = Envelope::parse(&body, &node.config.products).map_err(refuse_body)?;
+    check_directory(node, &speaker, &envelope)?;
     let stamp = Stamp { id: node.new_id(), at: node.clock.now() };
     let event = authorise(&speaker.caller, speaker.customer, speaker.grant(), envelope, stamp)?;
 
@@ -76,6 +77,15 @@ fn before_the_body(node: &Node, peer: IpAddr, headers: &HeaderMap) -> Result<(Sp
     let speaker = Speaker::identify(node, peer, headers)?;
     check_content_type(headers)?;
     Ok((speaker, idempotency_key(headers)?))
+}
+
+/// Where the customer has a directory, everybody who is named must be in it; the scope is asked for first, since the refusal names
+/// who is there.
+fn check_directory(node: &Node, speaker: &Speaker, envelope: &Envelope<'_>) -> Result<(), ApiError> {
+    let Some(directory) = node.directories.of(&speaker.customer) else { return Ok(()) };
+    speaker.permit(Scope::TelephonyWrite)?;
+    let faults = directory.check_envelope(envelope, speaker.customer);
+    if faults.is_empty() { Ok(()) } else { Err(ApiError::Invalid(faults)) }
 }
 
 fn refuse_body(malformed: Malformed) -> ApiError {

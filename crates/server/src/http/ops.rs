@@ -1,6 +1,9 @@
-//! The operators' listener: probes, metrics, applications.
+//! The operators' listener: probes, metrics, applications, directories, connectors.
 //!
 //! It answers requests from this machine, or with the operators' token; never one that a web page made.
+
+mod directories; // who the negotiators of each customer are
+mod connectors; // whose callbacks are taken
 
 use std::collections::BTreeSet;
 
@@ -61,6 +64,8 @@ async fn route(node: &Node, request: Request<Incoming>) -> Result<Response<Body>
             let customer = parsed(customer, CustomerId::parse)?;
             close_sessions(node, Recipient { customer, negotiator: parsed(negotiator, NegotiatorId::parse)? })
         }
+        (_, ["directories", rest @ ..]) => directories::answer(node, request, rest).await,
+        (_, ["connectors", rest @ ..]) => connectors::answer(node, request, rest).await,
         (_, ["sessions", _, _]) => Err(ApiError::Method("DELETE")),
         (_, ["livez" | "readyz" | "metrics" | "applications"]) => Err(ApiError::Method("GET")),
         (_, ["applications", _] | ["applications", _, "customers", _]) => Err(ApiError::Method("PUT")),
@@ -136,14 +141,23 @@ impl From<&Application> for Shown {
 }
 
 async fn put_application(node: &Node, client_id: ClientId, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    check_length(request.headers(), BODY_BYTES_MAX)?;
-    check_content_type(request.headers())?;
-    let (body, _) = read_body(request.into_body(), BODY_BYTES_MAX, node.config.limits.body_timeout).await?;
-    let granted: Granted = serde_json::from_slice(&body).map_err(|error| ApiError::Unreadable(error.to_string()))?;
+    let granted: Granted = json_body(node, request, BODY_BYTES_MAX).await?;
     check_scopes(&granted.scopes)?;
     let scopes = granted.scopes.iter().map(|scope| plain_scope(scope).to_owned()).collect();
     node.store.put_application(client_id, scopes).await?;
     Ok(text(StatusCode::NO_CONTENT, ""))
+}
+
+/// Reads a body of at most `bytes_max` as JSON.
+async fn json_body<T: serde::de::DeserializeOwned>(
+    node: &Node,
+    request: Request<Incoming>,
+    bytes_max: usize,
+) -> Result<T, ApiError> {
+    check_length(request.headers(), bytes_max)?;
+    check_content_type(request.headers())?;
+    let (body, _) = read_body(request.into_body(), bytes_max, node.config.limits.body_timeout).await?;
+    serde_json::from_slice(&body).map_err(|error| ApiError::Unreadable(error.to_string()))
 }
 
 fn check_scopes(scopes: &BTreeSet<String>) -> Result<(), ApiError> {

@@ -10,7 +10,7 @@ use tracing::Instrument;
 use crate::app::Node;
 use crate::http::error::{ApiError, Body};
 use crate::http::request::{REQUEST_ID, admit_stranger, request_id};
-use crate::http::{cors, notifications, session};
+use crate::http::{connectors, cors, negotiators, notifications, session};
 
 /// Answers one request, refusals included. Every answer carries its `x-request-id`.
 pub(crate) async fn answer(node: &std::sync::Arc<Node>, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
@@ -38,9 +38,14 @@ async fn route(node: &std::sync::Arc<Node>, peer: IpAddr, request: Request<Incom
     match (request.method(), path.as_str()) {
         (&Method::POST, "/notifications" | "/notifications/") => notifications::post(node, peer, request).await,
         (&Method::GET, "/notifications" | "/notifications/") => notifications::list(node, peer, &request).await,
+        (&Method::GET, "/negotiators" | "/negotiators/") => negotiators::list(node, peer, &request),
         (&Method::GET, "/session") => session::open(node, peer, request).await,
         (&Method::GET, "/openapi.json") => openapi(node, peer),
-        (method, path) => match (method, item(path)) {
+        (&Method::GET, path) if let Some((id, None)) = item(path, "/negotiators/") => negotiators::one(node, peer, &request, id),
+        (&Method::POST, path) if let Some(connector) = item(path, "/connectors/") => {
+            connectors::take(node, peer, request, connector).await
+        }
+        (method, path) => match (method, item(path, "/notifications/")) {
             (&Method::DELETE, Some((id, None))) => notifications::delete(node, peer, &request, id).await,
             (&Method::GET, Some((id, Some("receipts")))) => notifications::receipts(node, peer, &request, id),
             (_, item) => {
@@ -51,9 +56,9 @@ async fn route(node: &std::sync::Arc<Node>, peer: IpAddr, request: Request<Incom
     }
 }
 
-/// The id in `/notifications/{id}`, and what stands behind it.
-fn item(path: &str) -> Option<(&str, Option<&str>)> {
-    let rest = path.strip_prefix("/notifications/")?;
+/// The id behind a prefix such as `/notifications/`, and what stands behind it.
+fn item<'a>(path: &'a str, prefix: &str) -> Option<(&'a str, Option<&'a str>)> {
+    let rest = path.strip_prefix(prefix)?;
     let (id, behind) = rest.split_once('/').map_or((rest, None), |(id, behind)| (id, Some(behind)));
     (!id.is_empty()).then_some((id, behind))
 }
@@ -61,7 +66,11 @@ fn item(path: &str) -> Option<(&str, Option<&str>)> {
 fn refuse(path: &str, item: Option<(&str, Option<&str>)>) -> ApiError {
     match (path, item) {
         ("/notifications" | "/notifications/", _) => ApiError::Method("GET, POST"),
-        ("/session" | "/openapi.json", _) | (_, Some((_, Some("receipts")))) => ApiError::Method("GET"),
+        ("/session" | "/openapi.json" | "/negotiators" | "/negotiators/", _) | (_, Some((_, Some("receipts")))) => {
+            ApiError::Method("GET")
+        }
+        _ if matches!(self::item(path, "/negotiators/"), Some((_, None))) => ApiError::Method("GET"),
+        _ if self::item(path, "/connectors/").is_some() => ApiError::Method("POST"),
         (_, Some((_, None))) => ApiError::Method("DELETE"),
         (_, Some((_, Some(_))) | None) => ApiError::NotFound,
     }

@@ -13,6 +13,7 @@ mod notifications; // taking events
 mod missed; // polling and taking away
 mod sessions; // the WebSocket
 mod receipts; // what became of an event
+mod connectors; // telephone systems' own callbacks, the directory
 mod limits; // what happens at each bound
 mod operators; // probes, metrics, applications
 mod browser; // the example page in Chromium

@@ -550,3 +550,63 @@ fn listening_with_a_bad_token_ends_with_a_sentence() {
     let output = run(&["listen", "--api", "127.0.0.1:8080", "token"]);
     assert_eq!(text(&output.stderr), "bellwire: --api must be a URL such as http://127.0.0.1:8080, got \"127.0.0.1:8080\"\n");
 }
+
+#[test]
+fn a_directory_and_a_connector_are_set_on_a_running_node_and_on_a_stopped_one() {
+    let (folder, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = |name: &str, text: &str| {
+        let path = files.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let people = "negotiatorId,name,email,extension,number,active,vendorUser\nADV,Andy,,101,,true,b4df\nADV,,,,,,andy@pbx\n";
+    let (people, secret) = (file("people.csv", people), file("secret", "a-secret-of-some-length\n"));
+    let queues = file("queues.csv", "queue,negotiatorId,alias\nSales,ADV,6cb3\n");
+    let program = Program::start(folder.path());
+    let (ops, data) = (format!("http://{}", program.ops), folder.path().to_str().unwrap().to_owned());
+    let on = |place: [&str; 2], arguments: &[&str]| {
+        let output = run(&[arguments, &place].concat());
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let mut program = Some(program);
+    for place in [["--ops", ops.as_str()], ["--data", data.as_str()]] {
+        if place[0] == "--data" {
+            drop(program.take());
+        }
+        on(place, &["directory", "import", "--customer", "SBOX", &people, "--queues", &queues]);
+        let exported = on(place, &["directory", "export", "--customer", "SBOX"]);
+        assert!(exported.contains("ADV,Andy,,101,,true,b4df\nADV,,,,,,andy@pbx\n"), "{exported}");
+        assert!(on(place, &["directory", "list"]).starts_with("SBOX"));
+        let add = ["connector", "add", "--vendor", "avaya", "--customer", "SBOX", "--secret-file", &secret];
+        let added = on(place, &[&add[..], &["--id", "axp", "--url", "https://bellwire.example/"]].concat());
+        assert!(added.starts_with("URL     https://bellwire.example/connectors/axp/SECRET "), "{added}");
+        assert_eq!(on(place, &["connector", "list"]).split_whitespace().collect::<Vec<_>>(), ["axp", "avaya", "SBOX"]);
+        on(place, &["connector", "remove", "axp"]);
+        on(place, &["directory", "remove", "--customer", "SBOX"]);
+    }
+    let output = run(&["directory", "remove", "--customer", "SBOX", "--data", &data]);
+    assert_eq!(text(&output.stderr), "bellwire: there is no directory of SBOX\n");
+    let faulty = file("faulty.csv", "negotiatorId,name\nA,x\n");
+    let output = run(&["directory", "import", "--customer", "SBOX", &faulty, "--data", &data]);
+    let expected =
+        format!("bellwire: 1 fault in {faulty}:\n  line 2: negotiatorId must be 2 to 16 letters and digits, got \"A\"\n");
+    assert_eq!(text(&output.stderr), expected);
+}
+
+#[test]
+fn a_callback_is_tried_without_a_node() {
+    let files = tempfile::tempdir().unwrap();
+    let example = fs::read_to_string("../../protocol/examples/connectors/enreach-answered.json").unwrap();
+    let example: Value = serde_json::from_str(&example).unwrap();
+    let bodies: Vec<_> = example["callbacks"].as_array().unwrap().iter().map(|callback| callback["body"].clone()).collect();
+    let path = files.path().join("callbacks.json");
+    fs::write(&path, json!(bodies).to_string()).unwrap();
+    let output = run(&["connector", "try", "--vendor", "enreach", path.to_str().unwrap()]);
+    let shown = text(&output.stdout);
+    assert!(shown.contains("\"sample.agent@customer.com\"") && shown.contains("\"answeredCall\""), "{shown}");
+    assert!(shown.contains("callback 2: nothing\n"), "it rings already: {shown}");
+    fs::write(&path, json!({"EventType": "UserStatus"}).to_string()).unwrap();
+    let output = run(&["connector", "try", "--vendor", "enreach", path.to_str().unwrap()]);
+    assert_eq!(text(&output.stdout), "callback 1: nothing (no_telephony)\n");
+}

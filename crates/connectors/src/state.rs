@@ -1,0 +1,116 @@
+//! The calls of a connector: what callbacks have said so far, bounded in number and in time.
+//!
+//! A callback is planned first and kept only when all that follows from it was done: one that failed is sent again by its vendor,
+//! and finds everything as it was.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use crate::action::Action;
+use crate::call::Call;
+use crate::callback::{Note, Reading, What};
+
+/// How many calls of a connector are known at once; beyond, the one of which nothing was heard for longest goes.
+pub const CALLS_MAX: usize = 10_000;
+/// How many queues of a connector are known.
+pub const QUEUES_MAX: usize = 1_000;
+/// How many people of a queue are known.
+pub const MEMBERS_MAX: usize = 1_000;
+/// How many callbacks are remembered to tell repeats.
+pub const SEEN_MAX: usize = 20_000;
+/// How long a call is known after something of it was heard; while somebody talks, and else.
+const TALK_MAX: Duration = Duration::from_secs(12 * 3600);
+const QUIET_MAX: Duration = Duration::from_secs(600);
+/// How often the calls that are long over are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// What is known at one connector.
+#[derive(Debug, Default)]
+pub struct State {
+    calls: HashMap<String, Call>,
+    queues: HashMap<String, Vec<String>>,
+    seen: HashSet<[u8; 32]>,
+    seen_in_order: VecDeque<[u8; 32]>,
+    swept: Duration,
+}
+
+/// What follows from a callback.
+#[derive(Debug)]
+pub struct Plan {
+    /// What is to be done, in order.
+    pub actions: Vec<Action>,
+    /// What was left out, beside what the reading says.
+    pub notes: Vec<Note>,
+    key: [u8; 32],
+    calls: Vec<(String, Call)>,
+    queue: Option<(String, Vec<String>)>,
+}
+
+impl State {
+    /// Says what follows from a callback; `None`: it was done before.
+    #[must_use]
+    pub fn plan(&self, reading: Reading, now: Duration) -> Option<Plan> {
+        if self.seen.contains(&reading.key) {
+            return None;
+        }
+        let mut plan = Plan { actions: Vec::new(), notes: Vec::new(), key: reading.key, calls: Vec::new(), queue: reading.queue };
+        for fact in &reading.facts {
+            let members = match &fact.what {
+                What::RingsQueue(queue, served) => self.queues.get(queue).unwrap_or(served).as_slice(),
+                _ => &[],
+            };
+            if matches!(fact.what, What::RingsQueue(..)) && members.is_empty() {
+                plan.notes.push(Note::EmptyQueue);
+            }
+            let planned = plan.calls.iter_mut().find(|(id, _)| *id == fact.call);
+            let call = match planned {
+                Some((_, call)) => call,
+                None => {
+                    let known = self.calls.get(&fact.call).cloned().unwrap_or_default();
+                    &mut plan.calls.push_mut((fact.call.clone(), known)).1
+                }
+            };
+            call.touched = now;
+            plan.actions.extend(call.take(fact, members));
+        }
+        Some(plan)
+    }
+
+    /// Keeps what was done.
+    pub fn keep(&mut self, plan: Plan, now: Duration) {
+        if now >= self.swept + SWEEP_EVERY {
+            self.swept = now;
+            self.calls.retain(|_, call| now < call.touched + if call.is_connected() { TALK_MAX } else { QUIET_MAX });
+        }
+        for (id, call) in plan.calls {
+            if self.calls.len() >= CALLS_MAX && !self.calls.contains_key(&id) {
+                let oldest = self.calls.iter().min_by_key(|(_, call)| call.touched).map(|(id, _)| id.clone());
+                oldest.and_then(|oldest| self.calls.remove(&oldest));
+            }
+            self.calls.insert(id, call);
+        }
+        if let Some((queue, mut members)) = plan.queue
+            && (self.queues.len() < QUEUES_MAX || self.queues.contains_key(&queue))
+        {
+            members.truncate(MEMBERS_MAX);
+            self.queues.insert(queue, members);
+        }
+        if self.seen_in_order.len() >= SEEN_MAX
+            && let Some(oldest) = self.seen_in_order.pop_front()
+        {
+            self.seen.remove(&oldest);
+        }
+        if self.seen.insert(plan.key) {
+            self.seen_in_order.push_back(plan.key);
+        }
+    }
+
+    /// How many calls are known.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.calls.len()
+    }
+}
+
+#[cfg(test)]
+mod tests;

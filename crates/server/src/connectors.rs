@@ -1,0 +1,194 @@
+//! Which connectors there are, and what each knows of its calls.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use connectors::state::State;
+use connectors::vendor::{SecretPlace, Vendor};
+use protocol::fault::Faults;
+use protocol::id::{ClientId, ConnectorId, CustomerId, NegotiatorId, Product};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use store::Store;
+use store::documents::Kind;
+use store::error::StoreError;
+
+/// How long a secret is at least and at most, in characters.
+const SECRET_CHARACTERS: std::ops::RangeInclusive<usize> = 16..=128;
+/// For how many negotiators a connector itself can say that calls ring.
+const NEGOTIATORS_MAX: usize = 100;
+
+/// Whose callbacks a connector takes, and for whom; as an operator writes it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewConnector {
+    /// The system that calls back.
+    pub vendor: Vendor,
+    /// Whose telephones they are.
+    pub customer: CustomerId,
+    /// The products that are told; left out: all.
+    #[serde(default)]
+    pub products: Vec<Product>,
+    /// For whom calls ring, where the system names nobody.
+    #[serde(default)]
+    pub negotiators: Vec<NegotiatorId>,
+    /// What the system must show.
+    pub secret: String,
+}
+
+/// The same, as it is kept: the secret as its hash alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Setting {
+    /// The system that calls back.
+    pub vendor: Vendor,
+    /// Whose telephones they are.
+    pub customer: CustomerId,
+    /// The products that are told.
+    pub products: Vec<Product>,
+    /// For whom calls ring, where the system names nobody.
+    pub negotiators: Vec<NegotiatorId>,
+    secret_sha256: SecretHash,
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct SecretHash([u8; 32]);
+
+impl fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl NewConnector {
+    /// What is kept, or everything that is wrong; `known` are the products of the node.
+    ///
+    /// # Errors
+    /// The faults, each with its path.
+    pub fn checked(self, known: &[Product]) -> Result<Setting, Faults> {
+        let Self { vendor, customer, products, negotiators, secret } = self;
+        let mut faults = Faults::default();
+        for (place, product) in products.iter().enumerate().filter(|(_, product)| !known.contains(product)) {
+            faults.add(format!("products[{place}]"), format!("{product} is not known here"));
+        }
+        match (vendor.names_nobody(), negotiators.len()) {
+            (true, 0) => faults.add("negotiators", format!("is required: the callbacks of {vendor} name nobody")),
+            (true, 1..=NEGOTIATORS_MAX) | (false, 0) => {}
+            (true, length) => faults.add("negotiators", format!("must have at most {NEGOTIATORS_MAX} entries, got {length}")),
+            (false, _) => faults.add("negotiators", format!("is not for {vendor}, whose callbacks say for whom a call rings")),
+        }
+        let is_plain = match vendor.secret_place() {
+            SecretPlace::Header(_) => secret.bytes().all(|b| b.is_ascii_graphic()),
+            SecretPlace::Path => secret.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)),
+        };
+        if !SECRET_CHARACTERS.contains(&secret.len()) || !is_plain {
+            let of = match vendor.secret_place() {
+                SecretPlace::Header(_) => "visible ASCII",
+                SecretPlace::Path => "of A-Z a-z 0-9 _ -, since it stands in the URL",
+            };
+            let (least, most) = (SECRET_CHARACTERS.start(), SECRET_CHARACTERS.end());
+            faults.add("secret", format!("must be {least} to {most} characters {of}"));
+        }
+        let products = if products.is_empty() { known.to_vec() } else { products };
+        let secret_sha256 = SecretHash(Sha256::digest(secret).into());
+        let setting = Setting { vendor, customer, products, negotiators, secret_sha256 };
+        if faults.is_empty() { Ok(setting) } else { Err(faults) }
+    }
+}
+
+impl Setting {
+    /// Whether this is the secret; takes as long whatever is wrong with it, since hashes are compared.
+    #[must_use]
+    pub fn admits(&self, secret: Option<&[u8]>) -> bool {
+        secret.is_some_and(|secret| <[u8; 32]>::from(Sha256::digest(secret)) == self.secret_sha256.0)
+    }
+}
+
+/// A connector that takes callbacks.
+#[derive(Debug)]
+pub struct Connector {
+    /// Its name in the path.
+    pub id: ConnectorId,
+    /// Whose callbacks it takes.
+    pub setting: Setting,
+    /// Held while a callback is done: one after another, since each depends on what was before.
+    pub(crate) state: tokio::sync::Mutex<State>,
+}
+
+impl Connector {
+    /// What an operator sees of it: all but the secret.
+    #[must_use]
+    pub fn shown(&self) -> serde_json::Value {
+        let Setting { vendor, customer, products, negotiators, .. } = &self.setting;
+        let id = self.id;
+        serde_json::json!({"id": id, "vendor": vendor, "customer": customer, "products": products, "negotiators": negotiators})
+    }
+
+    /// The name under which it posts.
+    pub(crate) fn client_id(&self) -> Option<ClientId> {
+        ClientId::parse(&format!("connector:{}", self.id)).ok()
+    }
+}
+
+/// All connectors, as they are on disk.
+#[derive(Debug)]
+pub struct Connectors {
+    // Replaced after a write; held for a look-up, never over I/O.
+    by_id: RwLock<BTreeMap<ConnectorId, Arc<Connector>>>,
+    /// Held over a write, so that what is in memory is what was written last.
+    writing: tokio::sync::Mutex<()>,
+}
+
+impl Connectors {
+    /// Reads them all; one that cannot be read is left out and logged.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn load(store: &Store) -> Result<Self, StoreError> {
+        let read = |(id, text): (String, String)| {
+            let setting = serde_json::from_str(&text);
+            let setting = setting.inspect_err(|error| tracing::error!(connector = %id, %error, "a connector cannot be read"));
+            let id = ConnectorId::parse(&id).ok()?;
+            Some((id, Arc::new(Connector { id, setting: setting.ok()?, state: tokio::sync::Mutex::default() })))
+        };
+        let by_id = store.documents(Kind::Connector).await?.into_iter().filter_map(read).collect();
+        Ok(Self { by_id: RwLock::new(by_id), writing: tokio::sync::Mutex::new(()) })
+    }
+
+    /// The connector of this name.
+    #[must_use]
+    pub fn find(&self, id: &ConnectorId) -> Option<Arc<Connector>> {
+        self.by_id.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Connector>> {
+        self.by_id.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Adds a connector, or replaces one, which forgets its calls. Durable when it returns.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn put(&self, store: &Store, id: ConnectorId, setting: Setting) -> Result<(), StoreError> {
+        let _writing = self.writing.lock().await;
+        let text = serde_json::to_string(&setting).unwrap_or_default();
+        store.put_document(Kind::Connector, id.to_string(), text).await?;
+        let connector = Arc::new(Connector { id, setting, state: tokio::sync::Mutex::default() });
+        self.by_id.write().unwrap_or_else(PoisonError::into_inner).insert(id, connector);
+        Ok(())
+    }
+
+    /// Takes a connector away; gives whether there was one.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn remove(&self, store: &Store, id: &ConnectorId) -> Result<bool, StoreError> {
+        let _writing = self.writing.lock().await;
+        let removed = store.remove_document(Kind::Connector, id.to_string()).await?;
+        self.by_id.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        Ok(removed)
+    }
+}

@@ -1,0 +1,218 @@
+//! `GET /negotiators`: the customer's directory in Reapit's shape and paging, for providers who map users by it.
+//!
+//! A customer without a directory has no negotiators here, which refuses nobody: see [`protocol::directory`].
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Request, Response};
+use jiff::Timestamp;
+use protocol::authorise::Scope;
+use protocol::directory::{Directory, Person};
+use protocol::id::NegotiatorId;
+use protocol::time;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::app::Node;
+use crate::http::error::{ApiError, Body};
+use crate::http::request::Speaker;
+
+const PAGE_SIZE_DEFAULT: usize = 25;
+const PAGE_SIZE_MAX: usize = 100;
+/// How many ids can be asked for at once.
+const IDS_MAX: usize = 100;
+
+/// What is asked for.
+#[derive(Debug, Default)]
+struct Asked {
+    page_size: Option<usize>,
+    page_number: Option<usize>,
+    descending: bool,
+    ids: Vec<String>,
+    email: Option<String>,
+    name: Option<String>,
+    active: Option<bool>,
+    created: Span,
+    modified: Span,
+}
+
+/// From this time, inclusive, to that.
+#[derive(Debug, Default)]
+struct Span {
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+}
+
+/// `GET /negotiators`
+pub(crate) fn list(node: &Node, peer: IpAddr, request: &Request<Incoming>) -> Result<Response<Body>, ApiError> {
+    let (_, directory) = directory(node, peer, request)?;
+    let query = request.uri().query().unwrap_or_default();
+    let asked = Asked::read(query)?;
+    let mut people: Vec<_> = directory.people.iter().filter(|person| asked.wants(person)).collect();
+    people.sort_by(|a, b| (&a.name, a.negotiator_id).cmp(&(&b.name, b.negotiator_id)));
+    if asked.descending {
+        people.reverse();
+    }
+    let (size, number) = (asked.page_size.unwrap_or(PAGE_SIZE_DEFAULT), asked.page_number.unwrap_or(1));
+    let page: Vec<_> = people.iter().skip((number - 1).saturating_mul(size)).take(size).map(|person| model(person)).collect();
+    let pages = people.len().div_ceil(size);
+    Ok(json_response(&json!({
+        "_embedded": page,
+        "pageNumber": number,
+        "pageSize": size,
+        "pageCount": page.len(),
+        "totalPageCount": pages,
+        "totalCount": people.len(),
+        "_links": links(query, size, number, pages),
+    })))
+}
+
+/// `GET /negotiators/{id}`
+pub(crate) fn one(node: &Node, peer: IpAddr, request: &Request<Incoming>, id: &str) -> Result<Response<Body>, ApiError> {
+    let (_, directory) = directory(node, peer, request)?;
+    let person = NegotiatorId::parse(id).ok().and_then(|id| directory.person(id));
+    Ok(json_response(&model(person.ok_or(ApiError::NoNegotiator)?)))
+}
+
+fn directory(node: &Node, peer: IpAddr, request: &Request<Incoming>) -> Result<(Speaker, std::sync::Arc<Directory>), ApiError> {
+    let speaker = Speaker::identify(node, peer, request.headers())?;
+    speaker.permit(Scope::NegotiatorsRead)?;
+    let directory = node.directories.of(&speaker.customer).unwrap_or_default();
+    Ok((speaker, directory))
+}
+
+impl Asked {
+    fn read(query: &str) -> Result<Self, ApiError> {
+        let mut asked = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            asked.take(&name, &value).map_err(|rule| {
+                ApiError::Unreadable(format!("The query parameter {name} {rule}, got {}", protocol::fault::shown(&value)))
+            })?;
+        }
+        Ok(asked)
+    }
+
+    fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
+        // Reapit's links write the same names with a capital letter.
+        match name.to_ascii_lowercase().as_str() {
+            "pagesize" => self.page_size = Some(number(value, PAGE_SIZE_MAX)?),
+            "pagenumber" => self.page_number = Some(number(value, usize::MAX)?),
+            "sortby" => self.descending = descending(value)?,
+            "id" if self.ids.len() < IDS_MAX => self.ids.push(value.to_owned()),
+            "id" => return Err(format!("may be given at most {IDS_MAX} times")),
+            "email" => self.email = Some(value.to_lowercase()),
+            "name" => self.name = Some(value.to_lowercase()),
+            "active" => self.active = Some(value.parse().map_err(|_not_bool| "must be true or false")?),
+            "createdfrom" => self.created.from = Some(moment(value)?),
+            "createdto" => self.created.to = Some(moment(value)?),
+            "modifiedfrom" => self.modified.from = Some(moment(value)?),
+            "modifiedto" => self.modified.to = Some(moment(value)?),
+            _ => {
+                let known =
+                    "pageSize, pageNumber, sortBy, id, email, name, active, createdFrom, createdTo, modifiedFrom, modifiedTo";
+                return Err(format!("is not known here; known are {known}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn wants(&self, person: &Person) -> bool {
+        let is_named = |wanted: &String| person.name.to_lowercase().contains(wanted);
+        let has_email = |wanted: &String| person.email.as_ref().is_some_and(|email| email.to_lowercase() == *wanted);
+        (self.ids.is_empty() || self.ids.iter().any(|id| id == person.negotiator_id.as_str()))
+            && self.name.as_ref().is_none_or(is_named)
+            && self.email.as_ref().is_none_or(has_email)
+            && self.active.is_none_or(|active| active == person.active)
+            && self.created.holds(person.created)
+            && self.modified.holds(person.modified)
+    }
+}
+
+impl Span {
+    fn holds(&self, at: Timestamp) -> bool {
+        self.from.is_none_or(|from| at >= from) && self.to.is_none_or(|to| at <= to)
+    }
+}
+
+fn number(value: &str, max: usize) -> Result<usize, String> {
+    let number = value.parse().ok().filter(|number| (1..=max).contains(number));
+    number.ok_or_else(|| if max == usize::MAX { "must be 1 or more".to_owned() } else { format!("must be 1 to {max}") })
+}
+
+fn descending(value: &str) -> Result<bool, String> {
+    match value {
+        "name" => Ok(false),
+        "-name" => Ok(true),
+        _ => Err("must be name or -name".to_owned()),
+    }
+}
+
+fn moment(value: &str) -> Result<Timestamp, String> {
+    time::read(value).ok_or_else(|| "must be a time such as 2023-11-01T10:28:00Z".to_owned())
+}
+
+/// Reapit's `NegotiatorModel`; what a directory does not know is null or empty.
+fn model(person: &Person) -> Value {
+    let extensions = person.extensions.iter().map(|value| json!({"type": "Extension", "value": value}));
+    let numbers = person.numbers.iter().skip(1).map(|value| json!({"type": "Phone", "value": value}));
+    let contacts: Vec<_> = extensions.chain(numbers).collect();
+    let id = person.negotiator_id;
+    json!({
+        "id": id,
+        "created": time::millis(person.created),
+        "modified": time::millis(person.modified),
+        "name": person.name,
+        "jobTitle": null,
+        "officeId": null,
+        "workPhone": person.numbers.first(),
+        "mobilePhone": null,
+        "email": person.email,
+        "profileImageUrl": null,
+        "active": person.active,
+        "diaryNegotiatorIds": [],
+        "diaryOfficeIds": [],
+        "additionalContactDetails": contacts,
+        "metadata": {},
+        "_eTag": etag(person),
+        "_links": {"self": {"href": format!("/negotiators/{id}")}},
+        "_embedded": null,
+    })
+}
+
+/// 32 upper-case hexadecimal digits, in quotes, as Reapit writes it.
+fn etag(person: &Person) -> String {
+    let digest = Sha256::digest(serde_json::to_vec(person).unwrap_or_default());
+    let hex = digest.iter().take(16).fold(String::new(), |mut text, byte| {
+        let _infallible = write!(text, "{byte:02X}");
+        text
+    });
+    format!("\"{hex}\"")
+}
+
+/// `self`, `first`, `next` and `last`, with the filters that were asked for.
+fn links(query: &str, size: usize, number: usize, pages: usize) -> Value {
+    let is_filter = |name: &str| !name.eq_ignore_ascii_case("pageSize") && !name.eq_ignore_ascii_case("pageNumber");
+    let filters: Vec<_> = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| is_filter(name)).collect();
+    let link = |number: usize| {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("PageNumber", &number.to_string()).append_pair("PageSize", &size.to_string()).extend_pairs(&filters);
+        json!({"href": format!("/negotiators/?{}", query.finish())})
+    };
+    let mut links = json!({"self": link(number), "first": link(1), "last": link(pages.max(1))});
+    if number < pages
+        && let Some(links) = links.as_object_mut()
+    {
+        links.insert("next".to_owned(), link(number + 1));
+    }
+    links
+}
+
+fn json_response(body: &Value) -> Response<Body> {
+    let mut response = Response::new(Full::from(body.to_string()));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
