@@ -1,6 +1,6 @@
 //! Other telephony systems' own webhooks, turned into envelopes.
 //!
-//! Pure: a callback's bytes and headers go in, and out come facts about a call ([`callback`]), of which [`call`] makes envelopes.
+//! Pure: a callback's bytes and headers go in, and out come facts about a call ([`callback`]), of which `call` makes envelopes.
 //! These systems deliver at least once and in any order; so a call is what all facts about it say, by their own times, and not what
 //! the last callback said.
 
