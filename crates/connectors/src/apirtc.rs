@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::callback::{Callback, Fact, Note, Reading, Unreadable, What, call_id, key, text};
+use crate::callback::{Callback, Fact, Note, Party, Reading, Unreadable, What, call_id, key, text};
 
 /// What the states of a ticket make of a call.
 const STATES: [(&str, Says); 11] = [
@@ -37,8 +37,10 @@ pub(crate) fn read(callback: Callback<'_>, members: &Map<String, Value>, rings_f
     let reading = Reading::new(key(&[callback.body]));
     let props = members.get("props").and_then(Value::as_object);
     let property = |name: &str| props.map(|props| text(props, &[name])).unwrap_or_default();
+    let rings_for: Vec<_> = rings_for.iter().cloned().map(Party::Known).collect();
     let says = match object.as_ref() {
         "" => return Err(Unreadable::Missing("object")),
+        "ticket" if text(members, &["event"]) == "delete" => Says::Over,
         "ticket" => match STATES.iter().find(|(name, _)| *name == property("state")) {
             Some((_, says)) => *says,
             None => return Ok(reading.noted(Note::UnknownEvent)),
@@ -48,11 +50,11 @@ pub(crate) fn read(callback: Callback<'_>, members: &Map<String, Value>, rings_f
         _ => return Ok(reading.noted(Note::UnknownEvent)),
     };
     let what = match says {
-        Says::Rings => What::Rings(rings_for.to_vec()),
+        Says::Rings => What::Rings(rings_for),
         // Who took it is not said: it is taken for all.
-        Says::Connected => What::Taken(rings_for.to_vec()),
+        Says::Connected => What::Taken(rings_for),
         Says::Unanswered => What::Unanswered,
-        Says::Over => What::Done(rings_for.to_vec()),
+        Says::Over => What::Done(rings_for),
         Says::Nothing => return Ok(reading.noted(Note::NoTelephony)),
     };
     Ok(of_call(reading, what, &object, (callback, members)))

@@ -7,7 +7,7 @@
 use protocol::time;
 use serde_json::{Map, Value};
 
-use crate::callback::{Callback, Fact, Note, Reading, Unreadable, What, call_id, key, text};
+use crate::callback::{Callback, Fact, Note, Party, Reading, Unreadable, What, call_id, key, text};
 use crate::number;
 use crate::people::People;
 
@@ -45,19 +45,16 @@ fn of_engagement(
     }
     let agent = || {
         let names = ["participantId", "providerParticipantId", "displayName"].map(|name| text(members, &[name]));
-        people.find(&names.each_ref().map(AsRef::as_ref))
+        people.party(&names.each_ref().map(AsRef::as_ref))
     };
     match (event, text(members, &["participantType"]).as_ref()) {
         ("PARTICIPANT_ADDED", "AGENT") => match agent() {
-            Some(agent) => {
-                let facts = [What::Rings(vec![agent.clone()]), What::Connected(agent)].map(|what| fact(what, None));
-                reading.facts.extend(facts);
-            }
-            None => reading.notes.push(Note::UnknownUser),
+            Some(agent @ Party::Known(_)) => reading.facts.push(fact(What::Joined(agent), None)),
+            Some(Party::Unknown(_)) | None => reading.notes.push(Note::UnknownUser),
         },
         ("PARTICIPANT_DISCONNECTED", "AGENT") => match agent() {
-            Some(agent) => reading.facts.push(fact(What::Left(vec![agent]), None)),
-            None => reading.notes.push(Note::UnknownUser),
+            Some(agent @ Party::Known(_)) => reading.facts.push(fact(What::Left(vec![agent]), None)),
+            Some(Party::Unknown(_)) | None => reading.notes.push(Note::UnknownUser),
         },
         ("PARTICIPANT_DISCONNECTED", "CUSTOMER") => reading.facts.push(fact(What::Over, None)),
         _ => reading.notes.push(Note::NoTelephony),

@@ -1,8 +1,8 @@
 //! Facts → what each person is to be told.
 //!
-//! What holds for a person follows from all that is known of the call, by the times that the vendor gives, whatever the order in
-//! which the callbacks came. It only ever goes forward: a screen that was told that the call is over is not told of its ringing
-//! any more. A call that seemed missed, and was not, is taken back.
+//! All that is known of a person in a call is kept, in the order of the vendor's times, and what holds is worked out from all of it
+//! anew: so it does not matter in which order callbacks came. What a person is told only goes forward: a screen that was told that
+//! the call is over is not told of that ringing any more. A call that seemed missed, and was not, is taken back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,61 +12,82 @@ use protocol::envelope::TARGETS_MAX;
 use protocol::payload::SubType;
 
 use crate::action::{Action, Post};
-use crate::callback::{Fact, What};
+use crate::callback::{Fact, Party, What};
 
 /// A call that somebody takes lets it go at the others: so close together, they were not missing it.
 const TOGETHER: SignedDuration = SignedDuration::from_secs(1);
+/// How many people of a call, and how many facts about each, are remembered.
+const USERS_MAX: usize = 1_000;
+const MARKS_MAX: usize = 64;
 
 /// One call, at one vendor.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Call {
     /// Who calls and which number was called; until they are known nobody is told anything.
     numbers: Option<(String, String)>,
-    hunt_group: bool,
-    users: BTreeMap<String, User>,
-    over: Option<Timestamp>,
-    /// When it left those for whom it rang.
-    unanswered: BTreeSet<Timestamp>,
+    users: BTreeMap<Party, User>,
+    /// What happened to the call as a whole.
+    marks: BTreeSet<(Timestamp, Mark)>,
     /// When something of it came last.
     pub(crate) touched: Duration,
 }
 
-/// What is known of one person in a call.
+/// What is known of one person in a call, and what they were told.
 #[derive(Debug, Clone, Default)]
 struct User {
-    rang: Option<Timestamp>,
-    connected: Option<Timestamp>,
-    left: Option<Timestamp>,
-    told: Told,
+    marks: BTreeSet<(Timestamp, Mark)>,
+    told: Option<(Timestamp, Told)>,
     is_missed: bool,
-    /// The vendor says that the call was dealt with, whoever did it.
-    is_done: bool,
+}
+
+/// Something that happened; of what happened at once, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Mark {
+    Rang {
+        hunt_group: bool,
+    },
+    /// `alone`: it is known that it was this person.
+    Connected {
+        alone: bool,
+    },
+    /// They did not answer; of a whole call: those who had not.
+    Unanswered,
+    Left,
+    /// It was dealt with, whoever did it.
+    Done,
 }
 
 /// How much a person was told.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Told {
-    #[default]
-    Nothing,
     Rings,
     Answered,
     Over,
 }
 
-/// What holds for a person.
+/// One ringing, from its beginning to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ringing {
+    /// When it rang, or was taken; `None` where only its end is known.
+    begun: Option<Timestamp>,
+    rang: bool,
+    hunt_group: bool,
+    connected: Option<(Timestamp, bool)>,
+    ended: Option<(Timestamp, Mark)>,
+}
+
+/// What holds for a person: how much, since when, who took it, and whether for a group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Holds {
-    Nothing,
-    Rings(Timestamp),
-    /// Since when, and by whom where it is known.
-    Answered(Timestamp, Option<String>),
-    Over(Timestamp, Option<String>),
-    Missed(Timestamp),
+struct Holds {
+    told: Told,
+    at: Timestamp,
+    by: Option<Party>,
+    hunt_group: bool,
 }
 
 impl Call {
     /// Takes a fact in, `members` being those who serve the queue where it is about one; gives what is to be done.
-    pub(crate) fn take(&mut self, fact: &Fact, members: &[String]) -> Vec<Action> {
+    pub(crate) fn take(&mut self, fact: &Fact, members: &[Party]) -> Vec<Action> {
         if let Some((caller, called)) = &fact.numbers {
             let known = self.numbers.get_or_insert_default();
             for (known, said) in [(&mut known.0, caller), (&mut known.1, called)] {
@@ -75,120 +96,116 @@ impl Call {
                 }
             }
         }
-        self.hunt_group |= fact.hunt_group;
         self.note(fact, members);
         if self.numbers.is_none() { Vec::new() } else { self.settle(&fact.call) }
     }
 
-    fn note(&mut self, fact: &Fact, members: &[String]) {
-        let at = fact.at;
-        match &fact.what {
-            What::Rings(users) => users.iter().for_each(|user| self.begin(user, at).rings(at)),
-            What::RingsQueue(..) => members.iter().for_each(|user| self.begin(user, at).rings(at)),
-            What::Connected(user) => self.begin(user, at).connects(at),
-            What::Taken(users) => users.iter().for_each(|user| self.begin(user, at).connects(at)),
-            What::Left(users) => users.iter().for_each(|user| self.users.entry(user.clone()).or_default().leaves(at)),
-            What::Done(users) => users.iter().for_each(|user| {
-                let user = self.users.entry(user.clone()).or_default();
-                user.leaves(at);
-                user.is_done = true;
-            }),
-            What::Unanswered => drop(self.unanswered.insert(at)),
-            What::Over => self.over = Some(self.over.map_or(at, |over| over.max(at))),
-            What::Known => {}
+    fn note(&mut self, fact: &Fact, members: &[Party]) {
+        let rang = Mark::Rang { hunt_group: fact.hunt_group };
+        let (whom, marks): (&[Party], &[Mark]) = match &fact.what {
+            What::Rings(users) => (users, &[rang]),
+            What::RingsQueue(..) => (members, &[rang]),
+            What::Connected(user) => (std::slice::from_ref(user), &[Mark::Connected { alone: true }]),
+            What::Joined(user) => (std::slice::from_ref(user), &[rang, Mark::Connected { alone: true }]),
+            What::Taken(users) => (users, &[Mark::Connected { alone: false }]),
+            What::NotAnswered(users) => (users, &[Mark::Unanswered]),
+            What::Left(users) => (users, &[Mark::Left]),
+            What::Done(users) => (users, &[Mark::Done]),
+            What::Unanswered => return self.mark(fact.at, Mark::Unanswered),
+            What::Over => return self.mark(fact.at, Mark::Left),
+            What::Known => return,
+        };
+        for name in whom {
+            if self.users.len() >= USERS_MAX && !self.users.contains_key(name) {
+                return;
+            }
+            let user = self.users.entry(name.clone()).or_default();
+            user.marks.extend(marks.iter().map(|mark| (fact.at, *mark)).take(MARKS_MAX.saturating_sub(user.marks.len())));
         }
     }
 
-    /// The person for whom something begins: anew, where they or the call had been out of it before.
-    fn begin(&mut self, name: &str, at: Timestamp) -> &mut User {
-        if let Some(over) = self.over.filter(|over| at > *over) {
-            // The call is back; what was over stays over.
-            self.users.values_mut().for_each(|user| user.leaves(over));
-            self.over = None;
+    fn mark(&mut self, at: Timestamp, mark: Mark) {
+        if self.marks.len() < MARKS_MAX {
+            self.marks.insert((at, mark));
         }
-        let user = self.users.get(name).cloned().unwrap_or_default();
-        let is_anew = self.left(&user).is_some_and(|left| at > left) && user.begun().is_some();
-        let user = if is_anew { User::default() } else { user };
-        let entry = self.users.entry(name.to_owned()).or_default();
-        *entry = user;
-        entry
-    }
-
-    /// When a person was out of the call, if they are.
-    fn left(&self, user: &User) -> Option<Timestamp> {
-        let begun = user.begun();
-        let over = self.over.filter(|over| begun.is_none_or(|begun| *over >= begun));
-        let unanswered =
-            begun.filter(|_| user.connected.is_none()).and_then(|begun| self.unanswered.range(begun..).next().copied());
-        [user.left, over, unanswered].into_iter().flatten().min()
     }
 
     /// Compares what holds with what each was told.
     fn settle(&mut self, call: &str) -> Vec<Action> {
-        let holds: Vec<_> = self.users.iter().map(|(name, user)| (name.clone(), self.holds(name, user))).collect();
-        let (mut told, mut actions) = (BTreeMap::<Holds, Vec<String>>::new(), Vec::new());
-        for (name, holds) in holds {
-            let Some(user) = self.users.get_mut(&name) else { continue };
-            let is_missed = matches!(holds, Holds::Missed(_));
-            if user.is_missed && !is_missed {
-                actions.push(Action::Retract { negotiator: name.clone(), call: call.to_owned() });
+        let ringings: BTreeMap<_, _> = self.users.iter().map(|(name, user)| (name.clone(), self.ringings(user))).collect();
+        let (mut told, mut missed, mut actions) = (BTreeMap::<Holds, Vec<String>>::new(), BTreeMap::new(), Vec::new());
+        for (party, user) in &mut self.users {
+            // Who is not known is told nothing; that they took a call matters to the others.
+            let (Party::Known(name), Some(own)) = (party, ringings.get(party)) else { continue };
+            let was_missed = own.iter().rposition(|one| one.is_missed(party, &ringings));
+            let was_missed = was_missed.filter(|place| own.iter().skip(*place).all(|later| later.connected.is_none()));
+            match (was_missed.and_then(|place| own.get(place)), user.is_missed) {
+                (Some(one), false) => {
+                    let at = one.begun.or(one.ended.map(|(at, _)| at)).unwrap_or_default();
+                    missed.entry((at, one.hunt_group)).or_insert_with(Vec::new).push(name.clone());
+                }
+                (None, true) => actions.push(Action::Retract { negotiator: name.clone(), call: call.to_owned() }),
+                (Some(_), true) | (None, false) => {}
             }
-            let is_news = holds.told() > user.told || (is_missed && !user.is_missed);
-            user.is_missed = is_missed;
-            user.told = user.told.max(holds.told());
-            if is_news {
-                told.entry(holds).or_default().push(name);
+            let is_new = was_missed.is_some() && !user.is_missed;
+            user.is_missed = was_missed.is_some();
+            for holds in own.last().map(|last| last.holds(party, &ringings)).into_iter().flatten() {
+                if !user.knows(own.last(), holds.told) {
+                    user.told = Some((holds.at, holds.told));
+                    // A missed call takes its ringing off the screen.
+                    if !(is_new && holds.told == Told::Over) {
+                        told.entry(holds).or_default().push(name.clone());
+                    }
+                }
             }
         }
-        let posts = told.into_iter().flat_map(|(holds, names)| self.posts(call, &holds, &names));
-        actions.extend(posts.map(Action::Post).collect::<Vec<_>>());
+        let missed = missed.into_iter().map(|((at, group), names)| (SubType::MissedCall, at, (None, group), names));
+        let told =
+            told.into_iter().map(|(Holds { told, at, by, hunt_group }, names)| (told.sub_type(), at, (by, hunt_group), names));
+        let mut events: Vec<_> = told.chain(missed).collect();
+        events.sort_by_key(|(sub_type, at, ..)| (*at, *sub_type as u8));
+        actions.extend(events.into_iter().flat_map(|event| self.posts(call, event)).map(Action::Post));
         actions
     }
 
-    fn holds(&self, name: &str, user: &User) -> Holds {
-        let left = self.left(user);
-        let by_other = user.rang.and_then(|rang| self.answered_by_other(name, rang, left));
-        match (user.connected, by_other, left) {
-            (Some(_), _, Some(left)) => Holds::Over(left, self.answerer(Some(name))),
-            (Some(connected), _, None) => Holds::Answered(connected, self.answerer(Some(name))),
-            // It is over here when it is over for the one who took it.
-            (None, Some((other, at)), _) => match self.users.get(other).and_then(|user| self.left(user)) {
-                Some(left) => Holds::Over(left, self.answerer(Some(other))),
-                None => Holds::Answered(at, self.answerer(Some(other))),
-            },
-            (None, None, Some(left)) => match user.rang.filter(|_| !user.is_done) {
-                Some(rang) => Holds::Missed(rang),
-                // Or what was before is not known: whatever is on the screen is over.
-                None => Holds::Over(left, None),
-            },
-            (None, None, None) => user.rang.map_or(Holds::Nothing, Holds::Rings),
+    /// What a person went through, ringing by ringing.
+    fn ringings(&self, user: &User) -> Vec<Ringing> {
+        let mut ringings: Vec<Ringing> = Vec::new();
+        let all: BTreeSet<_> =
+            user.marks.iter().map(|mark| (*mark, true)).chain(self.marks.iter().map(|mark| (*mark, false))).collect();
+        for ((at, mark), own) in all {
+            let is_first = ringings.is_empty();
+            let open = ringings.last_mut().filter(|last| last.ended.is_none());
+            match (mark, open) {
+                (Mark::Rang { hunt_group }, None) => ringings.push(Ringing { rang: true, hunt_group, ..Ringing::begun(at) }),
+                (Mark::Connected { alone }, None) => {
+                    ringings.push(Ringing { connected: Some((at, alone)), ..Ringing::begun(at) })
+                }
+                (Mark::Rang { .. }, Some(_)) => {}
+                (Mark::Connected { alone }, Some(open)) => drop(open.connected.get_or_insert((at, alone))),
+                // Of a whole call: those who talk stay.
+                (Mark::Unanswered, Some(open)) if !own && open.connected.is_some() => {}
+                (Mark::Unanswered | Mark::Left | Mark::Done, Some(open)) => open.ended = Some((at, mark)),
+                // What began before anything was known.
+                (Mark::Unanswered | Mark::Left | Mark::Done, None) if own && is_first => {
+                    ringings.push(Ringing { begun: None, ended: Some((at, mark)), ..Ringing::begun(at) });
+                }
+                (Mark::Unanswered | Mark::Left | Mark::Done, None) => {}
+            }
         }
+        ringings
     }
 
-    /// Who else took the call while it rang here.
-    fn answered_by_other(&self, name: &str, rang: Timestamp, left: Option<Timestamp>) -> Option<(&str, Timestamp)> {
-        let end = left.and_then(|left| left.checked_add(TOGETHER).ok()).unwrap_or(Timestamp::MAX);
-        let others = self.users.iter().filter(|(other, _)| *other != name);
-        let took = others.filter_map(|(other, user)| Some((other.as_str(), user.connected?)));
-        took.filter(|(_, at)| (rang..=end).contains(at)).min_by_key(|(_, at)| *at)
-    }
-
-    /// The one who took it, where it is one.
-    fn answerer(&self, name: Option<&str>) -> Option<String> {
-        let all_at_once = self.users.values().filter(|user| user.connected.is_some()).count() > 1
-            && self.users.values().filter_map(|user| user.connected).collect::<BTreeSet<_>>().len() == 1;
-        name.filter(|_| !all_at_once).map(str::to_owned)
-    }
-
-    fn posts(&self, call: &str, holds: &Holds, names: &[String]) -> Vec<Post> {
-        let (sub_type, at, answered_by) = match holds {
-            Holds::Nothing => return Vec::new(),
-            Holds::Rings(at) => (SubType::IncomingCall, *at, None),
-            Holds::Answered(at, by) => (SubType::AnsweredCall, *at, by.clone()),
-            Holds::Over(at, by) => (SubType::EndedCall, *at, by.clone()),
-            Holds::Missed(at) => (SubType::MissedCall, *at, None),
-        };
+    fn posts(
+        &self,
+        call: &str,
+        (sub_type, at, (by, hunt_group), names): (SubType, Timestamp, (Option<Party>, bool), Vec<String>),
+    ) -> Vec<Post> {
         let (caller, called) = self.numbers.clone().unwrap_or_default();
+        let answered_by = match by {
+            Some(Party::Known(name)) => Some(name),
+            Some(Party::Unknown(_)) | None => None,
+        };
         let posts = names.chunks(TARGETS_MAX).map(|targets| Post {
             sub_type,
             targets: targets.to_vec(),
@@ -196,46 +213,90 @@ impl Call {
             at,
             caller: caller.clone(),
             called: called.clone(),
-            hunt_group: self.hunt_group,
+            hunt_group,
             answered_by: answered_by.clone(),
         });
         posts.collect()
     }
 
-    /// Whether somebody talks, so that it may last.
-    pub(crate) fn is_connected(&self) -> bool {
-        self.over.is_none() && self.users.values().any(|user| user.connected.is_some() && user.left.is_none())
+    /// Whether it is over for all who are known, so that nothing more is to come of it.
+    pub(crate) fn is_over(&self) -> bool {
+        let over = |user: &User| self.ringings(user).last().is_none_or(|last| last.ended.is_some());
+        self.numbers.is_some() && !self.users.is_empty() && self.users.values().all(over)
     }
 }
 
-impl User {
-    fn begun(&self) -> Option<Timestamp> {
-        self.rang.into_iter().chain(self.connected).min()
+type Ringings = BTreeMap<Party, Vec<Ringing>>;
+
+impl Ringing {
+    fn begun(at: Timestamp) -> Self {
+        Self { begun: Some(at), rang: false, hunt_group: false, connected: None, ended: None }
     }
 
-    fn rings(&mut self, at: Timestamp) {
-        self.rang = Some(self.rang.map_or(at, |rang| rang.min(at)));
+    /// Who else took the call while it rang here, when, and until when they had it.
+    fn taken_by_other<'a>(&self, party: &Party, all: &'a Ringings) -> Option<(&'a Party, Timestamp, &'a Self)> {
+        let begun = self.begun.unwrap_or(Timestamp::MIN);
+        let others = all.iter().filter(|(other, _)| *other != party);
+        let took = others.flat_map(|(other, ringings)| ringings.iter().map(move |one| (other, one)));
+        let took = took.filter_map(|(other, one)| Some((other, one.connected?.0, one)));
+        let while_it_rang = |(_, at, one): &(&Party, Timestamp, &Self)| match self.ended {
+            None => *at >= begun,
+            Some((ended, _)) if *at <= ended => *at >= begun,
+            // The other was being rung as well, and took it at about the time at which this one was let go.
+            Some((ended, _)) => {
+                ended.checked_add(TOGETHER).is_ok_and(|end| *at <= end) && one.begun.is_some_and(|rang| rang <= ended)
+            }
+        };
+        took.filter(while_it_rang).min_by_key(|(_, at, _)| *at)
     }
 
-    fn connects(&mut self, at: Timestamp) {
-        self.connected = Some(self.connected.map_or(at, |connected| connected.min(at)));
+    /// Whether it rang here, or is said not to have been answered, and nobody took it.
+    fn is_missed(&self, party: &Party, all: &Ringings) -> bool {
+        let is_unanswered = match self.ended {
+            None | Some((_, Mark::Done)) => false,
+            Some((_, Mark::Unanswered)) => true,
+            Some((_, Mark::Left | Mark::Rang { .. } | Mark::Connected { .. })) => self.rang,
+        };
+        is_unanswered && self.connected.is_none() && self.taken_by_other(party, all).is_none()
     }
 
-    /// What was before the ringing that is known concerns an earlier one.
-    fn leaves(&mut self, at: Timestamp) {
-        if self.begun().is_none_or(|begun| at >= begun) {
-            self.left = Some(self.left.map_or(at, |left| left.min(at)));
+    /// What holds now, in the order in which it is to be told.
+    fn holds(&self, party: &Party, all: &Ringings) -> Vec<Holds> {
+        let hunt_group = self.hunt_group;
+        let holds = |told, at, by: Option<&Party>| Holds { told, at, by: by.cloned(), hunt_group };
+        let other = self
+            .taken_by_other(party, all)
+            .map(|(other, at, one)| (one.connected.filter(|(_, alone)| *alone).map(|_| other), at, one));
+        match (self.connected, self.ended, other) {
+            (Some((_, alone)), Some((ended, _)), _) => vec![holds(Told::Over, ended, Some(party).filter(|_| alone))],
+            (Some((at, alone)), None, _) => {
+                // Where both became known at once, the pop comes first.
+                let rings = self.begun.filter(|_| self.rang).map(|begun| holds(Told::Rings, begun, None));
+                rings.into_iter().chain([holds(Told::Answered, at, Some(party).filter(|_| alone))]).collect()
+            }
+            // It is over here when it is over for the one who took it.
+            (None, _, Some((by, _, Self { ended: Some((ended, _)), .. }))) => vec![holds(Told::Over, *ended, by)],
+            (None, _, Some((by, at, Self { ended: None, .. }))) => vec![holds(Told::Answered, at, by)],
+            (None, Some((ended, _)), None) => vec![holds(Told::Over, ended, None)],
+            (None, None, None) => self.begun.map(|begun| holds(Told::Rings, begun, None)).into_iter().collect(),
         }
     }
 }
 
-impl Holds {
-    fn told(&self) -> Told {
+impl User {
+    /// Whether they were told as much of this ringing.
+    fn knows(&self, last: Option<&Ringing>, told: Told) -> bool {
+        let begun = last.and_then(|last| last.begun).unwrap_or(Timestamp::MIN);
+        self.told.is_some_and(|(at, before)| at >= begun && before >= told)
+    }
+}
+
+impl Told {
+    fn sub_type(self) -> SubType {
         match self {
-            Self::Nothing => Told::Nothing,
-            Self::Rings(_) => Told::Rings,
-            Self::Answered(..) => Told::Answered,
-            Self::Over(..) | Self::Missed(_) => Told::Over,
+            Self::Rings => SubType::IncomingCall,
+            Self::Answered => SubType::AnsweredCall,
+            Self::Over => SubType::EndedCall,
         }
     }
 }

@@ -40,10 +40,21 @@ pub struct Reading {
     pub key: [u8; 32],
     /// What it says of a call, in order.
     pub facts: Vec<Fact>,
-    /// Who serves a queue from now on: the queue's names and its members.
-    pub queue: Option<(String, Vec<String>)>,
+    /// Who serves a queue from now on.
+    pub queue: Option<Serving>,
     /// What was left out, and why.
     pub notes: Vec<Note>,
+}
+
+/// Who serves a queue, as a vendor says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serving {
+    /// The queue's id.
+    pub queue: String,
+    /// Since when.
+    pub at: Timestamp,
+    /// The vendor's ids of the users.
+    pub users: Vec<String>,
 }
 
 /// Something that happened to a call.
@@ -61,21 +72,34 @@ pub struct Fact {
     pub hunt_group: bool,
 }
 
+/// Somebody in a call.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Party {
+    /// A negotiator.
+    Known(String),
+    /// Somebody by this name who is no negotiator: they are told nothing, but may have taken the call.
+    Unknown(String),
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
     /// It rings for these.
-    Rings(Vec<String>),
+    Rings(Vec<Party>),
     /// It rings for whoever serves this queue: as the vendor said last, else as the directory has it.
-    RingsQueue(String, Vec<String>),
+    RingsQueue(String, Vec<Party>),
     /// This person took it.
-    Connected(String),
+    Connected(Party),
+    /// It came to this person and was taken at once.
+    Joined(Party),
     /// One of these took it; who is not said.
-    Taken(Vec<String>),
+    Taken(Vec<Party>),
+    /// These did not answer.
+    NotAnswered(Vec<Party>),
     /// These are out of it.
-    Left(Vec<String>),
+    Left(Vec<Party>),
     /// It is over for these, and was not missed.
-    Done(Vec<String>),
+    Done(Vec<Party>),
     /// It left those for whom it rang and who did not take it.
     Unanswered,
     /// It is over for all.
@@ -101,13 +125,11 @@ pub enum Note {
     NoCall,
     /// The time cannot be read; that of receipt stands for it.
     NoTime,
+    /// The callback cannot be read at all, and its vendor takes no refusal.
+    Unreadable,
 }
 
 impl Note {
-    /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::NoTelephony, Self::UnknownEvent, Self::UnknownUser, Self::EmptyQueue, Self::NoNumber, Self::NoCall, Self::NoTime];
-
     /// The name in metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -119,6 +141,7 @@ impl Note {
             Self::NoNumber => "no_number",
             Self::NoCall => "no_call",
             Self::NoTime => "no_time",
+            Self::Unreadable => "unreadable",
         }
     }
 }
@@ -128,6 +151,14 @@ impl Note {
 /// # Errors
 /// [`Unreadable`].
 pub fn read(vendor: Vendor, callback: Callback<'_>, people: People<'_>, rings_for: &[String]) -> Result<Reading, Unreadable> {
+    match understand(vendor, callback, people, rings_for) {
+        // Avaya wants 200 whatever comes: what is an error to it disables the subscription.
+        Err(_) if vendor == Vendor::Avaya => Ok(Reading::new(key(&[callback.body])).noted(Note::Unreadable)),
+        read => read,
+    }
+}
+
+fn understand(vendor: Vendor, callback: Callback<'_>, people: People<'_>, rings_for: &[String]) -> Result<Reading, Unreadable> {
     let value: Value = serde_json::from_slice(callback.body)?;
     let Value::Object(members) = value else { return Err(Unreadable::NoObject) };
     match vendor {
@@ -161,7 +192,7 @@ pub(crate) fn key(parts: &[&[u8]]) -> [u8; 32] {
 /// The first of these members that is a text, or a number written as one.
 pub(crate) fn text<'a>(members: &'a Map<String, Value>, names: &[&str]) -> std::borrow::Cow<'a, str> {
     let found = names.iter().find_map(|name| match members.get(*name) {
-        Some(Value::String(text)) => Some(text.as_str().into()),
+        Some(Value::String(text)) if !text.is_empty() => Some(text.as_str().into()),
         Some(Value::Number(number)) => Some(number.to_string().into()),
         Some(_) | None => None,
     });

@@ -6,7 +6,7 @@
 use protocol::time;
 use serde_json::{Map, Value};
 
-use crate::callback::{Callback, Fact, Note, Reading, Unreadable, What, call_id, key, text};
+use crate::callback::{Callback, Fact, Note, Party, Reading, Serving, Unreadable, What, call_id, key, text};
 use crate::number;
 use crate::people::People;
 
@@ -17,6 +17,8 @@ enum Says {
     UserRings,
     /// The user took it.
     UserConnected,
+    /// The user did not answer.
+    UserUnanswered,
     /// The user is out of it.
     UserLeft,
     /// The call rings for all who serve the queue.
@@ -37,9 +39,9 @@ const EVENTS: [(&str, Says); 36] = [
     ("UserCallInArrived", Says::UserRings),
     ("UserCallInUserAllocated", Says::UserRings),
     ("UserCallInUserConnected", Says::UserConnected),
-    ("UserCallInUserCancelled", Says::UserLeft),
-    ("UserCallInUserOverflow", Says::UserLeft),
-    ("UserCallInOverflow", Says::UserLeft),
+    ("UserCallInUserCancelled", Says::UserUnanswered),
+    ("UserCallInUserOverflow", Says::UserUnanswered),
+    ("UserCallInOverflow", Says::UserUnanswered),
     ("UserCallInDisconnected", Says::UserLeft),
     ("UserCallInTransferConnected", Says::UserLeft),
     ("UserCallInTransferStarted", Says::Nothing),
@@ -48,7 +50,7 @@ const EVENTS: [(&str, Says); 36] = [
     ("QueueCallInArrived", Says::QueueRings),
     ("QueueCallInUserAllocated", Says::UserRings),
     ("QueueCallInUserConnected", Says::UserConnected),
-    ("QueueCallInUserCancelled", Says::UserLeft),
+    ("QueueCallInUserCancelled", Says::UserUnanswered),
     ("QueueCallInOverflow", Says::QueueLeft),
     ("QueueCallInTransferConnected", Says::QueueLeft),
     ("QueueCallInDisconnected", Says::Over),
@@ -72,7 +74,7 @@ const EVENTS: [(&str, Says); 36] = [
 ];
 
 pub(crate) fn read(callback: Callback<'_>, members: &Map<String, Value>, people: People<'_>) -> Result<Reading, Unreadable> {
-    let event = callback.event.map_or_else(|| text(members, &["EventType"]), Into::into);
+    let event = callback.event.filter(|event| !event.is_empty()).map_or_else(|| text(members, &["EventType"]), Into::into);
     if event.is_empty() {
         return Err(Unreadable::Missing("EventType"));
     }
@@ -81,7 +83,7 @@ pub(crate) fn read(callback: Callback<'_>, members: &Map<String, Value>, people:
     match EVENTS.iter().find(|(name, _)| *name == event).map(|(_, says)| *says) {
         None => Ok(reading.noted(Note::UnknownEvent)),
         Some(Says::Nothing) => Ok(reading.noted(Note::NoTelephony)),
-        Some(Says::Members) => Ok(attached(reading, members, people)),
+        Some(Says::Members) => Ok(attached(reading, callback, members)),
         Some(says) => Ok(of_call(reading, says, event.starts_with("Queue"), Source { callback, members, people })),
     }
 }
@@ -100,20 +102,24 @@ fn of_call(mut reading: Reading, says: Says, hunt_group: bool, source: Source<'_
         reading.notes.push(Note::NoTime);
         callback.received
     });
-    let user = || {
+    let user = {
         let names = [&["Username", "UserName"][..], &["UserId"], &["UserNumber"]].map(|names| text(members, names));
-        people.find(&names.each_ref().map(AsRef::as_ref))
+        people.party(&names.each_ref().map(AsRef::as_ref))
     };
-    let what = match says {
-        Says::UserRings => user().map(|user| What::Rings(vec![user])),
-        Says::UserConnected => user().map(What::Connected),
-        Says::UserLeft => user().map(|user| What::Left(vec![user])),
-        Says::QueueRings => Some(queue_rings(members, people)),
-        Says::QueueLeft => Some(What::Unanswered),
-        Says::Over => Some(What::Over),
-        Says::Members | Says::Nothing => None,
+    if says.is_of_user() && !matches!(user, Some(Party::Known(_))) {
+        reading.notes.push(Note::UnknownUser);
+    }
+    let what = match (says, user) {
+        (Says::UserRings, Some(user)) => What::Rings(vec![user]),
+        (Says::UserConnected, Some(user)) => What::Connected(user),
+        (Says::UserUnanswered, Some(user)) => What::NotAnswered(vec![user]),
+        (Says::UserLeft, Some(user)) => What::Left(vec![user]),
+        (Says::QueueRings, _) => queue_rings(members, people),
+        (Says::QueueLeft, _) => What::Unanswered,
+        // A call that is disconnected, nobody says for whom, is over.
+        (Says::Over | Says::UserLeft, _) => What::Over,
+        (Says::UserRings | Says::UserConnected | Says::UserUnanswered | Says::Members | Says::Nothing, _) => return reading,
     };
-    let Some(what) = what else { return reading.noted(Note::UnknownUser) };
     let mut number = |name| {
         number::read(&text(members, &[name])).unwrap_or_else(|| {
             reading.notes.push(Note::NoNumber);
@@ -132,16 +138,17 @@ fn queue_rings(members: &Map<String, Value>, people: People<'_>) -> What {
 }
 
 /// Who serves a queue: its users by their ids, those who are active in it.
-fn attached(mut reading: Reading, members: &Map<String, Value>, people: People<'_>) -> Reading {
+fn attached(mut reading: Reading, callback: Callback<'_>, members: &Map<String, Value>) -> Reading {
     let users = members.get("AttachedUsers").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object);
     let active = users.filter(|user| user.get("Active").and_then(Value::as_bool).unwrap_or(true));
-    let ids: Vec<_> = active.map(|user| text(user, &["UserId"])).collect();
-    let mut served: Vec<_> = ids.iter().filter_map(|id| people.find(&[id])).collect();
-    if served.len() < ids.len() {
-        reading.notes.push(Note::UnknownUser);
-    }
-    served.sort();
-    served.dedup();
-    reading.queue = Some((text(members, &["QueueId", "EntityId"]).into_owned(), served));
+    let users = active.map(|user| text(user, &["UserId"]).into_owned()).collect();
+    let at = time::read(&text(members, &["Timestamp"])).unwrap_or(callback.received);
+    reading.queue = Some(Serving { queue: text(members, &["QueueId", "EntityId"]).into_owned(), at, users });
     reading
+}
+
+impl Says {
+    fn is_of_user(self) -> bool {
+        matches!(self, Self::UserRings | Self::UserConnected | Self::UserUnanswered | Self::UserLeft)
+    }
 }

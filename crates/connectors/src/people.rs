@@ -3,6 +3,8 @@
 use protocol::directory::Directory;
 use protocol::id::NegotiatorId;
 
+use crate::callback::Party;
+
 /// How the people whom callbacks name are found.
 #[derive(Debug, Clone, Copy)]
 pub enum People<'a> {
@@ -15,20 +17,27 @@ pub enum People<'a> {
 }
 
 impl People<'_> {
-    /// The negotiator with one of these names, tried in this order.
-    pub(crate) fn find(self, names: &[&str]) -> Option<String> {
+    /// The person with one of these names, tried in this order; `None` where there are none.
+    pub(crate) fn party(self, names: &[&str]) -> Option<Party> {
         let mut given = names.iter().filter(|name| !name.is_empty());
-        match self {
-            Self::Directory(directory) => directory.find(names).map(|person| person.negotiator_id.to_string()),
-            Self::Ids => given.find(|name| NegotiatorId::parse(name).is_ok()).map(|name| (*name).to_owned()),
-            Self::Names => given.next().map(|name| (*name).to_owned()),
-        }
+        let known = match self {
+            Self::Directory(directory) => {
+                directory.find(names).filter(|person| person.active).map(|person| person.negotiator_id.to_string())
+            }
+            Self::Ids => given.clone().find(|name| NegotiatorId::parse(name).is_ok()).map(|name| (*name).to_owned()),
+            Self::Names => given.clone().next().map(|name| (*name).to_owned()),
+        };
+        known.map(Party::Known).or_else(|| given.next().map(|name| Party::Unknown((*name).to_owned())))
     }
 
     /// The members of a queue with one of these names.
-    pub(crate) fn members(self, names: &[&str]) -> Vec<String> {
+    pub(crate) fn members(self, names: &[&str]) -> Vec<Party> {
         match self {
-            Self::Directory(directory) => directory.members(names).unwrap_or_default().iter().map(ToString::to_string).collect(),
+            Self::Directory(directory) => {
+                let members = directory.members(names).unwrap_or_default().iter().copied();
+                let active = members.filter(|id| directory.person(*id).is_some_and(|person| person.active));
+                active.map(|id| Party::Known(id.to_string())).collect()
+            }
             Self::Ids | Self::Names => Vec::new(),
         }
     }

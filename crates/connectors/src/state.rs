@@ -3,12 +3,13 @@
 //! A callback is planned first and kept only when all that follows from it was done: one that failed is sent again by its vendor,
 //! and finds everything as it was.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use crate::action::Action;
 use crate::call::Call;
-use crate::callback::{Note, Reading, What};
+use crate::callback::{Note, Party, Reading, Serving, What};
+use crate::people::People;
 
 /// How many calls of a connector are known at once; beyond, the one of which nothing was heard for longest goes.
 pub const CALLS_MAX: usize = 10_000;
@@ -18,9 +19,9 @@ pub const QUEUES_MAX: usize = 1_000;
 pub const MEMBERS_MAX: usize = 1_000;
 /// How many callbacks are remembered to tell repeats.
 pub const SEEN_MAX: usize = 20_000;
-/// How long a call is known after something of it was heard; while somebody talks, and else.
-const TALK_MAX: Duration = Duration::from_secs(12 * 3600);
-const QUIET_MAX: Duration = Duration::from_secs(600);
+/// How long a call is known after something of it was heard: while it is not over, and once it is.
+const OPEN_MAX: Duration = Duration::from_secs(12 * 3600);
+const OVER_MAX: Duration = Duration::from_secs(600);
 /// How often the calls that are long over are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
@@ -28,7 +29,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub struct State {
     calls: HashMap<String, Call>,
-    queues: HashMap<String, Vec<String>>,
+    queues: HashMap<String, Serving>,
     seen: HashSet<[u8; 32]>,
     seen_in_order: VecDeque<[u8; 32]>,
     swept: Duration,
@@ -43,21 +44,21 @@ pub struct Plan {
     pub notes: Vec<Note>,
     key: [u8; 32],
     calls: Vec<(String, Call)>,
-    queue: Option<(String, Vec<String>)>,
+    queue: Option<Serving>,
 }
 
 impl State {
     /// Says what follows from a callback; `None`: it was done before.
     #[must_use]
-    pub fn plan(&self, reading: Reading, now: Duration) -> Option<Plan> {
+    pub fn plan(&self, reading: Reading, people: People<'_>, now: Duration) -> Option<Plan> {
         if self.seen.contains(&reading.key) {
             return None;
         }
         let mut plan = Plan { actions: Vec::new(), notes: Vec::new(), key: reading.key, calls: Vec::new(), queue: reading.queue };
         for fact in &reading.facts {
             let members = match &fact.what {
-                What::RingsQueue(queue, served) => self.queues.get(queue).unwrap_or(served).as_slice(),
-                _ => &[],
+                What::RingsQueue(queue, served) => self.members(queue, served, people),
+                _ => Vec::new(),
             };
             if matches!(fact.what, What::RingsQueue(..)) && members.is_empty() {
                 plan.notes.push(Note::EmptyQueue);
@@ -71,16 +72,26 @@ impl State {
                 }
             };
             call.touched = now;
-            plan.actions.extend(call.take(fact, members));
+            plan.actions.extend(call.take(fact, &members));
         }
         Some(plan)
+    }
+
+    /// Who serves a queue: whom the vendor named last, with the directory's where some of them are not known.
+    fn members(&self, queue: &str, served: &[Party], people: People<'_>) -> Vec<Party> {
+        let Some(serving) = self.queues.get(queue) else { return served.to_vec() };
+        let named: Vec<_> = serving.users.iter().filter_map(|user| people.party(&[user])).collect();
+        let known = named.iter().filter(|party| matches!(party, Party::Known(_))).cloned();
+        let is_all_known = named.iter().all(|party| matches!(party, Party::Known(_)));
+        let members: BTreeSet<_> = known.chain(served.iter().filter(|_| !is_all_known).cloned()).collect();
+        members.into_iter().take(MEMBERS_MAX).collect()
     }
 
     /// Keeps what was done.
     pub fn keep(&mut self, plan: Plan, now: Duration) {
         if now >= self.swept + SWEEP_EVERY {
             self.swept = now;
-            self.calls.retain(|_, call| now < call.touched + if call.is_connected() { TALK_MAX } else { QUIET_MAX });
+            self.calls.retain(|_, call| now < call.touched + if call.is_over() { OVER_MAX } else { OPEN_MAX });
         }
         for (id, call) in plan.calls {
             if self.calls.len() >= CALLS_MAX && !self.calls.contains_key(&id) {
@@ -89,11 +100,14 @@ impl State {
             }
             self.calls.insert(id, call);
         }
-        if let Some((queue, mut members)) = plan.queue
-            && (self.queues.len() < QUEUES_MAX || self.queues.contains_key(&queue))
-        {
-            members.truncate(MEMBERS_MAX);
-            self.queues.insert(queue, members);
+        if let Some(mut serving) = plan.queue {
+            serving.users.truncate(MEMBERS_MAX);
+            let room = self.queues.len() < QUEUES_MAX;
+            match self.queues.get_mut(&serving.queue) {
+                Some(known) if known.at <= serving.at => *known = serving,
+                None if room => drop(self.queues.insert(serving.queue.clone(), serving)),
+                Some(_) | None => {}
+            }
         }
         if self.seen_in_order.len() >= SEEN_MAX
             && let Some(oldest) = self.seen_in_order.pop_front()

@@ -13,6 +13,8 @@ use crate::id::{CustomerId, NegotiatorId};
 pub const ENTRIES_MAX: usize = 5_000;
 /// How many extensions, numbers or other names an entry can have, each.
 pub const NAMES_MAX: usize = 32;
+/// For how many of the people who are not here the nearest is named.
+const NEAREST_MAX: usize = 10;
 /// How many characters a name can have.
 pub const NAME_CHARACTERS_MAX: usize = 256;
 
@@ -96,8 +98,13 @@ impl Directory {
                 }
             }
         }
+        let mut names = BTreeSet::new();
         for (place, queue) in self.queues.iter().enumerate() {
-            queue.check(&format!("queues[{place}]"), &ids, &mut faults);
+            let at = format!("queues[{place}]");
+            queue.check(&at, &ids, &mut faults);
+            for name in queue.names.iter().filter(|name| !names.insert(name.to_lowercase())) {
+                faults.add(format!("{at}.names"), format!("{} stands for a queue already", shown(name)));
+            }
         }
         faults
     }
@@ -128,11 +135,12 @@ impl Directory {
         names.iter().filter(|name| !name.is_empty()).find_map(|name| known_as(name))
     }
 
-    /// The members of a queue that a telephone system calls by one of these names.
+    /// The members of a queue that a telephone system calls by one of these names, tried in this order.
     #[must_use]
     pub fn members(&self, names: &[&str]) -> Option<&[NegotiatorId]> {
-        let is = |queue: &&Queue| queue.names.iter().any(|name| names.iter().any(|other| name.eq_ignore_ascii_case(other)));
-        self.queues.iter().find(is).map(|queue| queue.members.as_slice())
+        let called =
+            |name: &str| self.queues.iter().find(|queue| queue.names.iter().any(|other| other.eq_ignore_ascii_case(name)));
+        names.iter().find_map(|name| called(name)).map(|queue| queue.members.as_slice())
     }
 
     /// The faults of an envelope that names people who are not here.
@@ -153,9 +161,11 @@ impl Directory {
             return;
         }
         let near = |person: &Person| (strsim::osa_distance(id.as_str(), person.negotiator_id.as_str()), person.negotiator_id);
-        let message = match self.people.iter().map(near).min() {
+        // A body can name a hundred people, and each is held against all.
+        let is_early = faults.as_slice().len() < NEAREST_MAX;
+        let message = match self.people.iter().take_while(|_| is_early).map(near).min() {
             Some((_, nearest)) => format!("{id} is not in the directory of {customer}; the nearest there is {nearest}"),
-            None => format!("{id} is not in the directory of {customer}, which is empty"),
+            None => format!("{id} is not in the directory of {customer}"),
         };
         faults.add(field(), message);
     }

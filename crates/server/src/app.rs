@@ -111,6 +111,16 @@ impl Node {
         self.connections.spawn(task);
     }
 
+    /// Does something to its end, even if who asked for it has gone meanwhile; `None` where it was broken off by a fault of ours.
+    pub(crate) async fn to_the_end<T: Send + 'static>(&self, doing: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        let (told, done) = tokio::sync::oneshot::channel();
+        self.connections.spawn(async move {
+            // Nobody may be listening any more.
+            drop(told.send(doing.await));
+        });
+        done.await.ok()
+    }
+
     /// Makes an id that was never used before.
     pub(crate) fn new_id(&self) -> EventId {
         let millis = u64::try_from(self.clock.now().as_millisecond()).unwrap_or(0);

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use connectors::state::State;
 use connectors::vendor::{SecretPlace, Vendor};
+use protocol::envelope::PRODUCTS_MAX;
 use protocol::fault::Faults;
 use protocol::id::{ClientId, ConnectorId, CustomerId, NegotiatorId, Product};
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ const SECRET_CHARACTERS: std::ops::RangeInclusive<usize> = 16..=128;
 const NEGOTIATORS_MAX: usize = 100;
 
 /// Whose callbacks a connector takes, and for whom; as an operator writes it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewConnector {
     /// The system that calls back.
@@ -61,6 +62,12 @@ impl fmt::Debug for SecretHash {
     }
 }
 
+impl fmt::Debug for NewConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewConnector").field("vendor", &self.vendor).field("customer", &self.customer).finish_non_exhaustive()
+    }
+}
+
 impl NewConnector {
     /// What is kept, or everything that is wrong; `known` are the products of the node.
     ///
@@ -71,6 +78,9 @@ impl NewConnector {
         let mut faults = Faults::default();
         for (place, product) in products.iter().enumerate().filter(|(_, product)| !known.contains(product)) {
             faults.add(format!("products[{place}]"), format!("{product} is not known here"));
+        }
+        if products.len() > PRODUCTS_MAX {
+            faults.add("products", format!("must have at most {PRODUCTS_MAX} entries, got {}", products.len()));
         }
         match (vendor.names_nobody(), negotiators.len()) {
             (true, 0) => faults.add("negotiators", format!("is required: the callbacks of {vendor} name nobody")),
@@ -90,7 +100,7 @@ impl NewConnector {
             let (least, most) = (SECRET_CHARACTERS.start(), SECRET_CHARACTERS.end());
             faults.add("secret", format!("must be {least} to {most} characters {of}"));
         }
-        let products = if products.is_empty() { known.to_vec() } else { products };
+        let products = if products.is_empty() { known.iter().copied().take(PRODUCTS_MAX).collect() } else { products };
         let secret_sha256 = SecretHash(Sha256::digest(secret).into());
         let setting = Setting { vendor, customer, products, negotiators, secret_sha256 };
         if faults.is_empty() { Ok(setting) } else { Err(faults) }

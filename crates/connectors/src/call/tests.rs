@@ -4,8 +4,12 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn names(users: &[&str]) -> Vec<String> {
-    users.iter().map(|user| (*user).to_owned()).collect()
+fn names(users: &[&str]) -> Vec<Party> {
+    users.iter().map(|user| known(user)).collect()
+}
+
+fn known(user: &str) -> Party {
+    Party::Known(user.to_owned())
 }
 
 fn fact(second: i64, what: What) -> Fact {
@@ -18,7 +22,7 @@ fn rings(second: i64, users: &[&str]) -> Fact {
 }
 
 fn connected(second: i64, user: &str) -> Fact {
-    fact(second, What::Connected(user.to_owned()))
+    fact(second, What::Connected(known(user)))
 }
 
 fn left(second: i64, user: &str) -> Fact {
@@ -129,10 +133,71 @@ fn who_took_it_is_not_said_where_it_is_not_known() {
 
 #[test]
 fn a_hundred_are_told_at_once_and_more_in_turn() {
-    let users: Vec<_> = (0..101).map(|number| format!("N{number:03}")).collect();
+    let users: Vec<_> = (0..101).map(|number| Party::Known(format!("N{number:03}"))).collect();
     let mut call = Call::default();
     let actions = call.take(&fact(1, What::Rings(users)), &[]);
     let counts: Vec<_> =
         actions.iter().map(|action| if let Action::Post(post) = action { post.targets.len() } else { 0 }).collect();
     assert_eq!(counts, [100, 1]);
+}
+
+fn unanswered(second: i64, user: &str) -> Fact {
+    fact(second, What::NotAnswered(names(&[user])))
+}
+
+#[test]
+fn one_who_is_rung_twice_has_missed_it_once_or_not_at_all() {
+    let twice = [rings(1, &["ADV"]), unanswered(10, "ADV"), rings(11, &["ADV"]), unanswered(20, "ADV")];
+    assert_eq!(told(&twice), ["incoming ADV", "missed ADV", "incoming ADV", "ended ADV"]);
+    let then_taken = [rings(1, &["ADV"]), unanswered(10, "ADV"), rings(11, &["ADV"]), connected(12, "ADV")];
+    assert_eq!(told(&then_taken), ["incoming ADV", "missed ADV", "incoming ADV", "retract ADV", "answered ADV by ADV"]);
+}
+
+#[test]
+fn a_call_that_comes_back_to_one_was_not_missed_by_the_others() {
+    let facts = [rings(1, &["ADV", "JAS"]), connected(5, "JAS"), unanswered(5, "ADV"), left(20, "JAS"), rings(30, &["JAS"])];
+    assert_eq!(told(&facts), ["incoming ADV,JAS", "answered ADV,JAS by JAS", "ended ADV,JAS by JAS", "incoming JAS"]);
+}
+
+#[test]
+fn what_is_late_belongs_to_the_ringing_of_its_time() {
+    let facts = [rings(1, &["ADV"]), rings(20, &["ADV"]), unanswered(10, "ADV")];
+    assert_eq!(told(&facts), ["incoming ADV", "missed ADV", "incoming ADV"]);
+    let facts = [rings(1, &["ADV"]), unanswered(10, "ADV"), rings(20, &["ADV"]), connected(5, "ADV")];
+    assert_eq!(told(&facts), ["incoming ADV", "missed ADV", "incoming ADV", "retract ADV"]);
+}
+
+#[test]
+fn somebody_who_is_no_negotiator_can_take_a_call() {
+    let stranger = fact(5, What::Connected(Party::Unknown("temp".to_owned())));
+    let facts = [rings(1, &["ADV", "JAS"]), stranger, unanswered(5, "ADV"), unanswered(5, "JAS"), fact(20, What::Over)];
+    assert_eq!(told(&facts), ["incoming ADV,JAS", "answered ADV,JAS", "ended ADV,JAS"]);
+}
+
+#[test]
+fn who_is_tried_next_does_not_take_a_missed_call_back() {
+    let facts = [rings(1, &["ADV"]), unanswered(10, "ADV"), rings(11, &["JAS"]), connected(11, "JAS")];
+    assert_eq!(told(&facts), ["incoming ADV", "missed ADV", "incoming JAS", "answered JAS by JAS"]);
+}
+
+#[test]
+fn an_unanswered_call_is_missed_though_its_ringing_was_not_heard() {
+    assert_eq!(told(&[unanswered(10, "ADV")]), ["missed ADV"]);
+    assert_eq!(told(&[connected(5, "JAS"), unanswered(5, "ADV")]), ["answered JAS by JAS", "answered ADV by JAS"]);
+    assert_eq!(told(&[unanswered(5, "ADV"), connected(5, "JAS")]), ["missed ADV", "retract ADV", "answered JAS by JAS"]);
+}
+
+#[test]
+fn what_expired_was_missed_though_it_is_closed_later() {
+    let both = names(&["ADV", "JAS"]);
+    let facts = [rings(1, &["ADV", "JAS"]), fact(9, What::Unanswered), fact(9, What::Done(both.clone()))];
+    assert_eq!(told(&facts), ["incoming ADV,JAS", "missed ADV,JAS"]);
+    assert_eq!(told(&[rings(1, &["ADV", "JAS"]), fact(9, What::Done(both))]), ["incoming ADV,JAS", "ended ADV,JAS"]);
+}
+
+#[test]
+fn an_agent_who_joins_pops_and_talks_and_misses_nothing_in_any_order() {
+    let join = fact(3, What::Joined(known("ADV")));
+    assert_eq!(told(std::slice::from_ref(&join)), ["incoming ADV", "answered ADV by ADV"]);
+    assert_eq!(told(&[left(9, "ADV"), join]), ["ended ADV"]);
 }

@@ -9,12 +9,16 @@ fn reading(number: usize, what: What) -> Reading {
     Reading { facts: vec![fact], ..Reading::new(key(&[&number.to_be_bytes()])) }
 }
 
+fn adv() -> Party {
+    Party::Known("ADV".to_owned())
+}
+
 fn rings(number: usize) -> Reading {
-    reading(number, What::Rings(vec!["ADV".to_owned()]))
+    reading(number, What::Rings(vec![adv()]))
 }
 
 fn done(state: &mut State, reading: Reading, now: Duration) -> Option<usize> {
-    let plan = state.plan(reading, now)?;
+    let plan = state.plan(reading, People::Ids, now)?;
     let actions = plan.actions.len();
     state.keep(plan, now);
     Some(actions)
@@ -23,7 +27,7 @@ fn done(state: &mut State, reading: Reading, now: Duration) -> Option<usize> {
 #[test]
 fn a_callback_that_was_not_kept_is_planned_again() {
     let mut state = State::default();
-    assert_eq!(state.plan(rings(1), Duration::ZERO).unwrap().actions.len(), 1);
+    assert_eq!(state.plan(rings(1), People::Ids, Duration::ZERO).unwrap().actions.len(), 1);
     assert_eq!(done(&mut state, rings(1), Duration::ZERO), Some(1));
     assert_eq!(done(&mut state, rings(1), Duration::ZERO), None, "kept: a repeat");
 }
@@ -41,25 +45,35 @@ fn beyond_the_bound_the_quietest_call_goes_and_the_oldest_callback_is_forgotten(
 #[test]
 fn calls_are_forgotten_when_nothing_is_heard_of_them() {
     let mut state = State::default();
-    done(&mut state, rings(1), Duration::ZERO);
-    done(&mut state, reading(2, What::Connected("ADV".to_owned())), Duration::ZERO);
-    done(&mut state, rings(3), QUIET_MAX);
-    assert_eq!(state.calls(), 2, "the one that rang is forgotten");
-    done(&mut state, rings(4), TALK_MAX);
-    assert_eq!(state.calls(), 1);
+    done(&mut state, reading(1, What::Left(vec![adv()])), Duration::ZERO);
+    done(&mut state, rings(2), Duration::ZERO);
+    done(&mut state, rings(3), OVER_MAX);
+    assert_eq!(state.calls(), 2, "the one that was over is forgotten");
+    done(&mut state, rings(4), OPEN_MAX);
+    assert_eq!(state.calls(), 2, "and the one that rang half a day ago");
 }
 
 #[test]
 fn a_queue_rings_for_whom_the_vendor_named_last_else_for_the_directory() {
     let mut state = State::default();
     let queue = |number, served: &[&str]| {
-        reading(number, What::RingsQueue("q".to_owned(), served.iter().map(|name| (*name).to_owned()).collect()))
+        reading(number, What::RingsQueue("q".to_owned(), served.iter().map(|name| Party::Known((*name).to_owned())).collect()))
     };
-    let plan = state.plan(queue(1, &[]), Duration::ZERO).unwrap();
+    let plan = state.plan(queue(1, &[]), People::Ids, Duration::ZERO).unwrap();
     assert_eq!((plan.actions.len(), plan.notes), (0, vec![Note::EmptyQueue]));
     assert_eq!(done(&mut state, queue(1, &["ADV"]), Duration::ZERO), Some(1));
-    let mut attached = Reading::new([9; 32]);
-    attached.queue = Some(("q".to_owned(), Vec::new()));
-    done(&mut state, attached, Duration::ZERO);
+    let attach = |state: &mut State, key, second, users: &[&str]| {
+        let users = users.iter().map(|user| (*user).to_owned()).collect();
+        let at = Timestamp::from_second(second).unwrap();
+        let serving = Serving { queue: "q".to_owned(), at, users };
+        done(state, Reading { queue: Some(serving), ..Reading::new([key; 32]) }, Duration::ZERO);
+    };
+    attach(&mut state, 7, 20, &[]);
     assert_eq!(done(&mut state, queue(2, &["ADV"]), Duration::ZERO), Some(0), "the vendor says that nobody serves it");
+    attach(&mut state, 8, 10, &["JAS"]);
+    assert_eq!(done(&mut state, queue(3, &["ADV"]), Duration::ZERO), Some(0), "what was before comes too late");
+    attach(&mut state, 9, 30, &["an unknown user", "JAS"]);
+    let plan = state.plan(queue(4, &["ADV"]), People::Ids, Duration::ZERO).unwrap();
+    let Some(Action::Post(post)) = plan.actions.first() else { panic!("it rings") };
+    assert_eq!(post.targets, ["ADV", "JAS"], "the directory's, where some are not known");
 }

@@ -61,6 +61,9 @@ enum ConnectorCommand {
         /// The customer's people (CSV); without them users stand by the vendor's name.
         #[arg(long, value_name = "FILE")]
         directory: Option<PathBuf>,
+        /// The customer's queues (CSV), beside the people.
+        #[arg(long, value_name = "FILE", requires = "directory")]
+        queues: Option<PathBuf>,
         /// For whom calls ring, where the system names nobody; repeat it.
         #[arg(long, value_parser = id(NegotiatorId::parse))]
         negotiator: Vec<NegotiatorId>,
@@ -122,8 +125,8 @@ fn vendor(name: &str) -> Result<Vendor, String> {
 pub(super) fn run(args: &ConnectorArgs) -> ExitCode {
     block_on(async {
         let done = match &args.command {
-            ConnectorCommand::Try { vendor, directory, negotiator, file } => {
-                attempt(*vendor, directory.as_deref(), negotiator, file).map(|()| None)
+            ConnectorCommand::Try { vendor, directory, queues, negotiator, file } => {
+                attempt(*vendor, [directory.as_deref(), queues.as_deref()], negotiator, file).map(|()| None)
             }
             command => match &args.data {
                 Some(folder) => on_folder(command, folder).await,
@@ -193,25 +196,30 @@ async fn on_node(command: &ConnectorCommand, ops: &OpsArgs) -> Result<Option<Val
 }
 
 /// Prints what each callback would become.
-fn attempt(vendor: Vendor, people: Option<&Path>, rings_for: &[NegotiatorId], file: &Path) -> Result<(), ConnectorError> {
+fn attempt(
+    vendor: Vendor,
+    [people, queues]: [Option<&Path>; 2],
+    rings_for: &[NegotiatorId],
+    file: &Path,
+) -> Result<(), ConnectorError> {
     let text = fs::read_to_string(file).map_err(|source| ConnectorError::Read { path: file.to_owned(), source })?;
     let parsed = serde_json::from_str(&text).map_err(|source| ConnectorError::Json { path: file.to_owned(), source });
     let callbacks = match parsed? {
         Value::Array(callbacks) => callbacks,
         callback => vec![callback],
     };
-    let directory = people.map(|people| directory::read(people, None)).transpose()?;
-    let people = directory.as_ref().map_or(People::Names, People::Directory);
+    let directory = people.map(|people| directory::read(people, queues, Vec::new())).transpose()?;
+    let of = directory.as_ref().map_or(People::Names, People::Directory);
     let rings_for: Vec<_> = rings_for.iter().map(ToString::to_string).collect();
     let mut state = State::default();
     for (place, callback) in callbacks.iter().enumerate() {
         let body = callback.to_string();
         let callback = Callback { event: None, body: body.as_bytes(), received: Timestamp::now() };
-        match read(vendor, callback, people, &rings_for) {
+        match read(vendor, callback, of, &rings_for) {
             Err(error) => println!("callback {}: refused: {error}", place + 1),
             Ok(reading) => {
                 let mut notes = reading.notes.clone();
-                let Some(plan) = state.plan(reading, std::time::Duration::ZERO) else {
+                let Some(plan) = state.plan(reading, of, std::time::Duration::ZERO) else {
                     println!("callback {}: nothing: said before", place + 1);
                     continue;
                 };

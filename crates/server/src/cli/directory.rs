@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use hyper::Method;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
-use protocol::directory::Directory;
+use protocol::directory::{Directory, Queue};
 use protocol::fault::Faults;
 use protocol::id::CustomerId;
 use serde_json::Value;
@@ -45,6 +45,7 @@ enum DirectoryCommand {
         /// People: negotiatorId,name,email,extension,number,active,vendorUser; repeated rows add names.
         file: PathBuf,
         /// Queues: queue,negotiatorId,alias; a row for each member, aliases are what telephone systems call the queue as well.
+        /// Without it the queues stay as they are.
         #[arg(long, value_name = "FILE")]
         queues: Option<PathBuf>,
     },
@@ -94,14 +95,14 @@ fn listed(faults: &Faults) -> String {
     faults.as_slice().iter().map(|fault| format!("\n  {}: {}", fault.field, fault.message)).collect()
 }
 
-/// Reads a directory from CSV files.
-pub(super) fn read(people: &Path, queues: Option<&Path>) -> Result<Directory, DirectoryError> {
+/// Reads a directory from CSV files; without one of queues those that are known stay.
+pub(super) fn read(people: &Path, queues: Option<&Path>, known: Vec<Queue>) -> Result<Directory, DirectoryError> {
     let text = |path: &Path| fs::read_to_string(path).map_err(|source| DirectoryError::Read { path: path.to_owned(), source });
     let faulty = |path: &Path| {
         let path = path.to_owned();
         move |faults| DirectoryError::Faulty { path, faults }
     };
-    let mut directory = Directory { people: table::people(&text(people)?).map_err(faulty(people))?, queues: Vec::new() };
+    let mut directory = Directory { people: table::people(&text(people)?).map_err(faulty(people))?, queues: known };
     if let Some(path) = queues {
         directory.queues = table::queues(&text(path)?).map_err(faulty(path))?;
     }
@@ -127,7 +128,8 @@ async fn on_folder(command: &DirectoryCommand, folder: &Path) -> Result<Option<V
     let directories = Directories::load(&store).await?;
     match command {
         DirectoryCommand::Import { customer, file, queues } => {
-            directories.put(&store, *customer, read(file, queues.as_deref())?, Timestamp::now()).await?;
+            let known = directories.of(customer).map(|known| known.queues.clone()).unwrap_or_default();
+            directories.put(&store, *customer, read(file, queues.as_deref(), known)?, Timestamp::now()).await?;
             Ok(None)
         }
         DirectoryCommand::Export { customer } => {
@@ -150,7 +152,8 @@ async fn on_folder(command: &DirectoryCommand, folder: &Path) -> Result<Option<V
 async fn on_node(args: &DirectoryArgs) -> Result<Option<Value>, DirectoryError> {
     let (method, customer, body) = match &args.command {
         DirectoryCommand::Import { customer, file, queues } => {
-            (Method::PUT, Some(customer), Some(serde_json::to_value(read(file, queues.as_deref())?)?))
+            let known = if queues.is_none() { known_queues(args, customer).await? } else { Vec::new() };
+            (Method::PUT, Some(customer), Some(serde_json::to_value(read(file, queues.as_deref(), known)?)?))
         }
         DirectoryCommand::Export { customer } => (Method::GET, Some(customer), None),
         DirectoryCommand::Remove { customer } => (Method::DELETE, Some(customer), None),
@@ -161,6 +164,14 @@ async fn on_node(args: &DirectoryArgs) -> Result<Option<Value>, DirectoryError> 
         (Some(customer), OpsError::Refused { status: 404, .. }) => DirectoryError::Missing(*customer),
         (_, error) => DirectoryError::Ops(error),
     })
+}
+
+async fn known_queues(args: &DirectoryArgs, customer: &CustomerId) -> Result<Vec<Queue>, DirectoryError> {
+    match args.ops.send(Method::GET, &format!("/directories/{customer}"), None).await {
+        Ok(directory) => Ok(serde_json::from_value::<Directory>(directory.unwrap_or_default())?.queues),
+        Err(OpsError::Refused { status: 404, .. }) => Ok(Vec::new()),
+        Err(error) => Err(DirectoryError::Ops(error)),
+    }
 }
 
 fn print(command: &DirectoryCommand, shown: Option<&Value>, json: bool) -> ExitCode {

@@ -1,16 +1,17 @@
 //! `POST /connectors/{id}`: a telephone system's own callback.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use connectors::action::Action;
+use connectors::action::{Action, Post};
 use connectors::callback::{Callback, Note, Reading, read};
 use connectors::people::People;
-use connectors::state::Plan;
 use connectors::vendor::SecretPlace;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Request, Response};
 use jiff::Timestamp;
 use protocol::authorise::{Caller, Grant, Identity, Scope, Stamp, authorise};
@@ -18,25 +19,27 @@ use protocol::envelope::{Envelope, Malformed};
 use protocol::id::{ClientId, ConnectorId, IdempotencyKey, NegotiatorId, Product, Recipient};
 use protocol::payload::SubType;
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::app::Node;
 use crate::auth::TokenError;
 use crate::connectors::Connector;
-use crate::dispatch::dispatch;
-use crate::http::error::{ApiError, Body};
+use crate::dispatch::{Dispatched, dispatch};
+use crate::http::error::{ApiError, Body, Unavailable};
 use crate::http::request::{admit_stranger, check_length, read_body};
 use crate::metrics::{OfCallback, OfNote};
 
 /// The largest callback: Enreach's lists of attempts have no documented bound.
 const BODY_BYTES_MAX: usize = 256 * 1024;
+/// How long a callback waits for those before it: Avaya gives 5 s in all.
+const TURN: Duration = Duration::from_secs(3);
 /// Where Enreach names the event.
 const EVENT: &str = "x-benemen-event";
 
 /// Takes a callback; `secret` is what stands behind the id in the path. When it answers 200, all that follows is done: what is
 /// live is queued, what was missed is on disk.
 pub(crate) async fn take(
-    node: &Node,
+    node: &Arc<Node>,
     peer: IpAddr,
     request: Request<Incoming>,
     (id, secret): (&str, Option<&str>),
@@ -48,15 +51,18 @@ pub(crate) async fn take(
         admit_stranger(node, peer)?;
         return Err(ApiError::NoConnector);
     };
-    let client_id = admit(node, peer, &connector, &head.headers, secret)?;
+    let (client_id, vendor) = (admit(node, peer, &connector, &head.headers, secret)?, connector.setting.vendor.name());
     let (body, _) = read_body(body, BODY_BYTES_MAX, node.config.limits.body_timeout).await?;
-    let outcome = do_once(node, &connector, client_id, &head.headers, &body).await;
+    // To its end even where the vendor goes: half of what follows from a callback is worse than none.
+    let (acting, event) = (node.clone(), head.headers.get(EVENT).cloned());
+    let doing = async move { do_once(&acting, &connector, client_id, (event, body)).await };
+    let outcome = node.to_the_end(doing).await.unwrap_or(Err(ApiError::Internal));
     let name = match &outcome {
         Ok(true) => "taken",
         Ok(false) => "repeated",
         Err(_) => "refused",
     };
-    node.metrics.callbacks.get_or_create(&OfCallback { vendor: connector.setting.vendor.name(), outcome: name }).inc();
+    node.metrics.callbacks.get_or_create(&OfCallback { vendor, outcome: name }).inc();
     outcome.map(|_| Response::new(Full::default()))
 }
 
@@ -69,7 +75,7 @@ fn admit(
     in_path: Option<&str>,
 ) -> Result<ClientId, ApiError> {
     let secret = match connector.setting.vendor.secret_place() {
-        SecretPlace::Header(name) => headers.get(name).map(hyper::header::HeaderValue::as_bytes),
+        SecretPlace::Header(name) => headers.get(name).map(HeaderValue::as_bytes),
         SecretPlace::Path => in_path.map(str::as_bytes),
     };
     let client_id = connector.client_id().filter(|_| connector.setting.admits(secret));
@@ -86,20 +92,22 @@ async fn do_once(
     node: &Node,
     connector: &Connector,
     client_id: ClientId,
-    headers: &HeaderMap,
-    body: &Bytes,
+    (event, body): (Option<HeaderValue>, Bytes),
 ) -> Result<bool, ApiError> {
-    let reading = reading(node, connector, headers, body)?;
-    count(node, connector, &reading.notes);
-    let (key, now) = (reading.key, node.clock.running());
-    let mut state = connector.state.lock().await;
-    let Some(plan) = state.plan(reading, now) else { return Ok(false) };
-    count(node, connector, &plan.notes);
-    let Plan { actions, .. } = &plan;
+    let directory = node.directories.of(&connector.setting.customer);
+    let people = directory.as_deref().map_or(People::Ids, People::Directory);
+    let reading = reading(node, connector, people, (event.as_ref(), &body))?;
+    let (key, now, notes) = (reading.key, node.clock.running(), reading.notes.clone());
+    // One that takes longer than this is sent again.
+    let Ok(mut state) = timeout(TURN, connector.state.lock()).await else {
+        return Err(ApiError::Unavailable(Unavailable::Connector));
+    };
+    let Some(plan) = state.plan(reading, people, now) else { return Ok(false) };
+    count(node, connector, notes.iter().chain(&plan.notes));
     // What is to be on disk comes first: should that fail, nothing was shown, and the callback can come again.
-    let (durable, live): (Vec<_>, Vec<_>) = actions.iter().enumerate().partition(|(_, action)| is_durable(action));
-    for (place, action) in durable.into_iter().chain(live) {
-        act(node, connector, client_id, (action, &key, place)).await?;
+    let (durable, live): (Vec<_>, Vec<_>) = plan.actions.iter().partition(|action| is_durable(action));
+    for action in durable.into_iter().chain(live) {
+        act(node, connector, client_id, (action, &key)).await?;
     }
     state.keep(plan, now);
     Ok(true)
@@ -112,18 +120,21 @@ fn is_durable(action: &Action) -> bool {
     }
 }
 
-fn reading(node: &Node, connector: &Connector, headers: &HeaderMap, body: &Bytes) -> Result<Reading, ApiError> {
+fn reading(
+    node: &Node,
+    connector: &Connector,
+    people: People<'_>,
+    (event, body): (Option<&HeaderValue>, &Bytes),
+) -> Result<Reading, ApiError> {
     let setting = &connector.setting;
-    let directory = node.directories.of(&setting.customer);
-    let people = directory.as_deref().map_or(People::Ids, People::Directory);
     let rings_for: Vec<_> = setting.negotiators.iter().map(ToString::to_string).collect();
-    let event = headers.get(EVENT).and_then(|value| value.to_str().ok());
+    let event = event.and_then(|value| value.to_str().ok());
     let callback = Callback { event, body, received: node.clock.now() };
     let read = read(setting.vendor, callback, people, &rings_for);
     read.map_err(|error| ApiError::Unreadable(format!("The callback cannot be used: {error}")))
 }
 
-fn count(node: &Node, connector: &Connector, notes: &[Note]) {
+fn count<'a>(node: &Node, connector: &Connector, notes: impl Iterator<Item = &'a Note>) {
     for note in notes {
         let of = OfNote { vendor: connector.setting.vendor.name(), reason: note.name() };
         node.metrics.callback_notes.get_or_create(&of).inc();
@@ -134,7 +145,7 @@ async fn act(
     node: &Node,
     connector: &Connector,
     client_id: ClientId,
-    (action, key, place): (&Action, &[u8; 32], usize),
+    (action, key): (&Action, &[u8; 32]),
 ) -> Result<(), ApiError> {
     let customer = connector.setting.customer;
     match action {
@@ -142,14 +153,29 @@ async fn act(
             let Ok(negotiator) = NegotiatorId::parse(negotiator) else { return Ok(()) };
             Ok(node.store.retract_missed(Recipient { customer, negotiator }, call.clone()).await?)
         }
-        Action::Post(post) => {
-            let products: Vec<_> = connector.setting.products.iter().map(Product::as_str).collect();
-            let body = post.envelope(&products).to_string();
-            let envelope = Envelope::parse(body.as_bytes(), &node.config.products).map_err(refuse)?;
-            let stamp = Stamp { id: node.new_id(), at: node.clock.now() };
-            let event = authorise(&caller(connector, client_id), customer, Grant::Everything, envelope, stamp)?;
-            let claim = claim(key, place).map(|key| ((client_id, customer, key), <[u8; 32]>::from(Sha256::digest(&body))));
-            dispatch(node, &event, claim, Instant::now().into_std()).await?;
+        Action::Post(post) if post.sub_type == SubType::MissedCall => {
+            // Each under a key of their own: where a crash came in between, those who are on disk stay so, and others may be due.
+            let each = post.targets.iter().map(|target| Post { targets: vec![target.clone()], ..post.clone() });
+            let missed = each.map(|post| async move { give(node, connector, client_id, (&post, key)).await });
+            futures::future::try_join_all(missed).await.map(drop)
+        }
+        Action::Post(post) => give(node, connector, client_id, (post, key)).await,
+    }
+}
+
+async fn give(node: &Node, connector: &Connector, client_id: ClientId, (post, key): (&Post, &[u8; 32])) -> Result<(), ApiError> {
+    let customer = connector.setting.customer;
+    // A product may have left the configuration since.
+    let products = connector.setting.products.iter().filter(|product| node.config.products.contains(product));
+    let body = post.envelope(&products.map(Product::as_str).collect::<Vec<_>>()).to_string();
+    let envelope = Envelope::parse(body.as_bytes(), &node.config.products).map_err(refuse)?;
+    let stamp = Stamp { id: node.new_id(), at: node.clock.now() };
+    let event = authorise(&caller(connector, client_id), customer, Grant::Everything, envelope, stamp)?;
+    let claim = claim(key, post).map(|key| ((client_id, customer, key), <[u8; 32]>::from(Sha256::digest(&body))));
+    match dispatch(node, &event, claim, Instant::now().into_std()).await? {
+        Dispatched::Done(_) | Dispatched::Repeated(_) => Ok(()),
+        Dispatched::Conflict => {
+            tracing::warn!(connector = %connector.id, "a callback came again and says something else; the first word stands");
             Ok(())
         }
     }
@@ -165,9 +191,10 @@ fn caller(connector: &Connector, client_id: ClientId) -> Caller {
 }
 
 /// The same for a repeat of the callback after a crash: what was on disk by then is not written again.
-fn claim(key: &[u8; 32], place: usize) -> Option<IdempotencyKey> {
+fn claim(key: &[u8; 32], post: &Post) -> Option<IdempotencyKey> {
     let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-    IdempotencyKey::parse(&format!("{hex}-{place}")).ok()
+    let target = post.targets.first().map(String::as_str).unwrap_or_default();
+    IdempotencyKey::parse(&format!("{hex}-{}-{target}", post.sub_type.name())).ok()
 }
 
 fn refuse(malformed: Malformed) -> ApiError {

@@ -76,6 +76,8 @@ pub(crate) enum Unavailable {
     Sessions,
     /// The node shuts down.
     Draining,
+    /// The callbacks before this one take too long.
+    Connector,
     /// Too many idempotency keys are remembered.
     Keys,
     /// The disk has no room.
@@ -181,6 +183,7 @@ impl ApiError {
             Self::Unavailable(Unavailable::Sessions) => "sessions",
             Self::Unavailable(Unavailable::Draining) => "draining",
             Self::Unavailable(Unavailable::Keys) => "keys",
+            Self::Unavailable(Unavailable::Connector) => "connector_busy",
             Self::Unavailable(Unavailable::StoreFull) => "store_full",
             Self::Unavailable(Unavailable::StorePoisoned) => "store_poisoned",
             Self::Unavailable(Unavailable::StoreBusy) => "store_busy",

@@ -111,6 +111,8 @@ impl Asked {
             "createdto" => self.created.to = Some(moment(value)?),
             "modifiedfrom" => self.modified.from = Some(moment(value)?),
             "modifiedto" => self.modified.to = Some(moment(value)?),
+            // There is nothing to embed.
+            "embed" => {}
             _ => {
                 let known =
                     "pageSize, pageNumber, sortBy, id, email, name, active, createdFrom, createdTo, modifiedFrom, modifiedTo";
@@ -145,9 +147,10 @@ fn number(value: &str, max: usize) -> Result<usize, String> {
 
 fn descending(value: &str) -> Result<bool, String> {
     match value {
-        "name" => Ok(false),
-        "-name" => Ok(true),
-        _ => Err("must be name or -name".to_owned()),
+        // Nobody has an office here, so that their order is that of the names.
+        "name" | "officeId" => Ok(false),
+        "-name" | "-officeId" => Ok(true),
+        _ => Err("must be name, officeId, or one of them behind a -".to_owned()),
     }
 }
 

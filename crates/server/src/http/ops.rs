@@ -6,6 +6,7 @@ mod directories; // who the negotiators of each customer are
 mod connectors; // whose callbacks are taken
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -31,7 +32,7 @@ const METRICS_TYPE: HeaderValue = HeaderValue::from_static("application/openmetr
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Answers one request of an operator.
-pub(crate) async fn answer(node: &Node, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn answer(node: &Arc<Node>, request: Request<Incoming>) -> Response<Body> {
     let request_id = request_id(node, request.headers());
     let routed = route(node, request).await;
     let mut response = routed.unwrap_or_else(|error| {
@@ -42,7 +43,7 @@ pub(crate) async fn answer(node: &Node, request: Request<Incoming>) -> Response<
     response
 }
 
-async fn route(node: &Node, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+async fn route(node: &Arc<Node>, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
     let path = request.uri().path().to_owned();
     let segments: Vec<_> = path.trim_matches('/').split('/').collect();
     match (request.method(), segments.as_slice()) {

@@ -87,8 +87,13 @@ async fn whole_calls_of_each_system_arrive_on_the_right_desktops_once() {
             desks.push((negotiator, node.session("SBOX", negotiator, "").await));
         }
         tell(&node, &example).await;
+        let mut last = event("endedCall", &["ADV", "JAS", "TST"]);
+        last["payload"]["id"] = json!("the last");
+        operate(&node, Method::DELETE, "/directories/SBOX", &json!(null)).await;
+        assert_eq!(node.post(last.to_string(), &[]).await.status, 202);
         for (negotiator, mut session) in desks {
-            let live = expected(&example, negotiator, true);
+            let mut live = expected(&example, negotiator, true);
+            live.push((json!("endedCall"), last["payload"].clone()));
             assert_eq!(heard(&mut session, live.len()).await, live, "{name}: {negotiator}");
             let listed = Caller::person(&node.api, "SBOX", negotiator).get("/notifications", &[]).await;
             let items = body(&listed)["_embedded"].as_array().unwrap().clone();

@@ -1,5 +1,7 @@
 //! Connectors: whose callbacks are taken, and for whom.
 
+use std::sync::Arc;
+
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use protocol::id::ConnectorId;
@@ -12,19 +14,23 @@ use crate::http::error::{ApiError, Body};
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// Answers what is asked of `/connectors/…`.
-pub(super) async fn answer(node: &Node, request: Request<Incoming>, path: &[&str]) -> Result<Response<Body>, ApiError> {
+pub(super) async fn answer(node: &Arc<Node>, request: Request<Incoming>, path: &[&str]) -> Result<Response<Body>, ApiError> {
     match (request.method().clone(), path) {
         (Method::GET, []) => super::json(&node.connectors.all().iter().map(|connector| connector.shown()).collect::<Vec<_>>()),
         (Method::PUT, [id]) => {
             let id = parsed(id, ConnectorId::parse)?;
             let new: NewConnector = json_body(node, request, BODY_BYTES_MAX).await?;
             let setting = new.checked(&node.config.products).map_err(ApiError::Invalid)?;
-            node.connectors.put(&node.store, id, setting).await?;
+            let acting = node.clone();
+            let putting = async move { acting.connectors.put(&acting.store, id, setting).await };
+            node.to_the_end(putting).await.ok_or(ApiError::Internal)??;
             tracing::info!(connector = %id, "connector set by an operator");
             Ok(super::text(StatusCode::NO_CONTENT, ""))
         }
         (Method::DELETE, [id]) => {
-            let removed = node.connectors.remove(&node.store, &parsed(id, ConnectorId::parse)?).await?;
+            let (acting, id) = (node.clone(), parsed(id, ConnectorId::parse)?);
+            let removing = async move { acting.connectors.remove(&acting.store, &id).await };
+            let removed = node.to_the_end(removing).await.ok_or(ApiError::Internal)??;
             if removed { Ok(super::text(StatusCode::NO_CONTENT, "")) } else { Err(ApiError::NotFound) }
         }
         (_, []) => Err(ApiError::Method("GET")),

@@ -1,5 +1,7 @@
 //! Directories: who the negotiators of each customer are.
 
+use std::sync::Arc;
+
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use protocol::directory::Directory;
@@ -14,7 +16,7 @@ use crate::http::error::{ApiError, Body};
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Answers what is asked of `/directories/…`.
-pub(super) async fn answer(node: &Node, request: Request<Incoming>, path: &[&str]) -> Result<Response<Body>, ApiError> {
+pub(super) async fn answer(node: &Arc<Node>, request: Request<Incoming>, path: &[&str]) -> Result<Response<Body>, ApiError> {
     match (request.method().clone(), path) {
         (Method::GET, []) => {
             let shown = node.directories.all().into_iter().map(|(customer, directory)| {
@@ -28,7 +30,10 @@ pub(super) async fn answer(node: &Node, request: Request<Incoming>, path: &[&str
         }
         (Method::PUT, [customer]) => put(node, parsed(customer, CustomerId::parse)?, request).await,
         (Method::DELETE, [customer]) => {
-            let removed = node.directories.remove(&node.store, &parsed(customer, CustomerId::parse)?).await?;
+            let (node, customer) = (node.clone(), parsed(customer, CustomerId::parse)?);
+            let acting = node.clone();
+            let removing = async move { acting.directories.remove(&acting.store, &customer).await };
+            let removed = node.to_the_end(removing).await.ok_or(ApiError::Internal)??;
             if removed { Ok(super::text(StatusCode::NO_CONTENT, "")) } else { Err(ApiError::NotFound) }
         }
         (_, []) => Err(ApiError::Method("GET")),
@@ -37,13 +42,15 @@ pub(super) async fn answer(node: &Node, request: Request<Incoming>, path: &[&str
     }
 }
 
-async fn put(node: &Node, customer: CustomerId, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+async fn put(node: &Arc<Node>, customer: CustomerId, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
     let directory: Directory = json_body(node, request, BODY_BYTES_MAX).await?;
     let faults = directory.check();
     if !faults.is_empty() {
         return Err(ApiError::Invalid(faults));
     }
-    node.directories.put(&node.store, customer, directory, node.clock.now()).await?;
+    let acting = node.clone();
+    let putting = async move { acting.directories.put(&acting.store, customer, directory, acting.clock.now()).await };
+    node.to_the_end(putting).await.ok_or(ApiError::Internal)??;
     tracing::info!(%customer, "directory set by an operator");
     Ok(super::text(StatusCode::NO_CONTENT, ""))
 }
