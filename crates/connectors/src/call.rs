@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use protocol::envelope::TARGETS_MAX;
 use protocol::payload::SubType;
+use serde::{Deserialize, Serialize};
 
 use crate::action::{Action, Post};
 use crate::callback::{Fact, Party, What};
@@ -21,19 +22,21 @@ const USERS_MAX: usize = 1_000;
 const MARKS_MAX: usize = 64;
 
 /// One call, at one vendor.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Call {
     /// Who calls and which number was called; until they are known nobody is told anything.
     numbers: Option<(String, String)>,
+    #[serde(with = "pairs")]
     users: BTreeMap<Party, User>,
     /// What happened to the call as a whole.
     marks: BTreeSet<(Timestamp, Mark)>,
     /// When something of it came last.
+    #[serde(skip)]
     pub(crate) touched: Duration,
 }
 
 /// What is known of one person in a call, and what they were told.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct User {
     marks: BTreeSet<(Timestamp, Mark)>,
     told: Option<(Timestamp, Told)>,
@@ -41,7 +44,7 @@ struct User {
 }
 
 /// Something that happened; of what happened at once, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum Mark {
     Rang {
         hunt_group: bool,
@@ -58,7 +61,7 @@ enum Mark {
 }
 
 /// How much a person was told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum Told {
     Rings,
     Answered,
@@ -223,6 +226,23 @@ impl Call {
     pub(crate) fn is_over(&self) -> bool {
         let over = |user: &User| self.ringings(user).last().is_none_or(|last| last.ended.is_some());
         self.numbers.is_some() && !self.users.is_empty() && self.users.values().all(over)
+    }
+}
+
+/// A map whose keys are no texts, as a list of pairs.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{Party, User};
+
+    pub(super) fn serialize<S: Serializer>(users: &BTreeMap<Party, User>, serializer: S) -> Result<S::Ok, S::Error> {
+        users.iter().collect::<Vec<_>>().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Party, User>, D::Error> {
+        Ok(Vec::<(Party, User)>::deserialize(deserializer)?.into_iter().collect())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a callback says, whoever sent it.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -47,7 +48,7 @@ pub struct Reading {
 }
 
 /// Who serves a queue, as a vendor says it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Serving {
     /// The queue's id.
     pub queue: String,
@@ -73,7 +74,7 @@ pub struct Fact {
 }
 
 /// Somebody in a call.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Party {
     /// A negotiator.
     Known(String),

@@ -6,6 +6,8 @@
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::action::Action;
 use crate::call::Call;
 use crate::callback::{Note, Party, Reading, Serving, What};
@@ -19,6 +21,8 @@ pub const QUEUES_MAX: usize = 1_000;
 pub const MEMBERS_MAX: usize = 1_000;
 /// How many callbacks are remembered to tell repeats.
 pub const SEEN_MAX: usize = 20_000;
+/// How many callbacks the next run is told of: those that may still be sent again.
+const SAVED_SEEN_MAX: usize = 1_000;
 /// How long a call is known after something of it was heard: while it is not over, and once it is.
 const OPEN_MAX: Duration = Duration::from_secs(12 * 3600);
 const OVER_MAX: Duration = Duration::from_secs(600);
@@ -33,6 +37,15 @@ pub struct State {
     seen: HashSet<[u8; 32]>,
     seen_in_order: VecDeque<[u8; 32]>,
     swept: Duration,
+}
+
+/// What a run of the node hands to the next.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct SavedState {
+    /// Each call, with how long ago something of it came last, in seconds.
+    calls: Vec<(String, u64, Call)>,
+    queues: Vec<Serving>,
+    seen: Vec<[u8; 32]>,
 }
 
 /// What follows from a callback.
@@ -117,6 +130,28 @@ impl State {
         if self.seen.insert(plan.key) {
             self.seen_in_order.push_back(plan.key);
         }
+    }
+
+    /// What the next run needs to know.
+    #[must_use]
+    pub fn save(&self, now: Duration) -> SavedState {
+        let age = |call: &Call| now.saturating_sub(call.touched).as_secs();
+        let calls = self.calls.iter().map(|(id, call)| (id.clone(), age(call), call.clone())).collect();
+        let seen = self.seen_in_order.iter().rev().take(SAVED_SEEN_MAX).rev().copied().collect();
+        SavedState { calls, queues: self.queues.values().cloned().collect(), seen }
+    }
+
+    /// Takes up what an earlier run knew.
+    #[must_use]
+    pub fn restore(saved: SavedState, now: Duration) -> Self {
+        let SavedState { calls, queues, seen } = saved;
+        let calls = calls.into_iter().map(|(id, age, mut call)| {
+            call.touched = now.saturating_sub(Duration::from_secs(age));
+            (id, call)
+        });
+        let calls = calls.collect();
+        let queues = queues.into_iter().map(|serving| (serving.queue.clone(), serving)).collect();
+        Self { calls, queues, seen: seen.iter().copied().collect(), seen_in_order: seen.into(), swept: now }
     }
 
     /// How many calls are known.

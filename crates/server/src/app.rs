@@ -10,7 +10,7 @@ use futures::future::select_all;
 use prometheus_client::registry::Registry as Measurements;
 use protocol::authorise::Identity;
 use protocol::close::CloseCode;
-use protocol::id::EventId;
+use protocol::id::{ConnectorId, EventId};
 use sessions::clock::Clock;
 use sessions::registry::{Registry, Renew};
 use store::Store;
@@ -146,7 +146,8 @@ impl App {
         let keys = Keys::new(config.limits.idempotency_keys, known_keys, clock.now(), clock.running());
         let registry =
             Registry::new(config.sessions.clone(), clock.clone(), session_metrics, renewal(auth.clone(), clock.clone()));
-        take_up(&registry, store.take_handover().await?);
+        let connectors = Connectors::load(&store).await?;
+        take_up(&registry, &connectors, clock.running(), store.take_handover().await?);
         let descriptors = raise_descriptor_limit();
         let node = Node {
             auth,
@@ -155,7 +156,7 @@ impl App {
             operator_slots: Slots::new(OPERATOR_CONNECTIONS_MAX, metrics.operator_connections.clone()),
             keys,
             directories: Directories::load(&store).await?,
-            connectors: Connectors::load(&store).await?,
+            connectors,
             store,
             registry,
             metrics,
@@ -211,7 +212,7 @@ impl App {
         stop.cancel();
         node.connections.close();
         let all_finished = timeout_at(requests_end, async { (core.wait().await, node.connections.wait().await) }).await.is_ok();
-        let saving = node.store.save_handover(handover(&node.registry));
+        let saving = node.store.save_handover(handover(&node));
         let handed_over = matches!(timeout_at(end, saving).await, Ok(Ok(())));
         let store = node.store.clone();
         let flushed = timeout_at(end, tokio::task::spawn_blocking(move || store.close())).await.is_ok();
@@ -229,13 +230,23 @@ fn renewal(auth: Arc<Authenticator>, clock: Clock) -> Renew {
     })
 }
 
-fn handover(registry: &Registry) -> Handover {
+fn handover(node: &Node) -> Handover {
+    let registry = &node.registry;
     let states = registry.save().into_iter().filter_map(|(of, state)| Some((of, serde_json::to_string(&state).ok()?))).collect();
     let receipts = registry.save_receipts().iter().filter_map(|receipts| serde_json::to_string(receipts).ok()).collect();
-    Handover { states, receipts }
+    let connectors = node.connectors.save(node.clock.running());
+    let connectors =
+        connectors.iter().filter_map(|(id, state)| Some((id.to_string(), serde_json::to_string(state).ok()?))).collect();
+    Handover { states, receipts, connectors }
 }
 
-fn take_up(registry: &Registry, Handover { states, receipts }: Handover) {
+fn take_up(registry: &Registry, connectors: &Connectors, now: Duration, handover: Handover) {
+    let Handover { states, receipts, connectors: of_connectors } = handover;
+    for (id, text) in of_connectors {
+        if let Some((id, saved)) = ConnectorId::parse(&id).ok().zip(handed_over(&text)) {
+            connectors.restore(&id, saved, now);
+        }
+    }
     let receipts = receipts.iter().filter_map(|text| handed_over(text));
     registry.restore_receipts(receipts.collect());
     let states = states.into_iter().filter_map(|(of, text)| Some((of, handed_over(&text)?)));

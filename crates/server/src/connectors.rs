@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
-use connectors::state::State;
+use connectors::state::{SavedState, State};
 use connectors::vendor::{SecretPlace, Vendor};
 use protocol::envelope::PRODUCTS_MAX;
 use protocol::fault::Faults;
@@ -176,6 +177,23 @@ impl Connectors {
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Connector>> {
         self.by_id.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// What the next run needs to know of each.
+    #[must_use]
+    pub fn save(&self, now: Duration) -> Vec<(ConnectorId, SavedState)> {
+        // One whose callback is still being done is left out: at a shutdown none is.
+        let save = |connector: Arc<Connector>| Some((connector.id, connector.state.try_lock().ok()?.save(now)));
+        self.all().into_iter().filter_map(save).collect()
+    }
+
+    /// Takes up what an earlier run knew of one.
+    pub fn restore(&self, id: &ConnectorId, saved: SavedState, now: Duration) {
+        if let Some(connector) = self.find(id)
+            && let Ok(mut state) = connector.state.try_lock()
+        {
+            *state = State::restore(saved, now);
+        }
     }
 
     /// Adds a connector, or replaces one, which forgets its calls. Durable when it returns.

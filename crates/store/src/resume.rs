@@ -14,6 +14,8 @@ pub struct Handover {
     pub states: Vec<(Recipient, String)>,
     /// What became of each event.
     pub receipts: Vec<String>,
+    /// The calls of each connector.
+    pub connectors: Vec<(String, String)>,
 }
 
 impl Store {
@@ -21,12 +23,17 @@ impl Store {
     ///
     /// # Errors
     /// Any [`StoreError`].
-    pub async fn save_handover(&self, Handover { states, receipts }: Handover) -> Result<(), StoreError> {
+    pub async fn save_handover(&self, Handover { states, receipts, connectors }: Handover) -> Result<(), StoreError> {
         let run = move |transaction: &Transaction<'_>| {
             transaction.execute("DELETE FROM resume_receipts", ())?;
             let mut insert = transaction.prepare_cached("INSERT INTO resume_receipts VALUES (?1)")?;
             for receipts in &receipts {
                 insert.execute([receipts])?;
+            }
+            transaction.execute("DELETE FROM resume_connector", ())?;
+            let mut insert = transaction.prepare_cached("INSERT INTO resume_connector VALUES (?1, ?2)")?;
+            for (id, state) in &connectors {
+                insert.execute([id, state])?;
             }
             transaction.execute("DELETE FROM resume", ())?;
             let mut insert = transaction.prepare_cached("INSERT INTO resume VALUES (?1, ?2, ?3)")?;
@@ -49,8 +56,11 @@ impl Store {
             let mut delete = transaction.prepare("DELETE FROM resume RETURNING customer, negotiator, state")?;
             let rows = delete.query_map((), |row| Ok(recipient(row, 0, 1).ok().zip(row.get(2).ok())))?;
             // A row that cannot be read concerns one recipient, whose clients begin anew.
+            let mut delete_connectors = transaction.prepare("DELETE FROM resume_connector RETURNING id, state")?;
+            let connectors = delete_connectors.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let connectors = connectors.collect::<rusqlite::Result<_>>()?;
             let states = rows.filter_map(Result::transpose).collect::<rusqlite::Result<_>>()?;
-            Ok(Handover { states, receipts })
+            Ok(Handover { states, receipts, connectors })
         };
         self.shared.writer.write(self.shared.config.timeout, run, |_| ()).await
     }

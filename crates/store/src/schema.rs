@@ -11,7 +11,7 @@ use crate::writer::LOG_BYTES;
 const APPLICATION_ID: i64 = 0x6265_6c6c;
 
 /// Step `n` brings the tables from version `n` to `n + 1`.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     "
     CREATE TABLE store (
         id TEXT NOT NULL,              -- this folder's own mark
@@ -78,6 +78,10 @@ const STEPS: [&str; 4] = [
         text TEXT NOT NULL,            -- JSON
         PRIMARY KEY (kind, id)
     ) WITHOUT ROWID;
+",
+    "
+    -- What a run hands to the next: the calls of each connector.
+    CREATE TABLE resume_connector (id TEXT NOT NULL, state TEXT NOT NULL);   -- JSON
 ",
 ];
 

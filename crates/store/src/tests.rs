@@ -236,7 +236,11 @@ async fn a_folder_of_somebody_else_is_left_alone() {
 #[tokio::test]
 async fn states_for_the_next_run_are_given_once() {
     let (folder, store) = fresh();
-    let handover = |text: &str| Handover { states: vec![(adv(), text.to_owned())], receipts: vec![text.to_owned()] };
+    let handover = |text: &str| Handover {
+        states: vec![(adv(), text.to_owned())],
+        receipts: vec![text.to_owned()],
+        connectors: vec![(text.to_owned(), text.to_owned())],
+    };
     store.save_handover(handover("old")).await.unwrap();
     store.save_handover(handover("new")).await.unwrap();
     drop(store);
@@ -295,7 +299,7 @@ async fn tables_of_a_newer_program_are_refused_with_both_versions() {
     let file = folder.path().join("bellwire.sqlite");
     rusqlite::Connection::open(file).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let refusal = open(folder.path(), Config::default()).unwrap_err().to_string();
-    assert!(refusal.contains("version 99") && refusal.contains("up to 4"), "{refusal}");
+    assert!(refusal.contains("version 99") && refusal.contains("up to 5"), "{refusal}");
 }
 
 #[tokio::test]

@@ -77,3 +77,15 @@ fn a_queue_rings_for_whom_the_vendor_named_last_else_for_the_directory() {
     let Some(Action::Post(post)) = plan.actions.first() else { panic!("it rings") };
     assert_eq!(post.targets, ["ADV", "JAS"], "the directory's, where some are not known");
 }
+
+#[test]
+fn a_later_run_goes_on_with_the_calls_and_knows_the_repeats() {
+    let mut first = State::default();
+    done(&mut first, rings(1), Duration::from_secs(100));
+    let saved = serde_json::to_string(&first.save(Duration::from_secs(160))).unwrap();
+    let mut second = State::restore(serde_json::from_str(&saved).unwrap(), Duration::from_secs(1_000));
+    assert_eq!(done(&mut second, rings(1), Duration::from_secs(1_000)), None, "a repeat");
+    let gone = Reading { key: [3; 32], ..reading(1, What::Over) };
+    let plan = second.plan(gone, People::Ids, Duration::from_secs(1_000)).unwrap();
+    assert!(matches!(plan.actions.as_slice(), [Action::Post(post)] if post.sub_type.name() == "missedCall"), "{plan:?}");
+}

@@ -290,3 +290,20 @@ async fn negotiators_are_listed_in_reapits_shape_and_paging() {
     app.customer = Some("RES".to_owned());
     assert_eq!(ids(&body(&app.get("/negotiators", &[]).await)), [""; 0]);
 }
+
+#[tokio::test]
+async fn a_call_that_rings_over_a_graceful_restart_is_missed_there() {
+    let (node, example) = (TestNode::start().await, example("enreach-hunt-group"));
+    connect(&node, &example).await;
+    let callbacks = example["callbacks"].as_array().unwrap();
+    for callback in &callbacks[..2] {
+        assert_eq!(call_back(&node, "enreach", callback).await.status, 200);
+    }
+    let clock = node.clock.clone();
+    let node = TestNode::start_in(node.stop().await, clock, |_| ()).await;
+    assert_eq!(call_back(&node, "enreach", callbacks.last().unwrap()).await.status, 200);
+    for negotiator in ["ADV", "JAS"] {
+        let listed = body(&Caller::person(&node.api, "SBOX", negotiator).get("/notifications", &[]).await);
+        assert_eq!(listed["_embedded"].as_array().unwrap().len(), 1, "{negotiator}");
+    }
+}
