@@ -56,6 +56,10 @@ fn understand(answer: &Answer) -> Result<Option<Value>, OpsError> {
     if answer.status.is_success() {
         return Ok(body);
     }
-    let description = body.as_ref().and_then(|body| body.get("description")).and_then(Value::as_str).unwrap_or_default();
-    Err(OpsError::Refused { status: answer.status.as_u16(), description: description.to_owned() })
+    let text = |of: &Value, name: &str| of.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let errors = body.as_ref().and_then(|body| body.get("errors")).and_then(Value::as_array);
+    let errors = errors.into_iter().flatten().map(|error| format!("\n  {}: {}", text(error, "field"), text(error, "message")));
+    let description = body.as_ref().map(|body| text(body, "description")).unwrap_or_default();
+    let description = errors.fold(description, |all, error| all + &error);
+    Err(OpsError::Refused { status: answer.status.as_u16(), description })
 }

@@ -583,6 +583,9 @@ fn a_directory_and_a_connector_are_set_on_a_running_node_and_on_a_stopped_one() 
         assert!(added.starts_with("URL     https://bellwire.example/connectors/axp/SECRET "), "{added}");
         assert_eq!(on(place, &["connector", "list"]).split_whitespace().collect::<Vec<_>>(), ["axp", "avaya", "SBOX"]);
         on(place, &["connector", "remove", "axp"]);
+        let faulty = ["connector", "add", "--vendor", "apirtc", "--customer", "SBOX", "--secret-file", &secret, "--id", "video"];
+        let refusal = text(&run(&[&faulty[..], &place].concat()).stderr);
+        assert!(refusal.ends_with("\n  negotiators: is required: the callbacks of apirtc name nobody\n"), "{refusal}");
         on(place, &["directory", "remove", "--customer", "SBOX"]);
     }
     let output = run(&["directory", "remove", "--customer", "SBOX", "--data", &data]);
