@@ -123,19 +123,23 @@ impl Call {
                 return;
             }
             let user = self.users.entry(name.clone()).or_default();
-            user.marks.extend(marks.iter().map(|mark| (fact.at, *mark)).take(MARKS_MAX.saturating_sub(user.marks.len())));
+            user.marks.extend(marks.iter().map(|mark| (fact.at, *mark)));
+            while user.marks.len() > MARKS_MAX {
+                user.marks.pop_first();
+            }
         }
     }
 
     fn mark(&mut self, at: Timestamp, mark: Mark) {
-        if self.marks.len() < MARKS_MAX {
-            self.marks.insert((at, mark));
+        self.marks.insert((at, mark));
+        if self.marks.len() > MARKS_MAX {
+            self.marks.pop_first();
         }
     }
 
     /// Compares what holds with what each was told.
     fn settle(&mut self, call: &str) -> Vec<Action> {
-        let ringings: BTreeMap<_, _> = self.users.iter().map(|(name, user)| (name.clone(), self.ringings(user))).collect();
+        let ringings: BTreeMap<_, _> = self.users.iter().map(|(name, user)| (name.clone(), self.ringings(name, user))).collect();
         let (mut told, mut missed, mut actions) = (BTreeMap::<Holds, Vec<String>>::new(), BTreeMap::new(), Vec::new());
         for (party, user) in &mut self.users {
             // Who is not known is told nothing; that they took a call matters to the others.
@@ -150,13 +154,16 @@ impl Call {
                 (None, true) => actions.push(Action::Retract { negotiator: name.clone(), call: call.to_owned() }),
                 (Some(_), true) | (None, false) => {}
             }
-            let is_new = was_missed.is_some() && !user.is_missed;
+            let missed_at = was_missed.filter(|_| !user.is_missed).and_then(|place| own.get(place)?.begun);
             user.is_missed = was_missed.is_some();
             for holds in own.last().map(|last| last.holds(party, &ringings)).into_iter().flatten() {
                 if !user.knows(own.last(), holds.told) {
-                    user.told = Some((holds.at, holds.told));
-                    // A missed call takes its ringing off the screen.
-                    if !(is_new && holds.told == Told::Over) {
+                    let begun = own.last().and_then(|last| last.begun).unwrap_or(holds.at);
+                    let before = user.told.replace((begun, holds.told));
+                    // A missed call takes its ringing off the screen; nothing else.
+                    let takes_off = |(rang, told)| told == Told::Rings && missed_at.is_some_and(|missed| rang <= missed);
+                    let is_clear = before.map_or(user.is_missed && own.len() == 1, takes_off);
+                    if !(is_clear && holds.told == Told::Over) {
                         told.entry(holds).or_default().push(name.clone());
                     }
                 }
@@ -172,8 +179,10 @@ impl Call {
     }
 
     /// What a person went through, ringing by ringing.
-    fn ringings(&self, user: &User) -> Vec<Ringing> {
+    fn ringings(&self, name: &Party, user: &User) -> Vec<Ringing> {
         let mut ringings: Vec<Ringing> = Vec::new();
+        let others = self.users.iter().filter(|(other, _)| *other != name).flat_map(|(_, other)| &other.marks);
+        let taken: BTreeSet<_> = others.filter(|(_, mark)| matches!(mark, Mark::Connected { .. })).map(|(at, _)| *at).collect();
         let all: BTreeSet<_> =
             user.marks.iter().map(|mark| (*mark, true)).chain(self.marks.iter().map(|mark| (*mark, false))).collect();
         for ((at, mark), own) in all {
@@ -184,10 +193,15 @@ impl Call {
                 (Mark::Connected { alone }, None) => {
                     ringings.push(Ringing { connected: Some((at, alone)), ..Ringing::begun(at) })
                 }
+                // It rings again after another had taken it: that is another ringing.
+                (Mark::Rang { hunt_group }, Some(open)) if open.connected.is_none() && open.was_taken(&taken, at).is_some() => {
+                    open.ended = open.was_taken(&taken, at).map(|taken| (taken, Mark::Done));
+                    ringings.push(Ringing { rang: true, hunt_group, ..Ringing::begun(at) });
+                }
                 (Mark::Rang { .. }, Some(_)) => {}
                 (Mark::Connected { alone }, Some(open)) => drop(open.connected.get_or_insert((at, alone))),
-                // Of a whole call: those who talk stay.
-                (Mark::Unanswered, Some(open)) if !own && open.connected.is_some() => {}
+                // Those who talk stay: it was another of their telephones that was let go.
+                (Mark::Unanswered, Some(open)) if open.connected.is_some() => {}
                 (Mark::Unanswered | Mark::Left | Mark::Done, Some(open)) => open.ended = Some((at, mark)),
                 // What began before anything was known.
                 (Mark::Unanswered | Mark::Left | Mark::Done, None) if own && is_first => {
@@ -224,8 +238,8 @@ impl Call {
 
     /// Whether it is over for all who are known, so that nothing more is to come of it.
     pub(crate) fn is_over(&self) -> bool {
-        let over = |user: &User| self.ringings(user).last().is_none_or(|last| last.ended.is_some());
-        self.numbers.is_some() && !self.users.is_empty() && self.users.values().all(over)
+        let over = |(name, user)| self.ringings(name, user).last().is_none_or(|last| last.ended.is_some());
+        self.numbers.is_some() && !self.users.is_empty() && self.users.iter().all(over)
     }
 }
 
@@ -251,6 +265,12 @@ type Ringings = BTreeMap<Party, Vec<Ringing>>;
 impl Ringing {
     fn begun(at: Timestamp) -> Self {
         Self { begun: Some(at), rang: false, hunt_group: false, connected: None, ended: None }
+    }
+
+    /// When another took the call, since it began to ring here and before `at`.
+    fn was_taken(&self, taken: &BTreeSet<Timestamp>, at: Timestamp) -> Option<Timestamp> {
+        let begun = self.begun?;
+        taken.range(begun..).next().copied().filter(|taken| *taken < at)
     }
 
     /// Who else took the call while it rang here, when, and until when they had it.

@@ -21,6 +21,8 @@ enum Says {
     UserUnanswered,
     /// The user is out of it.
     UserLeft,
+    /// The user's call is over; where nobody is named, all of it.
+    UserOver,
     /// The call rings for all who serve the queue.
     QueueRings,
     /// The call left those for whom the queue rang.
@@ -42,7 +44,7 @@ const EVENTS: [(&str, Says); 36] = [
     ("UserCallInUserCancelled", Says::UserUnanswered),
     ("UserCallInUserOverflow", Says::UserUnanswered),
     ("UserCallInOverflow", Says::UserUnanswered),
-    ("UserCallInDisconnected", Says::UserLeft),
+    ("UserCallInDisconnected", Says::UserOver),
     ("UserCallInTransferConnected", Says::UserLeft),
     ("UserCallInTransferStarted", Says::Nothing),
     ("UserCallInTransferCancelled", Says::Nothing),
@@ -113,12 +115,12 @@ fn of_call(mut reading: Reading, says: Says, hunt_group: bool, source: Source<'_
         (Says::UserRings, Some(user)) => What::Rings(vec![user]),
         (Says::UserConnected, Some(user)) => What::Connected(user),
         (Says::UserUnanswered, Some(user)) => What::NotAnswered(vec![user]),
-        (Says::UserLeft, Some(user)) => What::Left(vec![user]),
+        (Says::UserLeft | Says::UserOver, Some(user)) => What::Left(vec![user]),
         (Says::QueueRings, _) => queue_rings(members, people),
         (Says::QueueLeft, _) => What::Unanswered,
-        // A call that is disconnected, nobody says for whom, is over.
-        (Says::Over | Says::UserLeft, _) => What::Over,
-        (Says::UserRings | Says::UserConnected | Says::UserUnanswered | Says::Members | Says::Nothing, _) => return reading,
+        (Says::Over | Says::UserOver, _) => What::Over,
+        (Says::UserRings | Says::UserConnected | Says::UserUnanswered | Says::UserLeft, None) => return reading,
+        (Says::Members | Says::Nothing, _) => return reading,
     };
     let mut number = |name| {
         number::read(&text(members, &[name])).unwrap_or_else(|| {
@@ -149,6 +151,6 @@ fn attached(mut reading: Reading, callback: Callback<'_>, members: &Map<String, 
 
 impl Says {
     fn is_of_user(self) -> bool {
-        matches!(self, Self::UserRings | Self::UserConnected | Self::UserUnanswered | Self::UserLeft)
+        matches!(self, Self::UserRings | Self::UserConnected | Self::UserUnanswered | Self::UserLeft | Self::UserOver)
     }
 }

@@ -163,7 +163,7 @@ fn a_call_that_comes_back_to_one_was_not_missed_by_the_others() {
 fn what_is_late_belongs_to_the_ringing_of_its_time() {
     let facts = [rings(1, &["ADV"]), rings(20, &["ADV"]), unanswered(10, "ADV")];
     assert_eq!(told(&facts), ["incoming ADV", "missed ADV", "incoming ADV"]);
-    let facts = [rings(1, &["ADV"]), unanswered(10, "ADV"), rings(20, &["ADV"]), connected(5, "ADV")];
+    let facts = [rings(1, &["ADV"]), left(10, "ADV"), rings(20, &["ADV"]), connected(5, "ADV")];
     assert_eq!(told(&facts), ["incoming ADV", "missed ADV", "incoming ADV", "retract ADV"]);
 }
 
@@ -200,4 +200,49 @@ fn an_agent_who_joins_pops_and_talks_and_misses_nothing_in_any_order() {
     let join = fact(3, What::Joined(known("ADV")));
     assert_eq!(told(std::slice::from_ref(&join)), ["incoming ADV", "answered ADV by ADV"]);
     assert_eq!(told(&[left(9, "ADV"), join]), ["ended ADV"]);
+}
+
+#[test]
+fn one_to_whom_a_colleague_puts_the_call_through_is_rung_again() {
+    let facts = [
+        rings(1, &["ADV", "JAS"]),
+        connected(5, "ADV"),
+        rings(10, &["JAS"]),
+        left(20, "ADV"),
+        connected(24, "JAS"),
+        fact(40, What::Over),
+    ];
+    let expected = [
+        "incoming ADV,JAS",
+        "answered ADV,JAS by ADV",
+        "incoming JAS",
+        "ended ADV by ADV",
+        "answered JAS by JAS",
+        "ended JAS by JAS",
+    ];
+    assert_eq!(told(&facts), expected);
+    let facts = [rings(1, &["ADV", "JAS"]), connected(5, "ADV"), left(20, "ADV"), rings(21, &["JAS"]), unanswered(40, "JAS")];
+    let expected = ["incoming ADV,JAS", "answered ADV,JAS by ADV", "ended ADV,JAS by ADV", "incoming JAS", "missed JAS"];
+    assert_eq!(told(&facts), expected);
+}
+
+#[test]
+fn a_hundred_tries_do_not_hide_the_answer() {
+    let mut facts: Vec<_> = (0..100).flat_map(|try_| [rings(10 * try_, &["ADV"]), unanswered(10 * try_ + 5, "ADV")]).collect();
+    facts.extend([rings(1_000, &["ADV"]), connected(1_003, "ADV")]);
+    let told = told(&facts);
+    assert_eq!(told[told.len() - 3..], ["incoming ADV", "retract ADV", "answered ADV by ADV"]);
+}
+
+#[test]
+fn a_late_miss_takes_what_was_told_off_the_screen() {
+    let facts = [rings(1, &["JAS"]), rings(11, &["ADV"]), connected(15, "ADV"), unanswered(10, "JAS")];
+    let expected = ["incoming JAS", "incoming ADV", "answered ADV,JAS by ADV", "missed JAS", "ended JAS"];
+    assert_eq!(told(&facts), expected);
+}
+
+#[test]
+fn another_telephone_that_is_let_go_ends_no_talk() {
+    let facts = [rings(1, &["ADV"]), connected(5, "ADV"), unanswered(6, "ADV"), left(60, "ADV")];
+    assert_eq!(told(&facts), ["incoming ADV", "answered ADV by ADV", "ended ADV by ADV"]);
 }

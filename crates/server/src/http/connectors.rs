@@ -154,10 +154,10 @@ async fn act(
             Ok(node.store.retract_missed(Recipient { customer, negotiator }, call.clone()).await?)
         }
         Action::Post(post) if post.sub_type == SubType::MissedCall => {
-            // Each under a key of their own: where a crash came in between, those who are on disk stay so, and others may be due.
+            // Each under a key of their own, and all to their end: those who are on disk stay so, and others may be due.
             let each = post.targets.iter().map(|target| Post { targets: vec![target.clone()], ..post.clone() });
             let missed = each.map(|post| async move { give(node, connector, client_id, (&post, key)).await });
-            futures::future::try_join_all(missed).await.map(drop)
+            futures::future::join_all(missed).await.into_iter().collect()
         }
         Action::Post(post) => give(node, connector, client_id, (post, key)).await,
     }
@@ -171,7 +171,7 @@ async fn give(node: &Node, connector: &Connector, client_id: ClientId, (post, ke
     let envelope = Envelope::parse(body.as_bytes(), &node.config.products).map_err(refuse)?;
     let stamp = Stamp { id: node.new_id(), at: node.clock.now() };
     let event = authorise(&caller(connector, client_id), customer, Grant::Everything, envelope, stamp)?;
-    let claim = claim(key, post).map(|key| ((client_id, customer, key), <[u8; 32]>::from(Sha256::digest(&body))));
+    let claim = claim(key, post).map(|(key, of)| ((client_id, customer, key), of));
     match dispatch(node, &event, claim, Instant::now().into_std()).await? {
         Dispatched::Done(_) | Dispatched::Repeated(_) => Ok(()),
         Dispatched::Conflict => {
@@ -190,11 +190,17 @@ fn caller(connector: &Connector, client_id: ClientId) -> Caller {
     }
 }
 
-/// The same for a repeat of the callback after a crash: what was on disk by then is not written again.
-fn claim(key: &[u8; 32], post: &Post) -> Option<IdempotencyKey> {
-    let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+/// What tells an event from all others, and as what it stands under that key. A call is missed once by each, whichever callback says
+/// so: what was on disk before a crash, or before a failure, is not written again.
+fn claim(key: &[u8; 32], post: &Post) -> Option<(IdempotencyKey, [u8; 32])> {
     let target = post.targets.first().map(String::as_str).unwrap_or_default();
-    IdempotencyKey::parse(&format!("{hex}-{}-{target}", post.sub_type.name())).ok()
+    let of: [u8; 32] = match post.sub_type {
+        SubType::MissedCall => Sha256::digest(format!("{} {target} {}", post.call, post.at)).into(),
+        SubType::IncomingCall | SubType::AnsweredCall | SubType::EndedCall => *key,
+    };
+    let hex: String = of.iter().map(|byte| format!("{byte:02x}")).collect();
+    let key = IdempotencyKey::parse(&format!("{hex}-{}-{target}", post.sub_type.name())).ok()?;
+    Some((key, of))
 }
 
 fn refuse(malformed: Malformed) -> ApiError {
