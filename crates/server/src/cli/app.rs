@@ -1,7 +1,7 @@
 //! `bellwire app`: on a running node by its operators' listener, or on the folder of one that is stopped.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -15,7 +15,7 @@ use store::Store;
 use store::applications::Installed;
 use store::metrics::Metrics;
 
-use super::ops::{OpsArgs, OpsError};
+use super::ops::{OpsError, PlaceArgs};
 use super::{block_on, fail, id};
 
 #[derive(Debug, Args)]
@@ -23,13 +23,7 @@ pub(super) struct AppArgs {
     #[command(subcommand)]
     command: AppCommand,
     #[command(flatten)]
-    ops: OpsArgs,
-    /// The data folder of a stopped node, instead of --ops.
-    #[arg(long, value_name = "DIR", global = true)]
-    data: Option<PathBuf>,
-    /// Prints JSON.
-    #[arg(long, global = true)]
-    json: bool,
+    place: PlaceArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -71,14 +65,14 @@ enum AppError {
 
 pub(super) fn run(args: &AppArgs) -> ExitCode {
     block_on(async {
-        let done = match &args.data {
+        let done = match &args.place.data {
             Some(folder) => on_folder(&args.command, folder).await,
             None => on_node(args).await,
         };
         match done {
             Ok(None) => ExitCode::SUCCESS,
             Ok(Some(applications)) => {
-                print(&applications, args.json);
+                print(&applications, args.place.json);
                 ExitCode::SUCCESS
             }
             Err(error) => fail(&error),
@@ -127,7 +121,7 @@ async fn on_node(args: &AppArgs) -> Result<Option<Value>, AppError> {
         }
         AppCommand::List => (Method::GET, "/applications".to_owned(), None),
     };
-    let sent = args.ops.send(method, &path, body).await;
+    let sent = args.place.ops.send(method, &path, body).await;
     sent.map_err(|error| match (&args.command, error) {
         (AppCommand::Install { client_id, .. }, OpsError::Refused { status: 404, .. }) => {
             AppError::NoApplication(client_id.to_string())

@@ -21,7 +21,7 @@ use store::Store;
 use store::metrics::Metrics;
 
 use super::directory::{self, DirectoryError};
-use super::ops::{OpsArgs, OpsError};
+use super::ops::{OpsArgs, OpsError, PlaceArgs};
 use super::{block_on, fail, id};
 
 /// The products of a node that is not configured otherwise.
@@ -32,13 +32,7 @@ pub(super) struct ConnectorArgs {
     #[command(subcommand)]
     command: ConnectorCommand,
     #[command(flatten)]
-    ops: OpsArgs,
-    /// The data folder of a stopped node, instead of --ops.
-    #[arg(long, value_name = "DIR", global = true)]
-    data: Option<PathBuf>,
-    /// Prints JSON.
-    #[arg(long, global = true)]
-    json: bool,
+    place: PlaceArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -128,14 +122,14 @@ pub(super) fn run(args: &ConnectorArgs) -> ExitCode {
             ConnectorCommand::Try { vendor, directory, queues, negotiator, file } => {
                 attempt(*vendor, [directory.as_deref(), queues.as_deref()], negotiator, file).map(|()| None)
             }
-            command => match &args.data {
+            command => match &args.place.data {
                 Some(folder) => on_folder(command, folder).await,
-                None => on_node(command, &args.ops).await,
+                None => on_node(command, &args.place.ops).await,
             },
         };
         match done {
             Ok(shown) => {
-                print(&args.command, shown.as_ref(), args.json);
+                print(&args.command, shown.as_ref(), args.place.json);
                 ExitCode::SUCCESS
             }
             Err(error) => fail(&error),

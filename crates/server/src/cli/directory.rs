@@ -18,7 +18,7 @@ use server::directories::Directories;
 use store::Store;
 use store::metrics::Metrics;
 
-use super::ops::{OpsArgs, OpsError};
+use super::ops::{OpsError, PlaceArgs};
 use super::{block_on, fail, id};
 
 #[derive(Debug, Args)]
@@ -26,13 +26,7 @@ pub(super) struct DirectoryArgs {
     #[command(subcommand)]
     command: DirectoryCommand,
     #[command(flatten)]
-    ops: OpsArgs,
-    /// The data folder of a stopped node, instead of --ops.
-    #[arg(long, value_name = "DIR", global = true)]
-    data: Option<PathBuf>,
-    /// Prints JSON.
-    #[arg(long, global = true)]
-    json: bool,
+    place: PlaceArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -112,12 +106,12 @@ pub(super) fn read(people: &Path, queues: Option<&Path>, known: Vec<Queue>) -> R
 
 pub(super) fn run(args: &DirectoryArgs) -> ExitCode {
     block_on(async {
-        let done = match &args.data {
+        let done = match &args.place.data {
             Some(folder) => on_folder(&args.command, folder).await,
             None => on_node(args).await,
         };
         match done {
-            Ok(shown) => print(&args.command, shown.as_ref(), args.json),
+            Ok(shown) => print(&args.command, shown.as_ref(), args.place.json),
             Err(error) => fail(&error),
         }
     })
@@ -160,14 +154,14 @@ async fn on_node(args: &DirectoryArgs) -> Result<Option<Value>, DirectoryError> 
         DirectoryCommand::List => (Method::GET, None, None),
     };
     let path = customer.map_or_else(|| "/directories".to_owned(), |customer| format!("/directories/{customer}"));
-    args.ops.send(method, &path, body).await.map_err(|error| match (customer, error) {
+    args.place.ops.send(method, &path, body).await.map_err(|error| match (customer, error) {
         (Some(customer), OpsError::Refused { status: 404, .. }) => DirectoryError::Missing(*customer),
         (_, error) => DirectoryError::Ops(error),
     })
 }
 
 async fn known_queues(args: &DirectoryArgs, customer: &CustomerId) -> Result<Vec<Queue>, DirectoryError> {
-    match args.ops.send(Method::GET, &format!("/directories/{customer}"), None).await {
+    match args.place.ops.send(Method::GET, &format!("/directories/{customer}"), None).await {
         Ok(directory) => Ok(serde_json::from_value::<Directory>(directory.unwrap_or_default())?.queues),
         Err(OpsError::Refused { status: 404, .. }) => Ok(Vec::new()),
         Err(error) => Err(DirectoryError::Ops(error)),

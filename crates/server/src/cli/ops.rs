@@ -21,6 +21,19 @@ pub(super) struct OpsArgs {
     ops_token_file: Option<PathBuf>,
 }
 
+/// Where a command is to be done, and how it answers.
+#[derive(Debug, Args)]
+pub(super) struct PlaceArgs {
+    #[command(flatten)]
+    pub(super) ops: OpsArgs,
+    /// The data folder of a stopped node, instead of --ops.
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(super) data: Option<PathBuf>,
+    /// Prints JSON.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
 /// Why the node did not do it.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OpsError {
