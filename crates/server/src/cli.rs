@@ -115,6 +115,11 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Faults, a line each.
+fn listed(faults: &protocol::fault::Faults) -> String {
+    faults.as_slice().iter().map(|fault| format!("\n  {}: {}", fault.field, fault.message)).collect()
+}
+
 /// The runtime of a command that is not a node.
 fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {

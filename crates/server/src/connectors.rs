@@ -1,8 +1,7 @@
 //! Which connectors there are, and what each knows of its calls.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use connectors::state::{SavedState, State};
@@ -15,6 +14,8 @@ use sha2::{Digest, Sha256};
 use store::Store;
 use store::documents::Kind;
 use store::error::StoreError;
+
+use crate::documents::Documents;
 
 /// How long a secret is at least and at most, in characters.
 const SECRET_CHARACTERS: std::ops::RangeInclusive<usize> = 16..=128;
@@ -128,6 +129,10 @@ pub struct Connector {
 }
 
 impl Connector {
+    fn new(id: ConnectorId, setting: Setting) -> Self {
+        Self { id, setting, state: tokio::sync::Mutex::default() }
+    }
+
     /// What an operator sees of it: all but the secret.
     #[must_use]
     pub fn shown(&self) -> serde_json::Value {
@@ -142,14 +147,9 @@ impl Connector {
     }
 }
 
-/// All connectors, as they are on disk.
+/// All connectors.
 #[derive(Debug)]
-pub struct Connectors {
-    // Replaced after a write; held for a look-up, never over I/O.
-    by_id: RwLock<BTreeMap<ConnectorId, Arc<Connector>>>,
-    /// Held over a write, so that what is in memory is what was written last.
-    writing: tokio::sync::Mutex<()>,
-}
+pub struct Connectors(Documents<ConnectorId, Connector>);
 
 impl Connectors {
     /// Reads them all; one that cannot be read is left out and logged.
@@ -157,26 +157,20 @@ impl Connectors {
     /// # Errors
     /// Any [`StoreError`].
     pub async fn load(store: &Store) -> Result<Self, StoreError> {
-        let read = |(id, text): (String, String)| {
-            let setting = serde_json::from_str(&text);
-            let setting = setting.inspect_err(|error| tracing::error!(connector = %id, %error, "a connector cannot be read"));
-            let id = ConnectorId::parse(&id).ok()?;
-            Some((id, Arc::new(Connector { id, setting: setting.ok()?, state: tokio::sync::Mutex::default() })))
-        };
-        let by_id = store.documents(Kind::Connector).await?.into_iter().filter_map(read).collect();
-        Ok(Self { by_id: RwLock::new(by_id), writing: tokio::sync::Mutex::new(()) })
+        let read = |id: &str, setting| ConnectorId::parse(id).ok().map(|id| (id, Connector::new(id, setting)));
+        Documents::load(store, Kind::Connector, read).await.map(Self)
     }
 
     /// The connector of this name.
     #[must_use]
     pub fn find(&self, id: &ConnectorId) -> Option<Arc<Connector>> {
-        self.by_id.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.0.find(id)
     }
 
     /// All of them.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Connector>> {
-        self.by_id.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.0.all().into_iter().map(|(_, connector)| connector).collect()
     }
 
     /// What the next run needs to know of each.
@@ -201,12 +195,7 @@ impl Connectors {
     /// # Errors
     /// Any [`StoreError`].
     pub async fn put(&self, store: &Store, id: ConnectorId, setting: Setting) -> Result<(), StoreError> {
-        let _writing = self.writing.lock().await;
-        let text = serde_json::to_string(&setting).unwrap_or_default();
-        store.put_document(Kind::Connector, id.to_string(), text).await?;
-        let connector = Arc::new(Connector { id, setting, state: tokio::sync::Mutex::default() });
-        self.by_id.write().unwrap_or_else(PoisonError::into_inner).insert(id, connector);
-        Ok(())
+        self.0.put(store, id, |_before| (setting.clone(), Connector::new(id, setting))).await
     }
 
     /// Takes a connector away; gives whether there was one.
@@ -214,9 +203,6 @@ impl Connectors {
     /// # Errors
     /// Any [`StoreError`].
     pub async fn remove(&self, store: &Store, id: &ConnectorId) -> Result<bool, StoreError> {
-        let _writing = self.writing.lock().await;
-        let removed = store.remove_document(Kind::Connector, id.to_string()).await?;
-        self.by_id.write().unwrap_or_else(PoisonError::into_inner).remove(id);
-        Ok(removed)
+        self.0.remove(store, id).await
     }
 }

@@ -1,7 +1,6 @@
-//! The directories of all customers, as they are on disk.
+//! The directories of all customers.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use protocol::directory::Directory;
@@ -10,16 +9,11 @@ use store::Store;
 use store::documents::Kind;
 use store::error::StoreError;
 
-type ByCustomer = HashMap<CustomerId, Arc<Directory>>;
+use crate::documents::Documents;
 
-/// In memory, since each event asks; a directory changes seldom.
+/// Who the negotiators of each customer are.
 #[derive(Debug)]
-pub struct Directories {
-    // Replaced after a write; held for a look-up, never over I/O.
-    by_customer: RwLock<ByCustomer>,
-    /// Held over a write, so that what is in memory is what was written last.
-    writing: tokio::sync::Mutex<()>,
-}
+pub struct Directories(Documents<CustomerId, Directory>);
 
 impl Directories {
     /// Reads them all; one that cannot be read is left out and logged.
@@ -27,28 +21,20 @@ impl Directories {
     /// # Errors
     /// Any [`StoreError`].
     pub async fn load(store: &Store) -> Result<Self, StoreError> {
-        let read = |(customer, text): (String, String)| {
-            let directory = serde_json::from_str(&text);
-            let directory = directory.inspect_err(|error| tracing::error!(%customer, %error, "a directory cannot be read"));
-            Some((CustomerId::parse(&customer).ok()?, Arc::new(directory.ok()?)))
-        };
-        let by_customer = store.documents(Kind::Directory).await?.into_iter().filter_map(read).collect();
-        Ok(Self { by_customer: RwLock::new(by_customer), writing: tokio::sync::Mutex::new(()) })
+        let read = |customer: &str, directory| Some((CustomerId::parse(customer).ok()?, directory));
+        Documents::load(store, Kind::Directory, read).await.map(Self)
     }
 
     /// That of a customer.
     #[must_use]
     pub fn of(&self, customer: &CustomerId) -> Option<Arc<Directory>> {
-        self.by_customer.read().unwrap_or_else(PoisonError::into_inner).get(customer).cloned()
+        self.0.find(customer)
     }
 
-    /// All of them.
+    /// All of them, by customer.
     #[must_use]
     pub fn all(&self) -> Vec<(CustomerId, Arc<Directory>)> {
-        let by_customer = self.by_customer.read().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<_> = by_customer.iter().map(|(customer, directory)| (*customer, directory.clone())).collect();
-        all.sort_by_key(|(customer, _)| *customer);
-        all
+        self.0.all()
     }
 
     /// Sets that of a customer, in place of an earlier one. Durable when it returns.
@@ -56,12 +42,11 @@ impl Directories {
     /// # Errors
     /// Any [`StoreError`].
     pub async fn put(&self, store: &Store, customer: CustomerId, mut new: Directory, now: Timestamp) -> Result<(), StoreError> {
-        let _writing = self.writing.lock().await;
-        new.stamp(self.of(&customer).as_deref(), now);
-        let text = serde_json::to_string(&new).unwrap_or_default();
-        store.put_document(Kind::Directory, customer.to_string(), text).await?;
-        self.by_customer.write().unwrap_or_else(PoisonError::into_inner).insert(customer, Arc::new(new));
-        Ok(())
+        let make = |before: Option<Arc<Directory>>| {
+            new.stamp(before.as_deref(), now);
+            (new.clone(), new)
+        };
+        self.0.put(store, customer, make).await
     }
 
     /// Takes that of a customer away; gives whether there was one.
@@ -69,9 +54,6 @@ impl Directories {
     /// # Errors
     /// Any [`StoreError`].
     pub async fn remove(&self, store: &Store, customer: &CustomerId) -> Result<bool, StoreError> {
-        let _writing = self.writing.lock().await;
-        let removed = store.remove_document(Kind::Directory, customer.to_string()).await?;
-        self.by_customer.write().unwrap_or_else(PoisonError::into_inner).remove(customer);
-        Ok(removed)
+        self.0.remove(store, customer).await
     }
 }

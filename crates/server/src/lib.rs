@@ -6,6 +6,7 @@ pub mod http; // socket → request → answer
 pub mod auth; // token → `Caller`
 pub mod limits; // how often who may ask
 pub mod idempotency; // a repeated call is answered, not done again
+mod documents; // what operators load as a whole, in memory as it is on disk
 pub mod directories; // who the negotiators of each customer are
 pub mod connectors; // whose callbacks are taken, and what each knows of its calls
 pub mod dispatch; // where does an event go

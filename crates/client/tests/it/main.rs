@@ -100,20 +100,23 @@ async fn next(desktop: &mut Desktop) -> News {
     timeout(PATIENCE, desktop.next()).await.expect("news in time")
 }
 
+/// Lets a desktop in; gives the session as the node has it, and the news of it.
+async fn log_in(node: &Node, desktop: &mut Desktop, cursor: &str, life_seconds: i64) -> (Accepted, News) {
+    let welcome = async {
+        let mut accepted = node.accept().await;
+        accepted.welcome(cursor, life_seconds).await;
+        accepted
+    };
+    tokio::join!(welcome, next(desktop))
+}
+
 #[tokio::test]
 async fn after_each_close_code_it_comes_back_or_does_not_as_the_table_says() {
     let comes_back = |code: u16| !matches!(code, 1000 | 4002..=4099);
     for code in CloseCode::ALL.map(|code| code.on_the_wire().0).into_iter().chain([1001, 4204]) {
         let (node, authority) = Node::start().await;
         let mut desktop = desktop(authority);
-        let (mut first, welcome) = tokio::join!(
-            async {
-                let mut accepted = node.accept().await;
-                accepted.welcome("c1", 3600).await;
-                accepted
-            },
-            next(&mut desktop)
-        );
+        let (mut first, welcome) = log_in(&node, &mut desktop, "c1", 3600).await;
         assert!(matches!(welcome, News::Welcome(_)));
         assert_eq!((first.query.as_str(), first.token.as_str()), ("device=desk", "Bearer token-1"));
         first.say(json!({"type": "event", "id": "e1", "callId": "c"})).await;
@@ -130,14 +133,7 @@ async fn after_each_close_code_it_comes_back_or_does_not_as_the_table_says() {
             continue;
         }
         assert_eq!(ended, News::Away(code));
-        let (again, _) = tokio::join!(
-            async {
-                let mut accepted = node.accept().await;
-                accepted.welcome("c2", 3600).await;
-                accepted
-            },
-            next(&mut desktop)
-        );
+        let (again, _) = log_in(&node, &mut desktop, "c2", 3600).await;
         assert_eq!(again.query, "device=desk&resume=e1", "{code}: with its place");
         let token = if matches!(code, 4001 | 4203) { "Bearer token-2" } else { "Bearer token-1" };
         assert_eq!(again.token, token, "{code}");
@@ -148,14 +144,7 @@ async fn after_each_close_code_it_comes_back_or_does_not_as_the_table_says() {
 async fn repeats_are_dropped_and_a_slot_is_kept() {
     let (node, authority) = Node::start().await;
     let mut desktop = desktop(authority);
-    let (mut first, _) = tokio::join!(
-        async {
-            let mut accepted = node.accept().await;
-            accepted.welcome("c1", 3600).await;
-            accepted
-        },
-        next(&mut desktop)
-    );
+    let (mut first, _) = log_in(&node, &mut desktop, "c1", 3600).await;
     for id in ["e1", "e2", "e1"] {
         first.say(json!({"type": "event", "id": id, "callId": "c"})).await;
     }
@@ -169,14 +158,7 @@ async fn repeats_are_dropped_and_a_slot_is_kept() {
     let told = std::time::Instant::now();
     let ((), ended) = tokio::join!(first.close(1012), next(&mut desktop));
     assert_eq!(ended, News::Away(1012));
-    let (_again, _) = tokio::join!(
-        async {
-            let mut accepted = node.accept().await;
-            accepted.welcome("c2", 3600).await;
-            accepted
-        },
-        next(&mut desktop)
-    );
+    let (_again, _) = log_in(&node, &mut desktop, "c2", 3600).await;
     assert!(told.elapsed() >= Duration::from_millis(300), "not before its slot");
 }
 
@@ -184,14 +166,7 @@ async fn repeats_are_dropped_and_a_slot_is_kept() {
 async fn a_token_is_renewed_at_four_fifths_of_its_life() {
     let (node, authority) = Node::start().await;
     let mut desktop = desktop(authority);
-    let (mut accepted, _) = tokio::join!(
-        async {
-            let mut accepted = node.accept().await;
-            accepted.welcome("c1", 1).await;
-            accepted
-        },
-        next(&mut desktop)
-    );
+    let (mut accepted, _) = log_in(&node, &mut desktop, "c1", 1).await;
     let renewed = async {
         let heard = accepted.heard().await;
         accepted.say(json!({"type": "sync", "callId": "c", "action": "expired"})).await;
@@ -225,14 +200,7 @@ async fn pings_alone_show_that_the_node_is_there() {
 async fn a_call_that_may_not_pop_any_more_is_left_out() {
     let (node, authority) = Node::start().await;
     let mut desktop = desktop(authority);
-    let (mut accepted, _) = tokio::join!(
-        async {
-            let mut accepted = node.accept().await;
-            accepted.welcome("c1", 3600).await;
-            accepted
-        },
-        next(&mut desktop)
-    );
+    let (mut accepted, _) = log_in(&node, &mut desktop, "c1", 3600).await;
     let now = jiff::Timestamp::now();
     for (id, seconds) in [("old", -1), ("new", 45)] {
         let expires = now + jiff::SignedDuration::from_secs(seconds);
@@ -285,14 +253,7 @@ async fn a_proxy_that_cannot_reach_the_node_is_no_reason_to_stay_away() {
 async fn many_events_in_a_second_are_not_answered_by_too_many_acknowledgements() {
     let (node, authority) = Node::start().await;
     let mut desktop = desktop(authority);
-    let (mut accepted, _) = tokio::join!(
-        async {
-            let mut accepted = node.accept().await;
-            accepted.welcome("c1", 3600).await;
-            accepted
-        },
-        next(&mut desktop)
-    );
+    let (mut accepted, _) = log_in(&node, &mut desktop, "c1", 3600).await;
     let node = async {
         for number in 0..60 {
             accepted.say(json!({"type": "event", "id": format!("e{number}"), "callId": "c"})).await;
@@ -322,14 +283,7 @@ async fn a_token_that_cannot_be_fetched_is_asked_for_again() {
     });
     let mut desktop = Desktop::new(authority, None, fetch);
     assert_eq!(next(&mut desktop).await, News::Away(1006));
-    let (accepted, _) = tokio::join!(
-        async {
-            let mut accepted = node.accept().await;
-            accepted.welcome("c1", 3600).await;
-            accepted
-        },
-        next(&mut desktop)
-    );
+    let (accepted, _) = log_in(&node, &mut desktop, "c1", 3600).await;
     assert_eq!(accepted.token, "Bearer token");
 }
 
@@ -338,14 +292,7 @@ async fn a_place_that_was_kept_holds_over_a_restart_of_the_client() {
     let (node, authority) = Node::start().await;
     let mut desktop = desktop(authority).resuming(Some("kept".to_owned()));
     for expected in ["kept", "c1"] {
-        let (accepted, _) = tokio::join!(
-            async {
-                let mut accepted = node.accept().await;
-                accepted.welcome("c1", 3600).await;
-                accepted
-            },
-            next(&mut desktop)
-        );
+        let (accepted, _) = log_in(&node, &mut desktop, "c1", 3600).await;
         assert_eq!(accepted.query, format!("device=desk&resume={expected}"));
         desktop.line_broke();
     }

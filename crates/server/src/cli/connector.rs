@@ -96,7 +96,7 @@ struct NewArgs {
 enum ConnectorError {
     #[error("{path}")]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("the connector is not as it should be:{}", .0.as_slice().iter().map(|fault| format!("\n  {}: {}", fault.field, fault.message)).collect::<String>())]
+    #[error("the connector is not as it should be:{}", super::listed(.0))]
     Faulty(Faults),
     #[error("there is no connector {0}")]
     Missing(ConnectorId),

@@ -64,7 +64,7 @@ enum DirectoryCommand {
 pub(super) enum DirectoryError {
     #[error("{path}")]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("{} in {path}:{}", counted(.faults), listed(.faults))]
+    #[error("{} in {path}:{}", counted(.faults), super::listed(.faults))]
     Faulty { path: PathBuf, faults: Faults },
     #[error("there is no directory of {0}")]
     Missing(CustomerId),
@@ -83,10 +83,6 @@ fn counted(faults: &Faults) -> String {
         1 => "1 fault".to_owned(),
         count => format!("{count} faults"),
     }
-}
-
-fn listed(faults: &Faults) -> String {
-    faults.as_slice().iter().map(|fault| format!("\n  {}: {}", fault.field, fault.message)).collect()
 }
 
 /// Reads a directory from CSV files; without one of queues those that are known stay.
