@@ -74,6 +74,14 @@ impl Broker {
         Ok(Duration::from_secs_f64(f64::from(u32::try_from(ticks)?) / f64::from(u32::try_from(clock_ticks_per_second())?)))
     }
 
+    /// The memory of the process in MiB, shared pages by share (proc(5), `smaps_rollup`).
+    pub(crate) fn memory(&self) -> Result<u64> {
+        let pid = self.child.id().context("the broker has ended")?;
+        let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+        let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).context("a Pss line")?;
+        Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? / 1024)
+    }
+
     /// The text of `/metrics`.
     pub(crate) async fn metrics(&self) -> Result<String> {
         let answer = Api::new(&self.setting.ops).send(Request::get("/metrics").body(Full::<Bytes>::default())?).await?;

@@ -14,6 +14,7 @@ mod provider; // calls, by HTTP
 mod ledger; // what was posted against what was heard
 mod soak; // sessions that lose nothing
 mod stalled; // readers that read nothing, among others
+mod webhooks; // what deliveries cost, and what becomes of them
 
 use std::process::ExitCode;
 
@@ -32,6 +33,11 @@ enum Command {
     Soak(soak::SoakArgs),
     /// Measures what readers that read nothing cost the others, and the caller.
     Stalled(stalled::StalledArgs),
+    /// Measures deliveries by webhook: cost, delay, endpoints that hang, a million queued, kill -9.
+    Webhooks(webhooks::WebhooksArgs),
+    /// The plain client that webhooks are measured beside.
+    #[command(hide = true)]
+    PlainClient(webhooks::PlainArgs),
     /// A process of desktops, for the soak.
     #[command(hide = true)]
     Desktops(desktops::DesktopsArgs),
@@ -45,6 +51,8 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Soak(args) => runtime.block_on(soak::run(args)),
         Command::Stalled(args) => runtime.block_on(stalled::run(args)),
+        Command::Webhooks(args) => runtime.block_on(webhooks::run(args)),
+        Command::PlainClient(args) => runtime.block_on(webhooks::run_plain(args)),
         Command::Desktops(args) => runtime.block_on(desktops::run(args)).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| fail(&error))

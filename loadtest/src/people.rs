@@ -86,6 +86,11 @@ impl Signer {
         self.sign(json!({"client_id": "loadtest", "scope": "notifications.telephony.write notifications.telephony.read"}))
     }
 
+    /// An application that subscribes and reports.
+    pub(crate) fn reporter(&self) -> Result<String> {
+        self.sign(json!({"client_id": "loadtest", "scope": "contacts.read events.reapit.write"}))
+    }
+
     fn sign(&self, mut claims: Value) -> Result<String> {
         if let Some(claims) = claims.as_object_mut() {
             claims.insert("iss".to_owned(), json!("dev"));

@@ -138,6 +138,16 @@ impl Caller {
         }
     }
 
+    /// Whether the token has a scope, and the application was granted it.
+    #[must_use]
+    pub fn holds(&self, scope: &str, grant: Grant<'_>) -> bool {
+        self.scopes.contains(scope)
+            && match grant {
+                Grant::Everything => true,
+                Grant::Stored(application) => application.is_some_and(|application| application.scopes.contains(scope)),
+            }
+    }
+
     /// Checks that the application has `scope` and that `customer` has installed it.
     ///
     /// # Errors

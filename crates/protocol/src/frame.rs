@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::authorise::Event;
 use crate::envelope::Products;
-use crate::id::{CustomerId, EventId, Product};
+use crate::id::{CustomerId, EventId, NegotiatorId, Product};
 use crate::payload::{Payload, SubType};
 use crate::time;
 
@@ -46,6 +46,24 @@ pub struct EncodedFrame {
     pub created: Timestamp,
     /// The text of the message; valid UTF-8.
     pub text: Bytes,
+}
+
+/// What a subscriber is told of an event: the envelope.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    sub_type: SubType,
+    products: &'a [Product],
+    targets: Targets<'a>,
+    payload: &'a Payload<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Targets<'a> {
+    negotiator_id: &'a [NegotiatorId],
 }
 
 /// What a product is told of an event: the envelope without its targets.
@@ -100,6 +118,14 @@ pub fn encode(event: &Event<'_>) -> EncodedFrame {
 #[must_use]
 pub fn encode_notification(event: &Event<'_>) -> String {
     String::from_utf8_lossy(&to_vec(&notification(event))).into_owned()
+}
+
+/// Writes what subscribers are told of an event: `{"type","subType","products","targets","payload"}`.
+#[must_use]
+pub fn encode_told(event: &Event<'_>) -> String {
+    let Notification { kind, sub_type, products, payload } = notification(event);
+    let told = Told { kind, sub_type, products, targets: Targets { negotiator_id: event.targets() }, payload };
+    String::from_utf8_lossy(&to_vec(&told)).into_owned()
 }
 
 fn notification<'a>(event: &'a Event<'a>) -> Notification<'a> {

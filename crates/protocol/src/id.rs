@@ -157,6 +157,12 @@ impl EventId {
         }
     }
 
+    /// The id as RFC 9562 §4 writes a UUID, with hyphens: for systems that expect that.
+    #[must_use]
+    pub fn hyphenated(&self) -> String {
+        self.0.as_hyphenated().to_string()
+    }
+
     /// The 16 bytes, whose order is the order of the ids.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {

@@ -4,12 +4,12 @@
 
 use std::error::Error;
 
+use clock::Clock;
 use jiff::Timestamp;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::json;
 use server::app::App;
 use server::config::{Config, DEV_ISSUER, Flags, dev_secret};
-use sessions::clock::Clock;
 use tokio::sync::oneshot;
 
 #[tokio::main]

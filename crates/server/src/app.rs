@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use clock::Clock;
 use futures::FutureExt;
 use futures::future::select_all;
 use prometheus_client::registry::Registry as Measurements;
 use protocol::authorise::Identity;
 use protocol::close::CloseCode;
 use protocol::id::{ConnectorId, EventId};
-use sessions::clock::Clock;
 use sessions::registry::{Registry, Renew};
 use store::Store;
 use store::error::{OpenError, StoreError};
@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use webhooks::engine::{Engine, EngineError};
 
 use crate::auth::{Authenticator, KeysError};
 use crate::config::Config;
@@ -38,6 +39,8 @@ const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(30);
 const OPERATOR_CONNECTIONS_MAX: usize = 64;
 /// The grace of a shutdown in parts: one each is kept for requests in flight and for the store, the sessions have the rest.
 const PARTS: u32 = 8;
+/// The key that secrets are sealed with, in the data folder.
+const KEY_FILE: &str = "webhooks.key";
 /// Descriptors that are not for connections: files, listeners, what the runtime needs.
 const DESCRIPTORS_KEPT: usize = 256;
 
@@ -63,6 +66,7 @@ pub struct Node {
     pub(crate) directories: Directories,
     pub(crate) connectors: Connectors,
     pub(crate) registry: Registry,
+    pub(crate) webhooks: Engine,
     pub(crate) metrics: Metrics,
     pub(crate) measurements: Measurements,
     pub(crate) openapi: bytes::Bytes,
@@ -91,6 +95,9 @@ pub enum StartError {
     /// A key set cannot be used.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// Deliveries cannot begin.
+    #[error(transparent)]
+    Webhooks(#[from] EngineError),
     /// The published contract is broken: a fault of the build.
     #[error("the OpenAPI document of this build is unreadable: {0}")]
     OpenApi(String),
@@ -146,6 +153,7 @@ impl App {
         let keys = Keys::new(config.limits.idempotency_keys, known_keys, clock.now(), clock.running());
         let registry =
             Registry::new(config.sessions.clone(), clock.clone(), session_metrics, renewal(auth.clone(), clock.clone()));
+        let webhooks = open_webhooks(&config, &store, &clock, &mut measurements).await?;
         let connectors = Connectors::load(&store).await?;
         take_up(&registry, &connectors, clock.running(), store.take_handover().await?);
         let descriptors = raise_descriptor_limit();
@@ -159,6 +167,7 @@ impl App {
             connectors,
             store,
             registry,
+            webhooks,
             metrics,
             measurements,
             openapi,
@@ -188,6 +197,7 @@ impl App {
             core.spawn(http::accept(api, node.clone(), http::Door::Api, stop.clone())),
             core.spawn(http::accept(ops, node.clone(), http::Door::Operators, stop.clone())),
             core.spawn(housekeeping(node.clone(), stop.clone())),
+            core.spawn(node.webhooks.clone().run()),
         ];
         tasks.extend((0..node.registry.workers()).map(|worker| {
             let keep_time = node.registry.clone().keep_time(worker);
@@ -211,12 +221,16 @@ impl App {
         node.registry.close_all(CloseCode::Restarting);
         stop.cancel();
         node.connections.close();
-        let all_finished = timeout_at(requests_end, async { (core.wait().await, node.connections.wait().await) }).await.is_ok();
+        let webhooks = node.webhooks.stop();
+        let finishing = async { (core.wait().await, node.connections.wait().await) };
+        let all_finished = timeout_at(requests_end, futures::future::join(webhooks, finishing)).await.is_ok();
+        // What a receiver still holds on to is sent again after the next start.
+        let recorded = timeout_at(end, node.webhooks.flush()).await.is_ok();
         let saving = node.store.save_handover(handover(&node));
         let handed_over = matches!(timeout_at(end, saving).await, Ok(Ok(())));
         let store = node.store.clone();
         let flushed = timeout_at(end, tokio::task::spawn_blocking(move || store.close())).await.is_ok();
-        tracing::info!(all_closed, all_finished, handed_over, flushed, "stopped");
+        tracing::info!(all_closed, all_finished, recorded, handed_over, flushed, "stopped");
     }
 }
 
@@ -228,6 +242,17 @@ fn renewal(auth: Arc<Authenticator>, clock: Clock) -> Renew {
         let is_theirs = matches!(caller.identity, Identity::Person(other, _) if other == *recipient);
         is_theirs.then_some(caller.expires)
     })
+}
+
+async fn open_webhooks(
+    config: &Config,
+    store: &Store,
+    clock: &Clock,
+    measurements: &mut Measurements,
+) -> Result<Engine, EngineError> {
+    let metrics = webhooks::metrics::Metrics::register(measurements);
+    let key_file = config.key_file.clone().unwrap_or_else(|| config.folder.join(KEY_FILE));
+    Engine::open(config.webhooks.clone(), store.clone(), clock.clone(), metrics, &key_file).await
 }
 
 fn handover(node: &Node) -> Handover {
@@ -262,6 +287,7 @@ fn handed_over<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
 async fn housekeeping(node: Arc<Node>, stop: CancellationToken) {
     loop {
         node.auth.refresh_keys(node.clock.running());
+        node.webhooks.housekeep().await;
         while !stop.is_cancelled() && matches!(node.store.sweep(node.clock.now()).await, Ok(true)) {}
         // Cancel safety: both branches only wait.
         tokio::select! {

@@ -15,6 +15,7 @@ mod app; // applications and who has installed them
 mod session; // who is logged in
 mod directory; // who the negotiators of a customer are
 mod connector; // whose callbacks are taken
+mod webhook; // who is told of events, and how that goes
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,6 +53,8 @@ enum Command {
     Directory(directory::DirectoryArgs),
     /// Connectors: telephone systems whose own webhooks are taken.
     Connector(connector::ConnectorArgs),
+    /// Webhooks: who is told of events, and how that goes.
+    Webhook(webhook::WebhookArgs),
 }
 
 /// What can be said on the command line goes over the environment and the file.
@@ -89,6 +92,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Session(args) => session::run(&args),
         Command::Directory(args) => directory::run(&args),
         Command::Connector(args) => connector::run(&args),
+        Command::Webhook(args) => webhook::run(&args),
     }
 }
 

@@ -47,6 +47,10 @@ pub struct Config {
     pub store: store::Config,
     /// The sessions' own settings.
     pub sessions: sessions::Config,
+    /// The webhooks' own settings.
+    pub webhooks: webhooks::engine::Config,
+    /// The key that secrets are sealed with; in the data folder where there is none.
+    pub key_file: Option<PathBuf>,
     /// The kernel's send buffer for each connection, in bytes.
     pub send_buffer: u32,
     /// The limits of the door.

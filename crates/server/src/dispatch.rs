@@ -11,10 +11,12 @@ use sessions::receipts::Poster;
 use store::error::StoreError;
 use store::idempotency::{Claim, Claimed};
 use store::missed::NewMissed;
+use store::webhooks::HandOver;
 
 use crate::app::Node;
 use crate::idempotency::Owner;
 use crate::metrics::OfSubType;
+use crate::tell;
 
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,26 +39,49 @@ pub(crate) enum Dispatched {
     Done(String),
     Repeated(String),
     Conflict,
+    /// It was shown, with this receipt; what subscribers are to be told is not on disk.
+    Shown(String, StoreError),
 }
 
-/// Queues a live event to the sessions of its recipients, or writes a missed call to disk. When it returns, a live event is in
-/// the queue of every session that it was for, or that session was closed as slow; a missed call is on disk, and no longer rings.
+/// A call that is repeated under its key.
+#[derive(Debug, Clone)]
+pub(crate) struct Keyed {
+    pub(crate) owner: Owner,
+    /// SHA-256 of the body.
+    pub(crate) body: [u8; 32],
+    /// The receipt of an earlier call that was shown, but not written.
+    pub(crate) shown: Option<String>,
+}
+
+/// Queues a live event to the sessions of its recipients, or writes a missed call to disk; and what subscribers are to be told, with
+/// it. When it returns, a live event is in the queue of every session that it was for, or that session was closed as slow; a missed
+/// call is on disk, and no longer rings; and what subscribers are to be told is on disk.
 pub(crate) async fn dispatch(
     node: &Node,
     event: &Event<'_>,
-    key: Option<(Owner, [u8; 32])>,
+    key: Option<Keyed>,
     taken: Instant,
 ) -> Result<Dispatched, StoreError> {
+    let hand_over = tell::hand_over(node, event);
     let receipt = match event.sub_type().timing() {
         Timing::Live => {
-            let poster = Poster { client_id: event.client_id(), customer: event.customer() };
-            let counts = node.registry.deliver(frame::encode(event), poster, event.recipients(), taken);
-            node.metrics.taken_to_queued.observe(taken.elapsed().as_secs_f64());
-            receipt(event, &counts)
+            let shown = key.as_ref().and_then(|key| key.shown.clone());
+            let receipt = shown.unwrap_or_else(|| show(node, event, taken));
+            if let Some(hand_over) = hand_over {
+                let claim = key.map(|key| claim(key, receipt.clone()));
+                match node.store.hand_over(hand_over, claim, event.at()).await {
+                    Ok(Claimed::First) => {}
+                    Ok(Claimed::Repeated(answer)) => return Ok(Dispatched::Repeated(answer)),
+                    Ok(Claimed::Conflict) => return Ok(Dispatched::Conflict),
+                    Err(error) => return Ok(Dispatched::Shown(receipt, error)),
+                }
+            }
+            receipt
         }
         Timing::Polled => {
             let receipt = receipt(event, &[]);
-            let claimed = node.store.add_missed(missed(event, key, receipt.clone())).await?;
+            let claim = key.map(|key| claim(key, receipt.clone()));
+            let claimed = node.store.add_missed(missed(event, claim, hand_over)).await?;
             if claimed == Claimed::Conflict {
                 return Ok(Dispatched::Conflict);
             }
@@ -74,6 +99,14 @@ pub(crate) async fn dispatch(
     Ok(Dispatched::Done(receipt))
 }
 
+/// Puts a live event into the queues; gives the receipt.
+fn show(node: &Node, event: &Event<'_>, taken: Instant) -> String {
+    let poster = Poster { client_id: event.client_id(), customer: event.customer() };
+    let counts = node.registry.deliver(frame::encode(event), poster, event.recipients(), taken);
+    node.metrics.taken_to_queued.observe(taken.elapsed().as_secs_f64());
+    receipt(event, &counts)
+}
+
 fn receipt(event: &Event<'_>, counts: &[usize]) -> String {
     let counts = counts.iter().copied().chain(std::iter::repeat(0));
     let targets = event.targets().iter().zip(counts);
@@ -81,13 +114,18 @@ fn receipt(event: &Event<'_>, counts: &[usize]) -> String {
     serde_json::to_string(&Receipt { id: event.id(), targets }).unwrap_or_default()
 }
 
-fn missed(event: &Event<'_>, key: Option<(Owner, [u8; 32])>, answer: String) -> NewMissed {
+fn claim(Keyed { owner: (client_id, customer, key), body, .. }: Keyed, answer: String) -> Claim {
+    Claim { client_id, customer, key, body, answer }
+}
+
+fn missed(event: &Event<'_>, claim: Option<Claim>, hand_over: Option<HandOver>) -> NewMissed {
     NewMissed {
         customer: event.customer(),
         negotiators: event.targets().to_vec(),
         id: event.id(),
         created: event.at(),
         notification: frame::encode_notification(event),
-        claim: key.map(|((client_id, customer, key), body)| Claim { client_id, customer, key, body, answer }),
+        claim,
+        hand_over,
     }
 }

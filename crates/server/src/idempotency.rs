@@ -12,7 +12,7 @@ use protocol::id::{ClientId, CustomerId, IdempotencyKey};
 use store::idempotency::{Claim, KEY_AGE_MAX, KnownKey};
 
 /// Whose key it is.
-pub(crate) type Owner = (ClientId, CustomerId, IdempotencyKey);
+pub(crate) type Owner = (ClientId, Option<CustomerId>, IdempotencyKey);
 
 /// The keys of the last 10 minutes; at most a configured number.
 #[derive(Debug)]
@@ -33,8 +33,17 @@ struct Inner {
 struct Entry {
     body: [u8; 32],
     end: Duration,
-    /// `None` while the first call runs.
-    answer: Option<String>,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The first call runs.
+    Running,
+    /// It was shown with this receipt, but what was to be written was refused.
+    Shown(String),
+    /// This was answered.
+    Done(String),
 }
 
 /// What is known of a key.
@@ -59,6 +68,8 @@ pub(crate) struct Running<'a> {
     keys: &'a Keys,
     owner: Owner,
     end: Duration,
+    /// The receipt of an earlier call that was shown, but not written.
+    pub(crate) shown: Option<String>,
 }
 
 impl Keys {
@@ -67,7 +78,7 @@ impl Keys {
         let mut inner = Inner::default();
         for KnownKey { claim: Claim { client_id, customer, key, body, answer }, created } in known {
             let left = Duration::try_from((created + KEY_AGE_MAX).duration_since(wall)).unwrap_or_default().min(age_max());
-            inner.insert((client_id, customer, key), Entry { body, end: now + left, answer: Some(answer) });
+            inner.insert((client_id, customer, key), Entry { body, end: now + left, stage: Stage::Done(answer) });
         }
         Self { inner: Mutex::new(inner), keys_max }
     }
@@ -76,15 +87,20 @@ impl Keys {
     pub(crate) fn claim(&self, owner: Owner, body: [u8; 32], now: Duration) -> Seen<'_> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.forget(now);
-        match inner.by_owner.get(&owner) {
+        let count = inner.by_owner.len();
+        match inner.by_owner.get_mut(&owner) {
             Some(entry) if entry.body != body => Seen::Conflict,
-            Some(Entry { answer: Some(answer), .. }) => Seen::Before(answer.clone()),
-            Some(Entry { answer: None, .. }) => Seen::StillRunning,
-            None if self.keys_max > 0 && inner.by_owner.len() >= self.keys_max => Seen::Full,
+            Some(Entry { stage: Stage::Done(answer), .. }) => Seen::Before(answer.clone()),
+            Some(Entry { stage: Stage::Running, .. }) => Seen::StillRunning,
+            Some(Entry { stage: stage @ Stage::Shown(_), end, .. }) => {
+                let Stage::Shown(receipt) = std::mem::replace(stage, Stage::Running) else { return Seen::StillRunning };
+                Seen::First(Running { keys: self, owner, end: *end, shown: Some(receipt) })
+            }
+            None if self.keys_max > 0 && count >= self.keys_max => Seen::Full,
             None => {
                 let end = now + age_max();
-                inner.insert(owner, Entry { body, end, answer: None });
-                Seen::First(Running { keys: self, owner, end })
+                inner.insert(owner, Entry { body, end, stage: Stage::Running });
+                Seen::First(Running { keys: self, owner, end, shown: None })
             }
         }
     }
@@ -119,7 +135,15 @@ impl Running<'_> {
     pub(crate) fn finished(self, answer: String) {
         let mut inner = self.keys.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = inner.by_owner.get_mut(&self.owner) {
-            entry.answer = Some(answer);
+            entry.stage = Stage::Done(answer);
+        }
+    }
+
+    /// Remembers that it was shown, so that a repeat does not show it again, but writes what is still to be written.
+    pub(crate) fn shown(self, receipt: String) {
+        let mut inner = self.keys.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = inner.by_owner.get_mut(&self.owner) {
+            entry.stage = Stage::Shown(receipt);
         }
     }
 }
@@ -127,7 +151,7 @@ impl Running<'_> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         let mut inner = self.keys.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let unfinished = |entry: &Entry| entry.answer.is_none() && entry.end == self.end;
+        let unfinished = |entry: &Entry| matches!(entry.stage, Stage::Running) && entry.end == self.end;
         if inner.by_owner.get(&self.owner).is_some_and(unfinished) {
             inner.remove(self.end, self.owner);
         }
@@ -141,7 +165,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_mins(1);
 
     fn owner(key: &str) -> Owner {
-        (ClientId::parse("app").unwrap(), CustomerId::parse("SBOX").unwrap(), IdempotencyKey::parse(key).unwrap())
+        (ClientId::parse("app").unwrap(), CustomerId::parse("SBOX").ok(), IdempotencyKey::parse(key).unwrap())
     }
 
     fn first<'a>(keys: &'a Keys, key: &str, now: Duration) -> Running<'a> {
@@ -162,6 +186,17 @@ mod tests {
             matches!(keys.claim(owner("k"), [1; 32], 10 * MINUTE - Duration::from_nanos(1)), Seen::Before(answer) if answer == "done")
         );
         first(&keys, "k", 10 * MINUTE);
+    }
+
+    #[test]
+    fn what_was_shown_and_not_written_is_shown_once_and_written_later() {
+        let keys = Keys::new(10, Vec::new(), Timestamp::UNIX_EPOCH, Duration::ZERO);
+        first(&keys, "k", Duration::ZERO).shown("receipt".to_owned());
+        let again = first(&keys, "k", MINUTE);
+        assert_eq!(again.shown.as_deref(), Some("receipt"));
+        assert!(matches!(keys.claim(owner("k"), [1; 32], MINUTE), Seen::StillRunning));
+        again.finished("receipt".to_owned());
+        assert!(matches!(keys.claim(owner("k"), [1; 32], MINUTE), Seen::Before(_)));
     }
 
     #[test]

@@ -10,4 +10,5 @@ mod documents; // what operators load as a whole, in memory as it is on disk
 pub mod directories; // who the negotiators of each customer are
 pub mod connectors; // whose callbacks are taken, and what each knows of its calls
 pub mod dispatch; // where does an event go
+mod tell; // what bellwire itself tells subscribers
 pub mod metrics; // what an operator sees of the door

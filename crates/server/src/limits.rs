@@ -23,7 +23,13 @@ pub(crate) struct Limits {
     pub(crate) callbacks: Limiter<ConnectorId>,
     pub(crate) sessions: Limiter<()>,
     pub(crate) new_tokens: Limiter<()>,
+    /// By subscription.
+    pub(crate) pings: Limiter<String>,
 }
+
+/// A subscription is tried out ten times a minute, so that nobody looks around in a network by it.
+const PING_INTERVAL: Duration = Duration::from_secs(6);
+const PING_BURST: u32 = 10;
 
 impl Limits {
     pub(crate) fn new(config: &config::Limits) -> Self {
@@ -34,6 +40,7 @@ impl Limits {
             callbacks: Limiter::new(config.callbacks),
             sessions: Limiter::new(config.sessions),
             new_tokens: Limiter::new(config.new_tokens),
+            pings: Limiter::every(PING_INTERVAL, PING_BURST),
         }
     }
 }
@@ -58,8 +65,11 @@ pub(crate) struct Limiter<K> {
 
 impl<K: Hash + Eq> Limiter<K> {
     fn new(rate: Rate) -> Self {
-        let interval = Duration::from_secs(1).checked_div(rate.per_second).unwrap_or(Duration::ZERO);
-        Self { interval, tolerance: interval * rate.burst.saturating_sub(1), next_free: Mutex::default() }
+        Self::every(Duration::from_secs(1).checked_div(rate.per_second).unwrap_or(Duration::ZERO), rate.burst)
+    }
+
+    fn every(interval: Duration, burst: u32) -> Self {
+        Self { interval, tolerance: interval * burst.saturating_sub(1), next_free: Mutex::default() }
     }
 
     /// Takes one request out of the budget of `key` at `now`, which never goes back.

@@ -3,7 +3,6 @@
 //! Knows no HTTP, no tokens and no store. A delivery never waits: it puts a shared frame into bounded queues, and a session's
 //! own task brings what is queued to its socket.
 
-pub mod clock; // the system's time, or one stepped by hand
 pub mod metrics; // what an operator sees of the sessions
 mod sync; // the locks, exchanged for a model check
 pub mod registry; // recipient → their state; what the door calls

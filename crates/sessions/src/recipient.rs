@@ -239,7 +239,12 @@ impl RecipientState {
         inner.next(context, now)
     }
 
-    /// Closes all sessions with this code.
+    /// How many sessions there are.
+    pub(crate) fn sessions(&self) -> usize {
+        self.lock().sessions.len()
+    }
+
+    /// Closes all sessions with this code; gives how many there were.
     pub(crate) fn close(&self, code: CloseCode) -> usize {
         let inner = self.lock();
         inner.sessions.iter().for_each(|member| member.queue.close(code));

@@ -13,7 +13,6 @@ use protocol::frame::EncodedFrame;
 use protocol::id::{EventId, Recipient};
 
 use crate::Config;
-use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::queue::{Delivery, Queue, Total};
 use crate::receipts::{Poster, Receipts, SavedReceipts, TargetReceipts, Who};
@@ -21,6 +20,7 @@ use crate::recipient::{Context, Joined, Joining, Next, Outcome, RecipientState};
 use crate::saved::{SavedEvent, SavedState};
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::wheel::{TICK, Wheel};
+use clock::Clock;
 
 /// The time in which sessions are told to go, for each thousand of them, and its bounds.
 const DRAIN_PER_THOUSAND: Duration = Duration::from_secs(1);
@@ -150,6 +150,12 @@ impl Registry {
     #[must_use]
     pub fn close(&self, recipient: &Recipient, code: CloseCode) -> usize {
         self.find(recipient).map_or(0, |state| state.close(code))
+    }
+
+    /// How many sessions a recipient has.
+    #[must_use]
+    pub fn sessions_of(&self, recipient: &Recipient) -> usize {
+        self.find(recipient).map_or(0, |state| state.sessions())
     }
 
     /// What became of an event at each negotiator that it was for; `None` where this poster posted no such event within the resume

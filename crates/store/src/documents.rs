@@ -1,4 +1,4 @@
-//! What operators load as a whole: directories and connectors. Opaque here, JSON to those who read it.
+//! What is read and written as a whole: directories, connectors, subscriptions. Opaque here, JSON to those who read it.
 
 use rusqlite::{Transaction, params};
 
@@ -12,6 +12,14 @@ pub enum Kind {
     Directory,
     /// Whose callbacks are taken, and for whom.
     Connector,
+    /// Which events go to which URL.
+    Subscription,
+    /// With what an application's deliveries are signed.
+    SigningKey,
+    /// How the receivers behind a callback URL are.
+    Health,
+    /// Deliveries that are queued anew, step by step.
+    Replay,
 }
 
 impl Kind {
@@ -19,6 +27,10 @@ impl Kind {
         match self {
             Self::Directory => "directory",
             Self::Connector => "connector",
+            Self::Subscription => "subscription",
+            Self::SigningKey => "signing key",
+            Self::Health => "health",
+            Self::Replay => "replay",
         }
     }
 }
@@ -42,10 +54,7 @@ impl Store {
     /// # Errors
     /// Any [`StoreError`].
     pub async fn put_document(&self, kind: Kind, id: String, text: String) -> Result<(), StoreError> {
-        let run = move |transaction: &Transaction<'_>| {
-            let sql = "INSERT INTO document VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET text = excluded.text";
-            transaction.execute(sql, params![kind.name(), id, text]).map(drop)
-        };
+        let run = move |transaction: &Transaction<'_>| put(transaction, kind, &id, &text);
         self.shared.writer.write(self.shared.config.timeout, run, |()| ()).await
     }
 
@@ -60,4 +69,10 @@ impl Store {
         };
         self.shared.writer.write(self.shared.config.timeout, run, |_| ()).await
     }
+}
+
+/// Writes a document in a commit that others share.
+pub(crate) fn put(transaction: &Transaction<'_>, kind: Kind, id: &str, text: &str) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO document VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET text = excluded.text";
+    transaction.prepare_cached(sql)?.execute(params![kind.name(), id, text]).map(drop)
 }

@@ -15,8 +15,8 @@ pub const KEY_AGE_MAX: SignedDuration = SignedDuration::from_mins(10);
 pub struct Claim {
     /// The application.
     pub client_id: ClientId,
-    /// The customer it spoke for.
-    pub customer: CustomerId,
+    /// The customer it spoke for, where a call is for one.
+    pub customer: Option<CustomerId>,
     /// The key.
     pub key: IdempotencyKey,
     /// SHA-256 of the body.
@@ -59,9 +59,14 @@ fn oldest(now: Timestamp) -> i64 {
     now.checked_sub(KEY_AGE_MAX).unwrap_or(Timestamp::MIN).as_millisecond()
 }
 
+/// The column of the customer: empty where there is none, which no customer's id is.
+fn of(customer: Option<&CustomerId>) -> &str {
+    customer.map_or("", CustomerId::as_str)
+}
+
 /// Writes the key, or gives what became of an earlier one.
 pub(crate) fn claim(transaction: &Transaction<'_>, claim: &Claim, now: Timestamp) -> rusqlite::Result<Option<Claimed>> {
-    let (client_id, customer, key) = (claim.client_id.as_str(), claim.customer.as_str(), claim.key.as_str());
+    let (client_id, customer, key) = (claim.client_id.as_str(), of(claim.customer.as_ref()), claim.key.as_str());
     let mut select = transaction.prepare_cached(
         "SELECT body, answer FROM idempotency WHERE client_id = ?1 AND customer = ?2 AND key = ?3 AND created > ?4",
     )?;
@@ -92,7 +97,8 @@ fn known(connection: &Connection, oldest: i64) -> rusqlite::Result<Vec<KnownKey>
     let rows = select.query_map([oldest], |row| {
         let (client_id, customer, key): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let (body, answer, created) = (row.get(3)?, row.get(4)?, row.get(5)?);
-        let ids = (ClientId::parse(&client_id), CustomerId::parse(&customer), IdempotencyKey::parse(&key));
+        let customer = Some(customer).filter(|text| !text.is_empty()).map(|text| CustomerId::parse(&text)).transpose();
+        let ids = (ClientId::parse(&client_id), customer, IdempotencyKey::parse(&key));
         let (Ok(client_id), Ok(customer), Ok(key)) = ids else { return Ok(None) };
         let created = Timestamp::from_millisecond(created).unwrap_or(Timestamp::UNIX_EPOCH);
         Ok(Some(KnownKey { claim: Claim { client_id, customer, key, body, answer }, created }))

@@ -12,10 +12,11 @@ pub mod missed; // missed calls: added, listed, taken away, forgotten
 pub mod idempotency; // keys whose call is on disk
 pub mod resume; // what a run of the node hands to the next one
 pub mod applications; // who may post, and for whom
-pub mod documents; // what operators load as a whole, opaque here
+pub mod documents; // what is read and written as a whole, opaque here
+pub mod webhooks; // events for subscribers: queued, due, attempted
 pub mod metrics; // what an operator sees of all this
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,7 +78,8 @@ struct Shared {
 impl Store {
     /// Opens the store in `folder`, which is made if it is missing, and brings its tables to this program's version.
     ///
-    /// Blocks while the file is checked, which reads all of it.
+    /// Blocks while the file is checked, which reads all of it. A file over 64 MiB is checked while the store is at work; damage that is
+    /// found then poisons it.
     ///
     /// # Errors
     /// [`OpenError`], each with what an operator can do.
@@ -89,6 +91,9 @@ impl Store {
         let versions = Arc::new(Versions::load(&connection)?);
         let health = Health::new(metrics.clone());
         let readers = Readers::open(&folder.database(), config.readers, health.clone())?;
+        if schema::is_large(&folder.database()) {
+            check_later(folder.database(), health.clone())?;
+        }
         let writer = Writer::start(connection, config.queue_max, health)?;
         let shared = Shared { config, store_id, versions, applications, readers, writer, metrics, _folder: folder };
         Ok(Self { shared: Arc::new(shared) })
@@ -104,6 +109,17 @@ impl Store {
     pub fn close(&self) {
         self.shared.writer.close();
     }
+}
+
+/// Reads the whole file beside the work.
+fn check_later(path: PathBuf, health: Health) -> Result<(), OpenError> {
+    let check = move || match schema::open_for_reading(&path).map(|connection| schema::check_whole(&connection)) {
+        Ok(Ok(None)) => tracing::info!("the store's file is sound"),
+        Ok(Ok(Some(fault))) => health.condemn(&fault),
+        Ok(Err(error)) => drop(health.judge(error)),
+        Err(error) => tracing::warn!(%error, "the store's file could not be checked"),
+    };
+    std::thread::Builder::new().name("store-check".to_owned()).spawn(check).map(drop).map_err(OpenError::Thread)
 }
 
 #[cfg(test)]

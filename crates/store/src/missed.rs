@@ -17,12 +17,13 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params, params_from_i
 use crate::Store;
 use crate::error::StoreError;
 use crate::idempotency::{self, Claim, Claimed};
+use crate::webhooks::{self, HandOver};
 
 /// How many rows one sweep lets go at most, so that it never holds the writer up for long.
 const SWEEP_ROWS_MAX: u32 = 1000;
 
 /// A missed call for one or more negotiators of a customer.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct NewMissed {
     /// Whose it is.
     pub customer: CustomerId,
@@ -36,6 +37,8 @@ pub struct NewMissed {
     pub notification: String,
     /// The caller's `Idempotency-Key`, written in the same commit.
     pub claim: Option<Claim>,
+    /// What subscribers are told of it, written in the same commit.
+    pub hand_over: Option<HandOver>,
 }
 
 /// A missed call as it is listed.
@@ -123,14 +126,23 @@ impl Store {
     ///
     /// # Errors
     /// Any [`StoreError`]; after [`StoreError::Busy`] it may have been written.
-    pub async fn add_missed(&self, new: NewMissed) -> Result<Claimed, StoreError> {
+    pub async fn add_missed(&self, mut new: NewMissed) -> Result<Claimed, StoreError> {
+        let (events, told) = new.hand_over.take().map(|hand_over| (hand_over.events, hand_over.told)).unzip();
+        let events = events.unwrap_or_default();
         let (keep_count, metrics, versions) =
             (self.shared.config.keep_count, self.shared.metrics.clone(), self.shared.versions.clone());
-        let run = move |transaction: &Transaction<'_>| add(transaction, &new, keep_count);
-        let done = move |(_, changes, expired): &(Claimed, Changes, usize)| {
+        let run = move |transaction: &Transaction<'_>| {
+            let (claimed, changes, expired) = add(transaction, &new, keep_count)?;
+            let numbers = if claimed == Claimed::First { webhooks::add(transaction, &events)? } else { Vec::new() };
+            Ok((claimed, changes, expired, numbers))
+        };
+        let done = move |(claimed, changes, expired, numbers): &(Claimed, Changes, usize, Vec<i64>)| {
             versions.apply(changes);
             metrics.missed_stored.inc_by(changes.len() as u64);
             metrics.missed_expired.inc_by(*expired as u64);
+            if let Some(told) = told.filter(|_| *claimed == Claimed::First) {
+                told(numbers);
+            }
         };
         self.shared.writer.write(self.shared.config.timeout, run, done).await.map(|(claimed, ..)| claimed)
     }

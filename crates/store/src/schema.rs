@@ -10,8 +10,11 @@ use crate::writer::LOG_BYTES;
 /// `application_id` of the file, so that `file(1)` and we know whose it is: "bell".
 const APPLICATION_ID: i64 = 0x6265_6c6c;
 
+/// A file up to this size is read whole before a start, which takes a fraction of a second.
+const CHECK_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
 /// Step `n` brings the tables from version `n` to `n + 1`.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     "
     CREATE TABLE store (
         id TEXT NOT NULL,              -- this folder's own mark
@@ -83,6 +86,47 @@ const STEPS: [&str; 5] = [
     -- What a run hands to the next: the calls of each connector.
     CREATE TABLE resume_connector (id TEXT NOT NULL, state TEXT NOT NULL);   -- JSON
 ",
+    "
+    -- Events that subscribers are told: each stands here once, however many are told.
+    CREATE TABLE webhook_event (
+        number INTEGER PRIMARY KEY NOT NULL,
+        taken INTEGER NOT NULL,        -- Unix milliseconds
+        document TEXT NOT NULL         -- JSON
+    );
+    CREATE INDEX webhook_event_by_age ON webhook_event (taken);
+
+    -- An event for an endpoint. It has a due time as long as it is queued, and only then.
+    CREATE TABLE webhook_delivery (
+        event INTEGER NOT NULL,
+        endpoint INTEGER NOT NULL,
+        state INTEGER NOT NULL,
+        due INTEGER,                   -- Unix milliseconds
+        failures INTEGER NOT NULL,     -- what the schedule goes by
+        sends INTEGER NOT NULL,        -- what the receiver is told
+        PRIMARY KEY (event, endpoint)
+    ) WITHOUT ROWID;
+    CREATE INDEX webhook_due ON webhook_delivery (endpoint, due) WHERE due IS NOT NULL;
+
+    CREATE TABLE webhook_attempt (
+        endpoint INTEGER NOT NULL,
+        number INTEGER NOT NULL,       -- Unix microseconds, made unique
+        event INTEGER NOT NULL,
+        document TEXT NOT NULL,        -- JSON
+        PRIMARY KEY (endpoint, number)
+    ) WITHOUT ROWID;
+    CREATE INDEX webhook_attempt_by_delivery ON webhook_attempt (event, endpoint);
+
+    -- How many deliveries of an endpoint are queued.
+    CREATE TABLE webhook_queue (endpoint INTEGER PRIMARY KEY NOT NULL, queued INTEGER NOT NULL);
+
+    -- How many requests were sent for an application on a day (UTC).
+    CREATE TABLE webhook_usage (
+        application TEXT NOT NULL,
+        day TEXT NOT NULL,
+        sends INTEGER NOT NULL,
+        PRIMARY KEY (application, day)
+    ) WITHOUT ROWID;
+",
 ];
 
 /// Opens the database for writing: checked, private to its owner, at this program's version.
@@ -116,12 +160,26 @@ pub(crate) fn store_id(connection: &Connection) -> Result<String, OpenError> {
     Ok(connection.query_row("SELECT id FROM store", (), |row| row.get(0))?)
 }
 
+/// Whether the file is too large to be read whole before a start: it is checked while the node is at work.
+pub(crate) fn is_large(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| file.len() > CHECK_BYTES_MAX)
+}
+
+/// Reads the whole file; gives what is wrong with it first.
+pub(crate) fn check_whole(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let verdict: Option<String> = connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0)).optional()?;
+    Ok(match verdict.as_deref() {
+        Some("ok") => None,
+        other => Some(other.unwrap_or("no verdict of quick_check").to_owned()),
+    })
+}
+
 fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let corrupt = |fault: String| OpenError::Corrupt { path: path.to_owned(), fault };
-    let verdict: Option<String> = connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0)).optional()?;
-    match verdict.as_deref() {
-        Some("ok") => {}
-        other => return Err(corrupt(other.unwrap_or("no verdict of quick_check").to_owned())),
+    if !is_large(path)
+        && let Some(fault) = check_whole(connection)?
+    {
+        return Err(corrupt(fault));
     }
     let owner: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;

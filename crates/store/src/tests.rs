@@ -54,13 +54,14 @@ fn call_for(of: Recipient, second: i64, product: &str) -> NewMissed {
         created: at(second),
         notification: format!(r#"{{"products":["{product}"]}}"#),
         claim: None,
+        hand_over: None,
     }
 }
 
 fn claim(key: &str, body: u8) -> Claim {
     Claim {
         client_id: ClientId::parse("app").unwrap(),
-        customer: adv().customer,
+        customer: Some(adv().customer),
         key: IdempotencyKey::parse(key).unwrap(),
         body: [body; 32],
         answer: "first".to_owned(),
@@ -299,7 +300,7 @@ async fn tables_of_a_newer_program_are_refused_with_both_versions() {
     let file = folder.path().join("bellwire.sqlite");
     rusqlite::Connection::open(file).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let refusal = open(folder.path(), Config::default()).unwrap_err().to_string();
-    assert!(refusal.contains("version 99") && refusal.contains("up to 5"), "{refusal}");
+    assert!(refusal.contains("version 99") && refusal.contains("up to 6"), "{refusal}");
 }
 
 #[tokio::test]
@@ -313,12 +314,12 @@ async fn a_full_disk_refuses_and_takes_again_when_there_is_room() {
         store.shared.writer.write(store.shared.config.timeout, run, |_| ())
     };
     let pages = limit_pages("1").await.unwrap();
-    let big = NewMissed { notification: format!(r#"{{"products":["{}"]}}"#, "x".repeat(300_000)), ..call(adv(), 2) };
-    assert!(matches!(store.add_missed(big.clone()).await, Err(StoreError::Full)), "limit {pages}");
+    let big = || NewMissed { notification: format!(r#"{{"products":["{}"]}}"#, "x".repeat(300_000)), ..call(adv(), 2) };
+    assert!(matches!(store.add_missed(big()).await, Err(StoreError::Full)), "limit {pages}");
     assert_eq!(list(&store, adv()).await.calls.len(), 1);
     limit_pages("1000000").await.unwrap();
     assert!(store.is_sound());
-    store.add_missed(big).await.unwrap();
+    store.add_missed(big()).await.unwrap();
     drop(store);
     assert_eq!(list(&open(folder.path(), Config::default()).unwrap(), adv()).await.calls.len(), 2);
 }

@@ -62,6 +62,13 @@ impl Health {
         error
     }
 
+    /// Poisons the store for damage that was found in its file.
+    pub(crate) fn condemn(&self, fault: &str) {
+        self.metrics.failures.inc();
+        self.poison();
+        tracing::error!(%fault, "the store's file is damaged: no write is taken; stop the node and restore a backup");
+    }
+
     fn poison(&self) {
         self.sound.store(false, Ordering::Release);
         self.metrics.sound.set(0);

@@ -8,19 +8,21 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, with the crates of this workspace that it may depend on.
-const MAY_DEPEND_ON: [(&str, &[&str]); 8] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 10] = [
+    ("clock", &[]),
     ("protocol", &[]),
-    ("sessions", &["protocol"]),
+    ("sessions", &["protocol", "clock"]),
     ("store", &["protocol"]),
     ("connectors", &["protocol"]),
+    ("webhooks", &["protocol", "clock", "store"]),
     ("client", &["protocol"]),
-    ("server", &["protocol", "sessions", "store", "connectors", "client"]),
+    ("server", &["protocol", "clock", "sessions", "store", "connectors", "webhooks", "client"]),
     ("xtask", &["protocol", "client"]),
     ("bellwire-loadtest", &["protocol", "client"]),
 ];
 
 /// Libraries that one crate, or two, alone may use.
-const ONLY_USED_BY: [(&str, &[&str]); 8] = [
+const ONLY_USED_BY: [(&str, &[&str]); 12] = [
     ("dashmap", &["sessions"]),
     ("tokio-tungstenite", &["sessions", "client"]),
     ("rusqlite", &["store"]),
@@ -28,7 +30,11 @@ const ONLY_USED_BY: [(&str, &[&str]); 8] = [
     ("tracing-subscriber", &["server"]),
     ("clap", &["server", "bellwire-loadtest"]),
     ("toml", &["server"]),
-    ("hyper", &["server", "client", "bellwire-loadtest"]),
+    ("hyper", &["server", "client", "webhooks", "bellwire-loadtest"]),
+    ("aws-lc-rs", &["webhooks"]),
+    ("hickory-resolver", &["webhooks"]),
+    ("tokio-rustls", &["webhooks"]),
+    ("jsonschema", &["webhooks"]),
 ];
 
 /// Crate → its normal dependencies.

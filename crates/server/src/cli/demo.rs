@@ -1,5 +1,7 @@
 //! `bellwire demo`: one call, end to end, over real sockets.
 
+mod receiver; // a receiver of webhooks that fails twice
+
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -7,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use client::api::{Answer, Api};
 use client::desktop::{Desktop, News, fixed};
+use clock::Clock;
 use futures::future::join_all;
 use http_body_util::Full;
 use hyper::{Method, Request};
@@ -14,9 +17,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use server::app::App;
 use server::config::{Config, Flags};
-use sessions::clock::Clock;
 use tokio::time::timeout;
 
+use self::receiver::Receiver;
 use super::token::{TokenArgs, sign};
 use super::{fail, refuse};
 
@@ -38,6 +41,7 @@ struct Stage {
     token: String,
     desktops: Vec<Screen>,
     started: Instant,
+    attempts_seen: usize,
 }
 
 struct Screen {
@@ -95,6 +99,7 @@ async fn play(address: &str, ops: &str) -> Fallible<()> {
     stage.refused().await?;
     stage.poll(address).await?;
     stage.enreach(ops).await?;
+    stage.webhook().await?;
     stage.log_out().await;
     Ok(())
 }
@@ -112,7 +117,7 @@ impl Stage {
             println!("  {name:<16} logs in: {}, session {}", text(&welcome, "/type"), text(&welcome, "/sessionId"));
             desktops.push(Screen { name, token, desktop });
         }
-        Ok(Self { provider: Api::new(address), token: application()?, desktops, started })
+        Ok(Self { provider: Api::new(address), token: application()?, desktops, started, attempts_seen: 0 })
     }
 
     /// Posts an event and says who got it, after how many microseconds. Gives the event's id.
@@ -222,6 +227,58 @@ impl Stage {
         Ok(())
     }
 
+    /// Another system is told by webhook. It fails twice; what it is sent is not lost.
+    async fn webhook(&mut self) -> Fallible<()> {
+        println!("\nAnother system is told of missed calls by webhook; it fails twice and then takes the delivery:");
+        let mut receiver = Receiver::start().await?;
+        let wish = json!({"url": receiver.url, "topicIds": ["telephony.missedCall"], "customerIds": [CUSTOMER]});
+        let made = self.say(Method::POST, "/webhooks/subscriptions", wish.to_string()).await?;
+        let id = text(&made, "/id");
+        println!("    subscription         {id}, profile {}", text(&made, "/profile"));
+        let posted = Instant::now();
+        self.provider.send(notification(&self.token, MISSED)?).await?;
+        loop {
+            let taken = timeout(PATIENCE, receiver.taken.recv()).await?.ok_or("the receiver has stopped")?;
+            let signature = taken.headers.get("webhook-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
+            println!("    receiver             {} after {} µs, signed {signature}", taken.answered, micros(posted));
+            if taken.answered.is_success() {
+                println!("    it took              {}", String::from_utf8_lossy(&taken.body));
+                break;
+            }
+            let attempt = self.latest_attempt(&id).await?;
+            println!("    log                  {}; the demo does not wait for it", text(&attempt, "/why"));
+            let path = format!("/webhooks/deliveries/{}/retry", text(&attempt, "/deliveryId"));
+            self.say(Method::POST, &path, "").await?;
+        }
+        Ok(())
+    }
+
+    /// The attempt that was recorded last. What became of an attempt is on disk a little later than the receiver has answered.
+    async fn latest_attempt(&mut self, subscription: &str) -> Fallible<Value> {
+        let path = format!("/webhooks/subscriptions/{subscription}/attempts");
+        let seen = self.attempts_seen;
+        let looking = async {
+            loop {
+                let listed = self.say(Method::GET, &path, "").await?;
+                let attempts = listed.pointer("/_embedded").and_then(Value::as_array).cloned().unwrap_or_default();
+                match attempts.first() {
+                    Some(latest) if attempts.len() > seen => return Ok::<_, Box<dyn Error>>(latest.clone()),
+                    _ => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+        };
+        let latest = timeout(PATIENCE, looking).await??;
+        self.attempts_seen += 1;
+        Ok(latest)
+    }
+
+    /// A request of the application; gives the body of the answer.
+    async fn say(&mut self, method: Method, path: &str, body: impl Into<Bytes>) -> Fallible<Value> {
+        let mut request = request(method, path, &self.token, &[("content-type", "application/json")])?;
+        *request.body_mut() = Full::from(body.into());
+        Ok(body_of(&self.provider.send(request).await?))
+    }
+
     async fn log_out(self) {
         join_all(self.desktops.into_iter().map(|screen| screen.desktop.close())).await;
     }
@@ -269,7 +326,7 @@ fn application_args() -> TokenArgs {
         negotiator: None,
         product: None,
         client_id: Some("demo-telephony".to_owned()),
-        scope: vec!["notifications.telephony.write".to_owned()],
+        scope: vec!["notifications.telephony.write".to_owned(), "notifications.telephony.read".to_owned()],
         ttl: Duration::from_mins(5),
     }
 }

@@ -30,7 +30,8 @@ pub(super) fn config(reader: &mut Reader, dev_secret: Option<Secret>) -> Option<
     check_addresses(reader, dev, listen, ops_listen, ops_token.as_ref());
     let cors_origins = reader.get("http.cors_origins", reader::strings);
     let (tokens_max, folder) = (reader.get("auth.tokens_max", reader::count), reader.get("store.folder", reader::text));
-    let (store, sessions) = (read_store(reader), read_sessions(reader));
+    let (store, sessions, webhooks) = (read_store(reader), read_sessions(reader), read_webhooks(reader, dev));
+    let key_file = reader.get("webhooks.key_file", optional_path);
     let send_buffer = reader.get("sessions.send_buffer", reader::bytes);
     let limits = read_limits(reader);
     let shutdown_grace = reader.get("shutdown.grace", reader::duration);
@@ -49,6 +50,8 @@ pub(super) fn config(reader: &mut Reader, dev_secret: Option<Secret>) -> Option<
         folder: PathBuf::from(folder?),
         store: store?,
         sessions: sessions?,
+        webhooks: webhooks?,
+        key_file: key_file?,
         send_buffer: u32::try_from(send_buffer?).unwrap_or(u32::MAX),
         limits: limits?,
         shutdown_grace: shutdown_grace?,
@@ -118,6 +121,37 @@ fn read_sessions(reader: &mut Reader) -> Option<sessions::Config> {
     })
 }
 
+fn read_webhooks(reader: &mut Reader, dev: bool) -> Option<webhooks::engine::Config> {
+    let in_flight_max = reader.get("webhooks.in_flight_max", reader::positive);
+    let per_endpoint_max = reader.get("webhooks.per_endpoint_max", reader::positive);
+    let per_host_max = reader.get("webhooks.per_host_max", reader::positive);
+    let window_bytes_max = reader.get("webhooks.window_bytes_max", reader::bytes);
+    let name_servers = reader.get("webhooks.name_servers", reader::parsed_list::<SocketAddr>);
+    let ca_file = reader.get("webhooks.ca_file", optional_path);
+    let egress_allow = reader.get("webhooks.egress_allow", reader::parsed_list::<ipnet::IpNet>);
+    let ports = reader.get("webhooks.ports", reader::ports);
+    let keep_age = reader.get("webhooks.keep_age", reader::limit);
+    let queue_max = reader.get("webhooks.queue_max", reader::positive);
+    let per_application = reader.get("webhooks.subscriptions_per_application_max", reader::positive);
+    let in_all = reader.get("webhooks.subscriptions_max", reader::positive);
+    let limits = webhooks::schedule::Limits {
+        in_flight_max: in_flight_max?,
+        per_endpoint_max: per_endpoint_max?,
+        per_host_max: per_host_max?,
+        window_bytes_max: window_bytes_max?,
+    };
+    Some(webhooks::engine::Config {
+        limits,
+        sender: webhooks::sender::Config { name_servers: name_servers?, ca_file: ca_file? },
+        egress_allow: egress_allow?,
+        ports: ports?,
+        dev,
+        keep_age: keep_age?,
+        queue_max: i64::try_from(queue_max?).unwrap_or(i64::MAX),
+        subscriptions_max: (per_application?, in_all?),
+    })
+}
+
 fn read_ring(reader: &mut Reader) -> Option<RingConfig> {
     let age_max = reader.get("sessions.resume_age", reader::duration);
     let events_max = reader.get("sessions.resume_events_max", reader::positive);
@@ -184,6 +218,10 @@ fn read_issuer(table: &Table) -> Result<Issuer, String> {
         (Some(_), Some(_)) | (None, None) => return Err("either jwks_file or secret_file is required".to_owned()),
     };
     Ok(Issuer { name, audience: text("audience")?, keys })
+}
+
+fn optional_path(value: &Value) -> Result<Option<PathBuf>, String> {
+    Ok(Some(reader::text(value)?).filter(|path| !path.is_empty()).map(PathBuf::from))
 }
 
 fn optional_secret(value: &Value) -> Result<Option<Secret>, String> {

@@ -89,6 +89,19 @@ pub(super) fn parsed<T: FromStr<Err: std::fmt::Display>>(value: &Value) -> Resul
     text.parse().map_err(|error| format!("{error}, got {text:?}"))
 }
 
+/// A list of texts, each read for itself.
+pub(super) fn parsed_list<T: FromStr<Err: std::fmt::Display>>(value: &Value) -> Result<Vec<T>, String> {
+    let texts = strings(value)?;
+    texts.iter().map(|text| text.parse().map_err(|error| format!("{error}, got {text:?}"))).collect()
+}
+
+/// A list of ports.
+pub(super) fn ports(value: &Value) -> Result<Vec<u16>, String> {
+    let values = value.as_array().ok_or_else(|| format!("must be a list of ports, got {value}"))?;
+    let port = |value: &Value| value.as_integer().and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+    values.iter().map(|value| port(value).ok_or_else(|| format!("must hold ports, 1 to 65535, got {value}"))).collect()
+}
+
 pub(super) fn duration(value: &Value) -> Result<Duration, String> {
     let text = text(value).map_err(|_not_text| format!("must be a duration such as \"5s\", got {value}"))?;
     humantime::parse_duration(&text).map_err(|error| format!("must be a duration such as \"5s\", got {text:?} ({error})"))

@@ -23,7 +23,7 @@ pub(crate) fn preflight<B>(origin: Option<&HeaderValue>, request: &Request<B>) -
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE"));
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, PUT, DELETE"));
     let allowed =
         "authorization, content-type, api-version, reapit-customer, idempotency-key, prefer, if-none-match, x-request-id";
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));

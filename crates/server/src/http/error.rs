@@ -41,6 +41,12 @@ pub(crate) enum ApiError {
     NoConnector,
     /// There is no such negotiator.
     NoNegotiator,
+    /// There is no such thing that the caller may see.
+    NoSuch(&'static str),
+    /// The application lacks a scope.
+    NoScope,
+    /// What is there already stands against it.
+    Conflict(String),
     /// There are no receipts of this event.
     NoReceipts(Duration),
     /// The path knows other methods.
@@ -141,11 +147,13 @@ impl ApiError {
         match self {
             Self::Unreadable(_) | Self::Refused(Refusal::CustomerMissing) => StatusCode::BAD_REQUEST,
             Self::Token(_) => StatusCode::UNAUTHORIZED,
-            Self::Refused(_) | Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::NotFound | Self::NoConnector | Self::NoNegotiator | Self::NoReceipts(_) => StatusCode::NOT_FOUND,
+            Self::Refused(_) | Self::Forbidden(_) | Self::NoScope => StatusCode::FORBIDDEN,
+            Self::NotFound | Self::NoConnector | Self::NoNegotiator | Self::NoSuch(_) | Self::NoReceipts(_) => {
+                StatusCode::NOT_FOUND
+            }
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Timeout(_) => StatusCode::REQUEST_TIMEOUT,
-            Self::KeyConflict | Self::KeyRunning => StatusCode::CONFLICT,
+            Self::KeyConflict | Self::KeyRunning | Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -166,11 +174,13 @@ impl ApiError {
             Self::Refused(Refusal::CustomerMissing) => "customer_missing",
             Self::Refused(Refusal::CustomerForeign(_)) => "customer_foreign",
             Self::Refused(Refusal::NotInstalled(_)) => "not_installed",
-            Self::Refused(Refusal::Scope(_) | Refusal::NoApplication) => "scope",
+            Self::Refused(Refusal::Scope(_) | Refusal::NoApplication) | Self::NoScope => "scope",
             Self::Forbidden(_) => "forbidden",
             Self::NotFound | Self::Method(_) => "no_such_call",
             Self::NoConnector => "no_connector",
             Self::NoNegotiator => "no_negotiator",
+            Self::NoSuch(_) => "no_such_thing",
+            Self::Conflict(_) => "conflict",
             Self::NoReceipts(_) => "no_receipts",
             Self::Timeout(_) => "timeout",
             Self::KeyConflict | Self::KeyRunning => "key_conflict",
@@ -193,12 +203,13 @@ impl ApiError {
 
     fn description(&self) -> String {
         match self {
-            Self::Unreadable(text) | Self::Forbidden(text) => text.clone(),
+            Self::Unreadable(text) | Self::Forbidden(text) | Self::Conflict(text) => text.clone(),
             Self::Token(_) => UNAUTHORIZED.to_owned(),
-            Self::Refused(Refusal::Scope(_)) => SCOPE_MISSING.to_owned(),
+            Self::Refused(Refusal::Scope(_)) | Self::NoScope => SCOPE_MISSING.to_owned(),
             Self::Refused(refusal) => sentence(&refusal.to_string()),
             Self::NoConnector => "There is no connector of this name".to_owned(),
             Self::NoNegotiator => "There is no negotiator with this id in the customer's directory".to_owned(),
+            Self::NoSuch(what) => format!("There is no {what} with this id that this application may see"),
             Self::NoReceipts(kept) => format!(
                 "There are no receipts of this event for this application; they are kept for {} s at most",
                 kept.as_secs()

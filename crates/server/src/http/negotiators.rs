@@ -19,18 +19,16 @@ use sha2::{Digest, Sha256};
 
 use crate::app::Node;
 use crate::http::error::{ApiError, Body};
+use crate::http::paging::{Page, parameters};
 use crate::http::request::Speaker;
 
-const PAGE_SIZE_DEFAULT: usize = 25;
-const PAGE_SIZE_MAX: usize = 100;
 /// How many ids can be asked for at once.
 const IDS_MAX: usize = 100;
 
 /// What is asked for.
 #[derive(Debug, Default)]
 struct Asked {
-    page_size: Option<usize>,
-    page_number: Option<usize>,
+    page: Page,
     descending: bool,
     ids: Vec<String>,
     email: Option<String>,
@@ -57,18 +55,8 @@ pub(crate) fn list(node: &Node, peer: IpAddr, request: &Request<Incoming>) -> Re
     if asked.descending {
         people.reverse();
     }
-    let (size, number) = (asked.page_size.unwrap_or(PAGE_SIZE_DEFAULT), asked.page_number.unwrap_or(1));
-    let page: Vec<_> = people.iter().skip((number - 1).saturating_mul(size)).take(size).map(|person| model(person)).collect();
-    let pages = people.len().div_ceil(size);
-    Ok(json_response(&json!({
-        "_embedded": page,
-        "pageNumber": number,
-        "pageSize": size,
-        "pageCount": page.len(),
-        "totalPageCount": pages,
-        "totalCount": people.len(),
-        "_links": links(query, size, number, pages),
-    })))
+    let people: Vec<_> = people.into_iter().map(model).collect();
+    Ok(json_response(&asked.page.of(&people, "/negotiators/", query)))
 }
 
 /// `GET /negotiators/{id}`
@@ -88,19 +76,15 @@ fn directory(node: &Node, peer: IpAddr, request: &Request<Incoming>) -> Result<(
 impl Asked {
     fn read(query: &str) -> Result<Self, ApiError> {
         let mut asked = Self::default();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            asked.take(&name, &value).map_err(|rule| {
-                ApiError::Unreadable(format!("The query parameter {name} {rule}, got {}", protocol::fault::shown(&value)))
-            })?;
-        }
+        parameters(query, |name, value| asked.take(name, value))?;
         Ok(asked)
     }
 
     fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
-        // Reapit's links write the same names with a capital letter.
+        if self.page.take(name, value)? {
+            return Ok(());
+        }
         match name.to_ascii_lowercase().as_str() {
-            "pagesize" => self.page_size = Some(number(value, PAGE_SIZE_MAX)?),
-            "pagenumber" => self.page_number = Some(number(value, usize::MAX)?),
             "sortby" => self.descending = descending(value)?,
             "id" if self.ids.len() < IDS_MAX => self.ids.push(value.to_owned()),
             "id" => return Err(format!("may be given at most {IDS_MAX} times")),
@@ -138,11 +122,6 @@ impl Span {
     fn holds(&self, at: Timestamp) -> bool {
         self.from.is_none_or(|from| at >= from) && self.to.is_none_or(|to| at <= to)
     }
-}
-
-fn number(value: &str, max: usize) -> Result<usize, String> {
-    let number = value.parse().ok().filter(|number| (1..=max).contains(number));
-    number.ok_or_else(|| if max == usize::MAX { "must be 1 or more".to_owned() } else { format!("must be 1 to {max}") })
 }
 
 fn descending(value: &str) -> Result<bool, String> {
@@ -194,24 +173,6 @@ fn etag(person: &Person) -> String {
         text
     });
     format!("\"{hex}\"")
-}
-
-/// `self`, `first`, `next` and `last`, with the filters that were asked for.
-fn links(query: &str, size: usize, number: usize, pages: usize) -> Value {
-    let is_filter = |name: &str| !name.eq_ignore_ascii_case("pageSize") && !name.eq_ignore_ascii_case("pageNumber");
-    let filters: Vec<_> = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| is_filter(name)).collect();
-    let link = |number: usize| {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.append_pair("PageNumber", &number.to_string()).append_pair("PageSize", &size.to_string()).extend_pairs(&filters);
-        json!({"href": format!("/negotiators/?{}", query.finish())})
-    };
-    let mut links = json!({"self": link(number), "first": link(1), "last": link(pages.max(1))});
-    if number < pages
-        && let Some(links) = links.as_object_mut()
-    {
-        links.insert("next".to_owned(), link(number + 1));
-    }
-    links
 }
 
 fn json_response(body: &Value) -> Response<Body> {

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use store::missed::{ListVersion, Listed, Page};
 
 use crate::app::Node;
-use crate::dispatch::{Dispatched, dispatch};
+use crate::dispatch::{Dispatched, Keyed, dispatch};
 use crate::http::error::{ApiError, Body, Unavailable};
 use crate::http::request::{
     Speaker, check_content_type, check_length, discard_body, idempotency_key, list_owner, listed, prefers_representation, query,
@@ -48,7 +48,7 @@ pub(crate) async fn post(node: &Node, peer: IpAddr, request: Request<Incoming>) 
     let stamp = Stamp { id: node.new_id(), at: node.clock.now() };
     let event = authorise(&speaker.caller, speaker.customer, speaker.grant(), envelope, stamp)?;
 
-    let owner = speaker.caller.client_id.zip(key).map(|(client_id, key)| (client_id, speaker.customer, key));
+    let owner = speaker.caller.client_id.zip(key).map(|(client_id, key)| (client_id, Some(speaker.customer), key));
     let claim = owner.map(|owner| (owner, <[u8; 32]>::from(Sha256::digest(&body))));
     let running = match claim.map(|(owner, body)| node.keys.claim(owner, body, node.clock.running())) {
         None => None,
@@ -58,7 +58,9 @@ pub(crate) async fn post(node: &Node, peer: IpAddr, request: Request<Incoming>) 
         Some(Seen::StillRunning) => return Err(ApiError::KeyRunning),
         Some(Seen::Full) => return Err(ApiError::Unavailable(Unavailable::Keys)),
     };
-    match dispatch(node, &event, claim, taken).await? {
+    let shown = running.as_ref().and_then(|running| running.shown.clone());
+    let keyed = claim.map(|(owner, body)| Keyed { owner, body, shown });
+    match dispatch(node, &event, keyed, taken).await? {
         Dispatched::Done(receipt) => {
             remember(running, &receipt);
             Ok(accepted(receipt, represent))
@@ -68,6 +70,12 @@ pub(crate) async fn post(node: &Node, peer: IpAddr, request: Request<Incoming>) 
             Ok(replayed(node, receipt, represent))
         }
         Dispatched::Conflict => Err(ApiError::KeyConflict),
+        Dispatched::Shown(receipt, error) => {
+            if let Some(running) = running {
+                running.shown(receipt);
+            }
+            Err(error.into())
+        }
     }
 }
 

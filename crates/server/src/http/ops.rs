@@ -4,6 +4,7 @@
 
 mod directories; // who the negotiators of each customer are
 mod connectors; // whose callbacks are taken
+mod webhooks; // who is told of events, and how that goes
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -66,6 +67,7 @@ async fn route(node: &Arc<Node>, request: Request<Incoming>) -> Result<Response<
             close_sessions(node, Recipient { customer, negotiator: parsed(negotiator, NegotiatorId::parse)? })
         }
         (_, ["directories", rest @ ..]) => directories::answer(node, request, rest).await,
+        (_, ["webhooks", rest @ ..]) => webhooks::answer(node, request, rest).await,
         (_, ["connectors", rest @ ..]) => connectors::answer(node, request, rest).await,
         (_, ["sessions", _, _]) => Err(ApiError::Method("DELETE")),
         (_, ["livez" | "readyz" | "metrics" | "applications"]) => Err(ApiError::Method("GET")),
@@ -113,6 +115,7 @@ fn readiness(node: &Node) -> Response<Body> {
 }
 
 fn metrics(node: &Node) -> Result<Response<Body>, ApiError> {
+    node.webhooks.measure();
     let mut body = String::new();
     encode(&mut body, &node.measurements).map_err(|_formatting| ApiError::Internal)?;
     let mut response = text(StatusCode::OK, body);

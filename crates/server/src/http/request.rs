@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName, HeaderValue};
-use protocol::authorise::{Application, Caller, Grant, Identity, Refusal, Scope};
-use protocol::id::{CustomerId, IdempotencyKey, Recipient};
+use protocol::authorise::{Application as StoredApplication, Caller, Grant, Identity, Refusal, Scope};
+use protocol::id::{ClientId, CustomerId, IdempotencyKey, Recipient};
 use tokio::time::timeout;
 
 use crate::app::Node;
@@ -29,7 +29,7 @@ const REQUEST_ID_CHARACTERS_MAX: usize = 64;
 pub(crate) struct Speaker {
     pub(crate) caller: Arc<Caller>,
     pub(crate) customer: CustomerId,
-    application: Option<Arc<Application>>,
+    application: Option<Arc<StoredApplication>>,
     dev: bool,
 }
 
@@ -66,6 +66,46 @@ impl Speaker {
     /// Checks that the application may do this for the customer.
     pub(crate) fn permit(&self, scope: Scope) -> Result<(), ApiError> {
         Ok(self.caller.permit(scope, self.customer, self.grant())?)
+    }
+}
+
+/// An application that speaks for all of its customers, or for one.
+#[derive(Debug)]
+pub(crate) struct Application {
+    pub(crate) client_id: ClientId,
+    /// The customer that the token, or the header `reapit-customer`, names.
+    pub(crate) bound_to: Option<CustomerId>,
+    caller: Arc<Caller>,
+    stored: Option<Arc<StoredApplication>>,
+    dev: bool,
+}
+
+impl Application {
+    /// Token → `api-version` → `reapit-customer`, if it is there → rate, in this order.
+    pub(crate) fn identify(node: &Node, peer: IpAddr, headers: &HeaderMap) -> Result<Self, ApiError> {
+        let Authenticated { caller, .. } = authenticate(node, peer, bearer(headers)?)?;
+        check_api_version(headers)?;
+        let bound_to = match (caller.identity, customer_header(headers)?) {
+            (Identity::Application, header) => header,
+            (_, header) => Some(caller.speaks_for(header)?),
+        };
+        let client_id = caller.client_id.ok_or(Refusal::NoApplication)?;
+        let stored = node.store.application(&client_id);
+        let application = Self { client_id, bound_to, caller, stored, dev: node.config.dev };
+        let installed = bound_to.filter(|customer| application.is_installed(customer));
+        node.limits.requests.admit((client_id, installed), node.clock.running())?;
+        Ok(application)
+    }
+
+    /// Whether the token has a scope, and the application was granted it.
+    pub(crate) fn holds(&self, scope: &str) -> bool {
+        let grant = if self.dev { Grant::Everything } else { Grant::Stored(self.stored.as_deref()) };
+        self.caller.holds(scope, grant)
+    }
+
+    /// Whether a customer has installed the application.
+    pub(crate) fn is_installed(&self, customer: &CustomerId) -> bool {
+        self.dev || self.stored.as_ref().is_some_and(|stored| stored.customers.contains(customer))
     }
 }
 

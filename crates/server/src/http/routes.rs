@@ -10,7 +10,7 @@ use tracing::Instrument;
 use crate::app::Node;
 use crate::http::error::{ApiError, Body};
 use crate::http::request::{REQUEST_ID, admit_stranger, request_id};
-use crate::http::{connectors, cors, negotiators, notifications, session};
+use crate::http::{connectors, cors, events, negotiators, notifications, session, webhooks};
 
 /// Answers one request, refusals included. Every answer carries its `x-request-id`.
 pub(crate) async fn answer(node: &std::sync::Arc<Node>, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
@@ -39,6 +39,8 @@ async fn route(node: &std::sync::Arc<Node>, peer: IpAddr, request: Request<Incom
         (&Method::POST, "/notifications" | "/notifications/") => notifications::post(node, peer, request).await,
         (&Method::GET, "/notifications" | "/notifications/") => notifications::list(node, peer, &request).await,
         (&Method::GET, "/negotiators" | "/negotiators/") => negotiators::list(node, peer, &request),
+        (&Method::POST, "/events" | "/events/") => events::post(node, peer, request).await,
+        (_, path) if is_below(path, "/webhooks") || is_below(path, "/resthooks") => webhooks::answer(node, peer, request).await,
         (&Method::GET, "/session") => session::open(node, peer, request).await,
         (&Method::GET, "/openapi.json") => openapi(node, peer),
         (&Method::GET, path) if let Some((id, None)) = item(path, "/negotiators/") => negotiators::one(node, peer, &request, id),
@@ -56,6 +58,11 @@ async fn route(node: &std::sync::Arc<Node>, peer: IpAddr, request: Request<Incom
     }
 }
 
+/// Whether a path is the prefix, or stands below it.
+fn is_below(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// The id behind a prefix such as `/notifications/`, and what stands behind it.
 fn item<'a>(path: &'a str, prefix: &str) -> Option<(&'a str, Option<&'a str>)> {
     let rest = path.strip_prefix(prefix)?;
@@ -70,6 +77,7 @@ fn refuse(path: &str, item: Option<(&str, Option<&str>)>) -> ApiError {
             ApiError::Method("GET")
         }
         _ if matches!(self::item(path, "/negotiators/"), Some((_, None))) => ApiError::Method("GET"),
+        ("/events" | "/events/", _) => ApiError::Method("POST"),
         _ if self::item(path, "/connectors/").is_some() => ApiError::Method("POST"),
         (_, Some((_, None))) => ApiError::Method("DELETE"),
         (_, Some((_, Some(_))) | None) => ApiError::NotFound,

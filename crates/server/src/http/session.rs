@@ -27,6 +27,7 @@ use crate::auth::{Authenticated, TokenError};
 use crate::http::connection::{SessionSlot, Stream};
 use crate::http::error::{ApiError, Body, Unavailable};
 use crate::http::request::{admit_stranger, authenticate, bearer, listed, query, spoken_for};
+use crate::tell::{SessionChange, tell_session};
 
 /// The subprotocol, for clients that offer some.
 const SUBPROTOCOL: &str = "bellwire.v1";
@@ -174,8 +175,13 @@ async fn run(node: &Node, upgrade: OnUpgrade, opening: Opening, slot: SessionSlo
     let Some((io, early)) = upgraded(upgrade).await else { return };
     let (customer, negotiator) = (opening.recipient.customer, opening.recipient.negotiator);
     let span = tracing::info_span!("session", id = %opening.session, %customer, %negotiator, product = %opening.product);
+    let Opening { recipient, product, device, .. } = opening;
+    let change = |topic| SessionChange { topic, recipient, product, device };
     let session = Session::open(io, early, &node.registry, opening, Stream::reset).await;
-    session.run().instrument(span).await;
+    // Beside the session, which does not wait for a disk.
+    let told = async { tell_session(node, change("session.opened")).await };
+    futures::future::join(session.run().instrument(span), told).await;
+    tell_session(node, change("session.closed")).await;
     drop(slot);
 }
 

@@ -7,6 +7,8 @@
     reason = "a test fails by panicking, and its helpers do so too"
 )]
 
+mod receiver; // a receiver of webhooks that does what it is told
+mod webhooks; // subscriptions and deliveries
 mod support; // a node on free ports, tokens, clients
 
 mod notifications; // taking events

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use ::sessions::clock::Clock;
 use bytes::Bytes;
 use client::api::{Answer, Api};
 use client::session::{Heard, OpenError, Session};
+use clock::Clock;
 use http_body_util::Full;
 use hyper::{Method, Request};
 use jiff::Timestamp;

@@ -15,13 +15,13 @@ use shuttle::thread;
 
 use super::Registry;
 use crate::Config;
-use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::queue::{Item, Outgoing};
 use crate::receipts::Who;
 use crate::recipient::{Joined, Joining};
 use crate::registry::Seat;
 use crate::testing::{frame, id, poster, product, recipient};
+use clock::Clock;
 
 const INTERLEAVINGS: usize = 3_000;
 

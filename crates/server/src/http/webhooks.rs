@@ -1,0 +1,156 @@
+//! Subscriptions and deliveries: bellwire's own API, and Reapit's `/resthooks`.
+
+mod subscriptions; // made, changed, taken away, tried out
+mod resthooks; // the same, in Reapit's public contract
+mod log; // attempts, deliveries, what was sent
+mod replays; // deliveries queued anew
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use protocol::id::CustomerId;
+use serde_json::{Value, json};
+use webhooks::engine::{ChangeError, Owner, Shown};
+use webhooks::sign::Secret;
+use webhooks::subscription::{Asker, Contract, Malformed, Wish, is_permitted};
+
+use crate::app::Node;
+use crate::http::error::{ApiError, Body};
+use crate::http::request::{Application, check_content_type, check_length, read_body};
+
+pub(crate) use self::replays::{ask as ask_for_replay, show as show_replay};
+
+/// Bytes of a body at most: a thousand customers fit.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Answers what stands below `/webhooks` and `/resthooks`.
+pub(crate) async fn answer(node: &Node, peer: IpAddr, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+    let path = request.uri().path().to_owned();
+    let segments: Vec<_> = path.trim_matches('/').split('/').collect();
+    let application = Application::identify(node, peer, request.headers())?;
+    let asking = Asking { node, application: &application };
+    match (request.method().clone(), segments.as_slice()) {
+        (method, ["resthooks", rest @ ..]) => resthooks::answer(asking, method, rest, request).await,
+        (Method::GET, ["webhooks", "topics"]) => Ok(topics(asking)),
+        (Method::GET, ["webhooks", "signing", key]) => signing(asking, key),
+        (Method::GET, ["webhooks", "usage"]) => log::usage(asking, &request).await,
+        (method, ["webhooks", "subscriptions", rest @ ..]) => subscriptions::answer(asking, method, rest, request).await,
+        (Method::GET, ["webhooks", "deliveries", id]) => log::delivery(asking, id).await,
+        (Method::POST, ["webhooks", "deliveries", id, "retry"]) => log::retry(asking, id).await,
+        (method @ (Method::GET | Method::DELETE), ["webhooks", "replays", id]) => replays::one(asking, &method, id).await,
+        (_, ["webhooks", "topics" | "usage"] | ["webhooks", "signing" | "deliveries", _]) => Err(ApiError::Method("GET")),
+        (_, ["webhooks", "deliveries", _, "retry"]) => Err(ApiError::Method("POST")),
+        (_, ["webhooks", "replays", _]) => Err(ApiError::Method("GET, DELETE")),
+        _ => Err(ApiError::NotFound),
+    }
+}
+
+/// A request of an application.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    node: &'a Node,
+    application: &'a Application,
+}
+
+impl Asking<'_> {
+    fn owner(self) -> Owner {
+        Owner { application: self.application.client_id, bound_to: self.application.bound_to }
+    }
+
+    /// Reads what a body asks for.
+    fn read(self, body: &[u8], contract: Contract, before: Option<&Wish>) -> Result<(Wish, Option<Secret>), ApiError> {
+        let (holds, installed) =
+            (|scope: &str| self.application.holds(scope), |customer: &CustomerId| self.application.is_installed(customer));
+        Wish::read(body, contract, before, &self.asker(&holds, &installed)).map_err(|malformed| match malformed {
+            Malformed::Unreadable(error) => ApiError::Unreadable(format!("The body cannot be used: {error}")),
+            Malformed::Invalid(faults) => ApiError::Invalid(faults),
+        })
+    }
+
+    /// Makes a subscription from a body.
+    async fn create(self, body: &[u8], contract: Contract) -> Result<Shown, ApiError> {
+        let (wish, secret) = self.read(body, contract, None)?;
+        self.node.webhooks.create(self.owner(), wish, secret).await.map_err(refuse)
+    }
+
+    /// Changes a subscription as a body asks.
+    async fn update(self, id: &str, body: &[u8], contract: Contract) -> Result<Shown, ApiError> {
+        let before = self.node.webhooks.wish(id, &self.owner()).ok_or(ApiError::NoSuch("subscription"))?;
+        let (wish, _) = self.read(body, contract, Some(&before))?;
+        self.node.webhooks.update(id, &self.owner(), wish).await.map_err(refuse)
+    }
+
+    /// What is known of the one who asks.
+    fn asker<'f>(self, holds: &'f dyn Fn(&str) -> bool, installed: &'f dyn Fn(&CustomerId) -> bool) -> Asker<'f>
+    where
+        Self: 'f,
+    {
+        let config = &self.node.config.webhooks;
+        let (ports, loopback, bound_to) = (config.ports.as_slice(), config.dev, self.application.bound_to);
+        let (application, guard) = (self.application.client_id, self.node.webhooks.guard());
+        Asker { application, guard, catalogues: self.node.webhooks.catalogues(), ports, loopback, holds, installed, bound_to }
+    }
+}
+
+/// The topics that the application may subscribe to.
+fn topics(asking: Asking<'_>) -> Response<Body> {
+    let (holds, installed) = (|scope: &str| asking.application.holds(scope), |_: &CustomerId| true);
+    let asker = asking.asker(&holds, &installed);
+    let permitted = asker.catalogues.topics().filter(|topic| is_permitted(topic, &asker));
+    let shown = permitted.map(|topic| {
+        let example: Value = serde_json::from_str(topic.example).unwrap_or_default();
+        json!({
+            "id": topic.id, "catalogue": topic.catalogue, "name": topic.name, "description": topic.description,
+            "active": true, "associatedScope": topic.scope, "schema": topic.schema, "example": example,
+        })
+    });
+    json_response(StatusCode::OK, &json!({"_embedded": shown.collect::<Vec<_>>()}))
+}
+
+/// The public half of the application's key, as a set of JSON Web Keys.
+fn signing(asking: Asking<'_>, key_id: &str) -> Result<Response<Body>, ApiError> {
+    let key = asking.node.webhooks.signing_key(&asking.application.client_id, key_id).ok_or(ApiError::NoSuch("signing key"))?;
+    let key = json!({"kid": key.id(), "kty": "OKP", "crv": "Ed25519", "x": key.public()});
+    Ok(json_response(StatusCode::OK, &json!({"keys": [key]})))
+}
+
+async fn body(node: &Node, request: Request<Incoming>) -> Result<Bytes, ApiError> {
+    check_length(request.headers(), BODY_BYTES_MAX)?;
+    check_content_type(request.headers())?;
+    Ok(read_body(request.into_body(), BODY_BYTES_MAX, node.config.limits.body_timeout).await?.0)
+}
+
+/// Reads a body into a structure; what is wrong is told with line and column.
+async fn parsed_body<T: serde::de::DeserializeOwned>(node: &Node, request: Request<Incoming>) -> Result<T, ApiError> {
+    let body = body(node, request).await?;
+    serde_json::from_slice(&body).map_err(|error| ApiError::Unreadable(format!("The body cannot be used: {error}")))
+}
+
+fn refuse(error: ChangeError) -> ApiError {
+    match error {
+        ChangeError::Unknown => ApiError::NoSuch("subscription"),
+        ChangeError::TooMany(max) => {
+            ApiError::Conflict(format!("There are {max} subscriptions already, which is as many as can be; delete one first"))
+        }
+        ChangeError::NoSecret(profile) => ApiError::Conflict(format!(
+            "The profile {profile} has no secret: its deliveries are signed with the application's key"
+        )),
+        ChangeError::Store(error) => error.into(),
+        ChangeError::Seal(error) => {
+            tracing::error!(%error, "a subscription was not changed");
+            ApiError::Internal
+        }
+    }
+}
+
+fn json_response(status: StatusCode, body: &Value) -> Response<Body> {
+    let mut response = Response::new(Full::from(body.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}

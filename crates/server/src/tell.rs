@@ -1,0 +1,54 @@
+//! What bellwire itself tells subscribers: calls, and sessions that open and close.
+
+use protocol::authorise::Event;
+use protocol::frame;
+use protocol::id::{DeviceId, Product, Recipient};
+use protocol::payload::SubType;
+use serde_json::json;
+use store::webhooks::HandOver;
+use webhooks::engine::OwnEvent;
+
+use crate::app::Node;
+
+/// What is to be written for a call's event, where anybody has subscribed to it. Events of a call are told in order.
+pub(crate) fn hand_over(node: &Node, event: &Event<'_>) -> Option<HandOver> {
+    let topic = match event.sub_type() {
+        SubType::IncomingCall => "telephony.incomingCall",
+        SubType::AnsweredCall => "telephony.answeredCall",
+        SubType::EndedCall => "telephony.endedCall",
+        SubType::MissedCall => "telephony.missedCall",
+    };
+    if !node.webhooks.is_asked_for(topic) {
+        return None;
+    }
+    let (entity, data) = (event.call_id(), frame::encode_told(event));
+    let (id, customer, time) = (event.id(), event.customer(), event.created());
+    node.webhooks.own(OwnEvent { topic, id, customer, entity: &entity, time, data: &data, in_order: true })
+}
+
+/// A session that has opened or closed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionChange {
+    pub(crate) topic: &'static str,
+    pub(crate) recipient: Recipient,
+    pub(crate) product: Product,
+    pub(crate) device: Option<DeviceId>,
+}
+
+/// Tells subscribers of a session, if any ask. It waits for the disk, but for no receiver; what the disk refuses is not told.
+pub(crate) async fn tell_session(node: &Node, change: SessionChange) {
+    let SessionChange { topic, recipient, product, device } = change;
+    if !node.webhooks.is_asked_for(topic) {
+        return;
+    }
+    let sessions = node.registry.sessions_of(&recipient);
+    let negotiator = recipient.negotiator;
+    let data = json!({"negotiatorId": negotiator, "product": product, "device": device, "sessions": sessions}).to_string();
+    let (id, customer, time) = (node.new_id(), recipient.customer, node.clock.now());
+    let own = OwnEvent { topic, id, customer, entity: negotiator.as_str(), time, data: &data, in_order: true };
+    if let Some(hand_over) = node.webhooks.own(own)
+        && let Err(error) = node.store.hand_over(hand_over, None, time).await
+    {
+        tracing::warn!(%error, topic, "subscribers are not told of a session");
+    }
+}

@@ -1,0 +1,107 @@
+//! What is due, endpoint by endpoint: a look-up in an index, whatever else is queued.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::{State, count, millis};
+use crate::Store;
+use crate::error::StoreError;
+
+/// How many rows one commit settles at most, so that it never holds the writer up for long.
+const SETTLE_ROWS_MAX: u32 = 2000;
+
+/// The queue of an endpoint as a node finds it when it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndpointQueue {
+    /// The endpoint's number.
+    pub endpoint: i64,
+    /// How many deliveries are queued.
+    pub queued: i64,
+    /// When the first of them is due.
+    pub first_due: Option<Timestamp>,
+    /// The number of the newest attempt.
+    pub newest_attempt: i64,
+}
+
+/// A delivery that is queued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueRow {
+    /// The event's number.
+    pub event: i64,
+    /// When it is due.
+    pub due: Timestamp,
+    /// How often it failed.
+    pub failures: u32,
+    /// How often it was sent.
+    pub sends: u32,
+    /// When the broker took it.
+    pub taken: Timestamp,
+    /// What happened.
+    pub document: String,
+}
+
+impl Store {
+    /// The queues of all endpoints that ever had one: a look-up for each of them, however many deliveries are queued.
+    ///
+    /// # Errors
+    /// Any [`StoreError`] but `Full`.
+    pub async fn queues(&self) -> Result<Vec<EndpointQueue>, StoreError> {
+        self.shared.readers.read(self.shared.config.timeout, |connection| queues(connection)).await
+    }
+
+    /// The deliveries of an endpoint that are due first, at most `rows_max`; those at the end may be due later than now.
+    ///
+    /// # Errors
+    /// Any [`StoreError`] but `Full`.
+    pub async fn due(&self, endpoint: i64, rows_max: u32) -> Result<Vec<DueRow>, StoreError> {
+        self.shared.readers.read(self.shared.config.timeout, move |connection| due(connection, endpoint, rows_max)).await
+    }
+
+    /// Ends what is queued for an endpoint, a bounded number of deliveries. Gives whether that was all.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn settle(&self, endpoint: i64, state: State) -> Result<bool, StoreError> {
+        let run = move |transaction: &Transaction<'_>| settle(transaction, endpoint, state);
+        let settled = self.shared.writer.write(self.shared.config.timeout, run, |_| ()).await?;
+        Ok(settled < SETTLE_ROWS_MAX as usize)
+    }
+}
+
+fn queues(connection: &Connection) -> rusqlite::Result<Vec<EndpointQueue>> {
+    let mut first = connection.prepare_cached("SELECT min(due) FROM webhook_delivery WHERE endpoint = ?1 AND due IS NOT NULL")?;
+    let mut newest =
+        connection.prepare_cached("SELECT number FROM webhook_attempt WHERE endpoint = ?1 ORDER BY number DESC LIMIT 1")?;
+    let mut select = connection.prepare_cached("SELECT endpoint, queued FROM webhook_queue")?;
+    let rows = select.query_map((), |row| {
+        let endpoint = row.get(0)?;
+        let first_due = first.query_row([endpoint], |row| row.get::<_, Option<i64>>(0))?.map(millis);
+        let newest_attempt = newest.query_row([endpoint], |row| row.get(0)).optional()?.unwrap_or(0);
+        Ok(EndpointQueue { endpoint, queued: row.get(1)?, first_due, newest_attempt })
+    })?;
+    rows.collect()
+}
+
+fn due(connection: &Connection, endpoint: i64, rows_max: u32) -> rusqlite::Result<Vec<DueRow>> {
+    let mut select = connection.prepare_cached(
+        "SELECT d.event, d.due, d.failures, d.sends, e.taken, e.document
+         FROM webhook_delivery d JOIN webhook_event e ON e.number = d.event
+         WHERE d.endpoint = ?1 AND d.due IS NOT NULL ORDER BY d.due, d.event LIMIT ?2",
+    )?;
+    let rows = select.query_map(params![endpoint, rows_max], |row| {
+        let (failures, sends) = (row.get(2)?, row.get(3)?);
+        let (due, taken) = (millis(row.get(1)?), millis(row.get(4)?));
+        Ok(DueRow { event: row.get(0)?, due, failures, sends, taken, document: row.get(5)? })
+    })?;
+    rows.collect()
+}
+
+fn settle(transaction: &Transaction<'_>, endpoint: i64, state: State) -> rusqlite::Result<usize> {
+    let mut update = transaction.prepare_cached(
+        "UPDATE webhook_delivery SET state = ?2, due = NULL WHERE endpoint = ?1 AND event IN (
+             SELECT event FROM webhook_delivery WHERE endpoint = ?1 AND due IS NOT NULL LIMIT ?3)",
+    )?;
+    let settled = update.execute(params![endpoint, state.code(), SETTLE_ROWS_MAX])?;
+    count(transaction, std::iter::once((endpoint, -i64::try_from(settled).unwrap_or(0))))?;
+    Ok(settled)
+}

@@ -1,0 +1,173 @@
+//! All subscriptions, made ready: who is told of an event is a look-up in memory.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use protocol::id::{ClientId, CustomerId};
+use store::Store;
+
+use crate::catalogue::Catalogues;
+use crate::change::is_stamps_only;
+use crate::event::Event;
+use crate::profile::Profile;
+use crate::report::SANDBOX;
+use crate::sign::Signer;
+use crate::subscription::Subscription;
+use crate::url::CallbackUrl;
+
+/// A subscription that can be delivered to.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// The subscription.
+    pub subscription: Subscription,
+    /// How it is spoken to.
+    pub profile: &'static Profile,
+    /// Where deliveries go.
+    pub url: CallbackUrl,
+    /// With what they are signed.
+    pub signer: Signer,
+    /// Whose health it shares: owner and callback URL.
+    pub health_id: String,
+    /// Whether its callback URL is disabled.
+    pub disabled: bool,
+}
+
+impl Endpoint {
+    /// Whether it takes anything now.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.subscription.wish.active && !self.disabled && self.subscription.deleted.is_none()
+    }
+}
+
+/// All subscriptions. Replaced as a whole when one changes.
+#[derive(Debug, Default)]
+pub struct Book {
+    by_id: BTreeMap<String, Arc<Endpoint>>,
+    by_number: HashMap<i64, Arc<Endpoint>>,
+    by_topic: HashMap<String, Vec<Arc<Endpoint>>>,
+}
+
+/// What decides who is told of an event.
+#[derive(Debug, Clone, Copy)]
+pub struct Routing<'a> {
+    /// The topic's id.
+    pub topic: &'a str,
+    /// Whose event it is.
+    pub customer: CustomerId,
+    /// Whether it comes from a sandbox.
+    pub sandbox: bool,
+    /// Whether nothing changed but the stamps.
+    pub stamps_only: bool,
+    /// The one application that it concerns.
+    pub application: Option<&'a str>,
+}
+
+/// What an application may have now; asked at each event, since grants and installations change.
+#[derive(Debug, Clone)]
+pub struct Grants {
+    /// Where applications are kept.
+    pub store: Store,
+    /// The topics with their scopes.
+    pub catalogues: Arc<Catalogues>,
+    /// Whether every application is granted everything and installed everywhere: development.
+    pub everything: bool,
+}
+
+impl Grants {
+    fn holds(&self, application: &ClientId, topic: &str) -> bool {
+        let scope = self.catalogues.topic(topic).and_then(|topic| topic.scope.as_deref());
+        let granted = |scope| self.store.application(application).is_some_and(|application| application.scopes.contains(scope));
+        self.everything || scope.is_none_or(granted)
+    }
+
+    fn installed(&self, application: &ClientId, customer: &CustomerId) -> bool {
+        self.everything || self.store.application(application).is_some_and(|application| application.customers.contains(customer))
+    }
+}
+
+impl<'a> Routing<'a> {
+    /// What decides who is told of an event as it is kept.
+    #[must_use]
+    pub fn of(event: &'a Event<'a>, application: Option<&'a str>) -> Self {
+        let both = event.old.zip(event.new).filter(|_| event.topic.ends_with(".modified"));
+        let stamps_only = both.is_some_and(|(old, new)| is_stamps_only(old, new));
+        Self { topic: &event.topic, customer: event.customer, sandbox: event.sandbox, stamps_only, application }
+    }
+}
+
+impl Book {
+    /// A book of these.
+    #[must_use]
+    pub fn new(endpoints: Vec<Arc<Endpoint>>) -> Self {
+        let mut book = Self::default();
+        for endpoint in endpoints {
+            for topic in &endpoint.subscription.wish.topic_ids {
+                book.by_topic.entry(topic.clone()).or_default().push(endpoint.clone());
+            }
+            book.by_number.insert(endpoint.subscription.number, endpoint.clone());
+            book.by_id.insert(endpoint.subscription.id.clone(), endpoint);
+        }
+        book
+    }
+
+    /// All endpoints, by the ids of their subscriptions, which are in the order in which they were made.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        self.by_id.values()
+    }
+
+    /// The endpoint of a subscription.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<&Arc<Endpoint>> {
+        self.by_id.get(id)
+    }
+
+    /// The endpoint with this number.
+    #[must_use]
+    pub fn numbered(&self, number: i64) -> Option<&Arc<Endpoint>> {
+        self.by_number.get(&number)
+    }
+
+    /// Whether anybody has subscribed to a topic.
+    #[must_use]
+    pub fn has_topic(&self, topic: &str) -> bool {
+        self.by_topic.contains_key(topic)
+    }
+
+    /// The endpoints that an event is for, those that take nothing now included.
+    pub fn matching(&self, event: Routing<'_>, grants: &Grants) -> Vec<Arc<Endpoint>> {
+        let subscribed = self.by_topic.get(event.topic).map(Vec::as_slice).unwrap_or_default();
+        subscribed.iter().filter(|endpoint| is_for(endpoint, event, grants)).cloned().collect()
+    }
+}
+
+/// Whether an event is for an endpoint.
+pub fn is_for(endpoint: &Endpoint, event: Routing<'_>, grants: &Grants) -> bool {
+    let Subscription { application, wish, .. } = &endpoint.subscription;
+    if !wish.topic_ids.iter().any(|topic| topic == event.topic) || !grants.holds(application, event.topic) {
+        return false;
+    }
+    if event.stamps_only && wish.ignore_etag_only_changes {
+        return false;
+    }
+    let names = |customer: &str| wish.customer_ids.iter().any(|named| named.as_str() == customer);
+    let is_chosen = match event.sandbox {
+        true => names(SANDBOX),
+        false => wish.customer_ids.is_empty() || names(event.customer.as_str()),
+    };
+    is_chosen && concerns(application, event, grants)
+}
+
+/// Whether an application may still be told of an event that is for it: grants and installations can have been taken away since.
+pub fn is_granted(endpoint: &Endpoint, event: Routing<'_>, grants: &Grants) -> bool {
+    let application = &endpoint.subscription.application;
+    grants.holds(application, event.topic) && concerns(application, event, grants)
+}
+
+/// Of its own installation an application is told whatever is installed: it may have just been taken away.
+fn concerns(application: &ClientId, event: Routing<'_>, grants: &Grants) -> bool {
+    match event.application {
+        Some(concerned) => concerned == application.as_str(),
+        None => event.customer.as_str() == SANDBOX || grants.installed(application, &event.customer),
+    }
+}

@@ -1,0 +1,185 @@
+//! The topics there are, as data: `protocol/catalogues/`, compiled in.
+
+use std::collections::BTreeMap;
+
+use include_dir::{Dir, include_dir};
+use jsonschema::Validator;
+use protocol::fault::Faults;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::change::When;
+
+static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../protocol/catalogues");
+
+/// The catalogue of what bellwire itself tells.
+pub const OWN: &str = "bellwire";
+/// How many faults of one value are told.
+const FAULTS_MAX: usize = 20;
+/// How many characters of a fault are told.
+const MESSAGE_CHARACTERS_MAX: usize = 200;
+
+/// A build whose catalogues cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the catalogue {name} of this build cannot be used: {fault}")]
+pub struct CatalogueError {
+    name: String,
+    fault: String,
+}
+
+/// All topics.
+#[derive(Debug)]
+pub struct Catalogues {
+    by_topic: BTreeMap<String, Topic>,
+    names: Vec<String>,
+}
+
+/// A kind of event that can be subscribed to.
+#[derive(Debug)]
+pub struct Topic {
+    /// Its id, unique over all catalogues: `contacts.modified`.
+    pub id: String,
+    /// Its catalogue.
+    pub catalogue: String,
+    /// A title.
+    pub name: String,
+    /// When it occurs.
+    pub description: String,
+    /// The scope that an application needs; none where there is none.
+    pub scope: Option<String>,
+    /// When it fires with a change of its entity that is reported under another topic.
+    pub when: Option<When>,
+    /// Where in `new` the one application stands that it concerns.
+    pub application: Option<String>,
+    /// JSON Schema of `old` and `new`, or of `data`.
+    pub schema: Value,
+    /// An event of it, as `POST /events` takes it.
+    pub example: &'static str,
+    validator: Validator,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    catalogue: String,
+    #[serde(rename = "description")]
+    _description: String,
+    topics: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    id: String,
+    name: String,
+    description: String,
+    scope: Option<String>,
+    schema: String,
+    when: Option<When>,
+    application: Option<String>,
+    #[serde(default, rename = "later")]
+    _later: bool,
+}
+
+impl Catalogues {
+    /// Reads what was compiled in.
+    ///
+    /// # Errors
+    /// [`CatalogueError`]: a fault of the build.
+    pub fn load() -> Result<Self, CatalogueError> {
+        let mut catalogues = Self { by_topic: BTreeMap::new(), names: Vec::new() };
+        for folder in FILES.dirs() {
+            let name = folder.path().display().to_string();
+            catalogues.add(&name).map_err(|fault| CatalogueError { name, fault })?;
+        }
+        Ok(catalogues)
+    }
+
+    fn add(&mut self, name: &str) -> Result<(), String> {
+        let file: File = serde_json::from_str(text(&format!("{name}/catalogue.json"))?).map_err(|error| error.to_string())?;
+        for entry in file.topics {
+            let schema = text(&format!("{name}/schemas/{}.json", entry.schema))?;
+            let schema: Value = serde_json::from_str(schema).map_err(|error| format!("{}: {error}", entry.schema))?;
+            let validator = jsonschema::validator_for(&schema).map_err(|error| format!("{}: {error}", entry.schema))?;
+            let example = text(&format!("{name}/examples/{}.json", entry.id))?;
+            let Entry { id, name, description, scope, when, application, .. } = entry;
+            let catalogue = file.catalogue.clone();
+            let topic =
+                Topic { id: id.clone(), catalogue, name, description, scope, when, application, schema, example, validator };
+            if self.by_topic.insert(id.clone(), topic).is_some() {
+                return Err(format!("{id} stands in two catalogues"));
+            }
+        }
+        self.names.push(file.catalogue);
+        Ok(())
+    }
+
+    /// The names of the catalogues.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    /// All topics by id.
+    pub fn topics(&self) -> impl Iterator<Item = &Topic> {
+        self.by_topic.values()
+    }
+
+    /// The topic with this id.
+    #[must_use]
+    pub fn topic(&self, id: &str) -> Option<&Topic> {
+        self.by_topic.get(id)
+    }
+
+    /// The topic whose id is the most like this one.
+    #[must_use]
+    pub fn nearest(&self, id: &str) -> Option<&Topic> {
+        let id = id.to_lowercase();
+        let begins_alike = |topic: &&Topic| topic.id.get(..3).is_some_and(|begin| id.starts_with(&begin.to_lowercase()));
+        self.topics().filter(begins_alike).min_by_key(|topic| strsim::osa_distance(&id, &topic.id.to_lowercase()))
+    }
+
+    /// The status topics that a change of an entity, reported as `reported`, fires besides.
+    pub fn fired<'c>(&'c self, reported: &'c Topic, old: Option<&Value>, new: &Value) -> Vec<&'c Topic> {
+        let Some((entity, "created" | "modified")) = reported.id.rsplit_once('.') else { return Vec::new() };
+        let of_entity = |topic: &&Topic| {
+            topic.catalogue == reported.catalogue && topic.id.strip_prefix(entity).is_some_and(|rest| rest.starts_with('.'))
+        };
+        let fires = |topic: &&Topic| topic.when.as_ref().is_some_and(|when| when.fires(old, new));
+        self.topics().filter(of_entity).filter(fires).collect()
+    }
+}
+
+impl Topic {
+    /// The one application that an event of the topic concerns, by the entity as it is now; none where the topic is for all.
+    #[must_use]
+    pub fn concerned(&self, new: Option<&RawValue>) -> Option<String> {
+        let path = self.application.as_deref()?;
+        let new = new.and_then(|new| serde_json::from_str::<Value>(new.get()).ok());
+        Some(new.as_ref().and_then(|new| new.pointer(path)).and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+
+    /// Adds what is wrong with a value of the topic that stands at `path`.
+    pub fn check(&self, value: &Value, path: &str, faults: &mut Faults) {
+        for error in self.validator.iter_errors(value).take(FAULTS_MAX) {
+            let message: String = error.to_string().chars().take(MESSAGE_CHARACTERS_MAX).collect();
+            faults.add(format!("{path}{}", dotted(error.instance_path().as_str())), message);
+        }
+    }
+}
+
+/// A JSON pointer as the paths of faults are written: `/selling/prices/0` is `.selling.prices[0]`.
+fn dotted(pointer: &str) -> String {
+    pointer.split('/').skip(1).fold(String::new(), |path, step| match step.parse::<usize>() {
+        Ok(place) => format!("{path}[{place}]"),
+        Err(_) => format!("{path}.{}", step.replace("~1", "/").replace("~0", "~")),
+    })
+}
+
+fn text(path: &str) -> Result<&'static str, String> {
+    let file = FILES.get_file(path).ok_or_else(|| format!("{path} is missing"))?;
+    file.contents_utf8().ok_or_else(|| format!("{path} is no UTF-8"))
+}
+
+#[cfg(test)]
+mod tests;

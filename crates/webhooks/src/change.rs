@@ -1,0 +1,201 @@
+//! What changed between two versions of an entity, and which topics one change is. Pure.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// Numbers of up to so many digits are told apart as doubles (IEEE 754 binary64).
+const EXACT_DIGITS: usize = 15;
+
+/// The members that change with every change.
+const STAMPS: [&str; 2] = ["_eTag", "modified"];
+
+/// When a status topic fires with a change of its entity.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum When {
+    /// A value becomes one of these.
+    Becomes {
+        /// JSON pointer (RFC 6901) to the value.
+        path: String,
+        /// The values that it becomes.
+        to: Vec<Value>,
+        /// The values that it must have had; any other where there are none.
+        #[serde(default)]
+        from: Vec<Value>,
+        /// Whether a new entity with such a value counts.
+        created: bool,
+    },
+    /// A value differs between both versions.
+    Changed {
+        /// JSON pointer to the value.
+        changed: String,
+    },
+    /// A value is there for the first time.
+    Set {
+        /// JSON pointer to the value.
+        set: String,
+        /// Whether a new entity that has it counts.
+        created: bool,
+    },
+    /// All of these values that are there are true, at least one is there, and it was not so before.
+    All {
+        /// JSON pointers to the values.
+        all: Vec<String>,
+        /// Whether a new entity for which it is so counts.
+        created: bool,
+    },
+}
+
+impl When {
+    /// Whether the change from `old` (absent: a new entity) to `new` counts.
+    #[must_use]
+    pub fn fires(&self, old: Option<&Value>, new: &Value) -> bool {
+        match self {
+            Self::Becomes { path, to, from, created } => {
+                let is_now = new.pointer(path).is_some_and(|value| to.contains(value));
+                is_now
+                    && old.map_or(*created, |old| {
+                        let was = old.pointer(path).unwrap_or(&Value::Null);
+                        !to.contains(was) && (from.is_empty() || from.contains(was))
+                    })
+            }
+            Self::Changed { changed } => old.is_some_and(|old| value(old, changed) != value(new, changed)),
+            Self::Set { set, created } => !value(new, set).is_null() && old.map_or(*created, |old| value(old, set).is_null()),
+            Self::All { all, created } => all_true(new, all) && old.map_or(*created, |old| !all_true(old, all)),
+        }
+    }
+}
+
+fn value<'v>(of: &'v Value, path: &str) -> &'v Value {
+    of.pointer(path).unwrap_or(&Value::Null)
+}
+
+fn all_true(of: &Value, paths: &[String]) -> bool {
+    let mut there = paths.iter().map(|path| value(of, path)).filter(|value| !value.is_null()).peekable();
+    there.peek().is_some() && there.all(|value| *value == Value::Bool(true))
+}
+
+/// Whether nothing differs but the stamps that change with every change.
+#[must_use]
+pub fn is_stamps_only(old: &RawValue, new: &RawValue) -> bool {
+    let (Some(old), Some(new)) = (Members::of(old), Members::of(new)) else { return false };
+    let names = new.names().chain(old.names());
+    names.filter(|name| !STAMPS.contains(name)).all(|name| match (old.get(name), new.get(name)) {
+        (Some(old), Some(new)) => is_same(old, new),
+        (old, new) => old.is_none() && new.is_none(),
+    })
+}
+
+/// What differs: for each member `[old, new]`, objects within one another member by member, lists as a whole. Values stand as they
+/// were written; a member that only one version has is `null` in the other. `None` unless both are objects.
+#[must_use]
+pub fn diff(old: &RawValue, new: &RawValue) -> Option<Box<RawValue>> {
+    let (old, new) = (Members::of(old)?, Members::of(new)?);
+    RawValue::from_string(differences(&old, &new)).ok()
+}
+
+fn differences(old: &Members<'_>, new: &Members<'_>) -> String {
+    let gone = old.names().filter(|name| new.get(name).is_none());
+    let mut text = String::from("{");
+    for name in new.names().chain(gone) {
+        let (before, after) = (old.get(name), new.get(name));
+        let difference = match (before, after) {
+            (Some(before), Some(after)) if is_same(before, after) => continue,
+            (Some(before), Some(after)) => match (Members::of(before), Members::of(after)) {
+                (Some(before), Some(after)) => differences(&before, &after),
+                _ => pair(Some(before), Some(after)),
+            },
+            (before, after) => pair(before, after),
+        };
+        let comma = if text.len() > 1 { "," } else { "" };
+        text.push_str(&format!("{comma}{}:{difference}", Value::from(name)));
+    }
+    text.push('}');
+    text
+}
+
+fn pair(before: Option<&RawValue>, after: Option<&RawValue>) -> String {
+    let text = |value: Option<&RawValue>| value.map_or("null", RawValue::get).to_owned();
+    format!("[{},{}]", text(before), text(after))
+}
+
+/// Texts that differ can still say the same: `1.0` and `1`, or spaces.
+fn is_same(one: &RawValue, other: &RawValue) -> bool {
+    if one.get() == other.get() {
+        return true;
+    }
+    if let (Some(one), Some(other)) = (Members::of(one), Members::of(other)) {
+        let same = |name: &String| one.get(name).zip(other.get(name)).is_some_and(|(one, other)| is_same(one, other));
+        return one.order.len() == other.order.len() && one.order.iter().all(same);
+    }
+    if let (Some(one), Some(other)) = (list(one), list(other)) {
+        return one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other));
+    }
+    let read = |value: &RawValue| serde_json::from_str::<Value>(value.get()).ok();
+    match (read(one), read(other)) {
+        (Some(Value::Number(first)), Some(Value::Number(second))) => {
+            // Beyond that, two numbers can be one double.
+            let is_exact = |text: &str| text.bytes().filter(u8::is_ascii_digit).count() <= EXACT_DIGITS;
+            is_exact(one.get()) && is_exact(other.get()) && first.as_f64() == second.as_f64()
+        }
+        (one, other) => one == other,
+    }
+}
+
+fn list(value: &RawValue) -> Option<Vec<&RawValue>> {
+    serde_json::from_str(value.get()).ok()
+}
+
+/// The members of an object in their order; of a name that stands twice the last.
+struct Members<'a> {
+    order: Vec<String>,
+    by_name: BTreeMap<String, &'a RawValue>,
+}
+
+impl<'a> Members<'a> {
+    fn of(value: &'a RawValue) -> Option<Self> {
+        serde_json::from_str(value.get()).ok()
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.order.iter().map(String::as_str)
+    }
+
+    fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.by_name.get(name).copied()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+        let mut members = Members { order: Vec::new(), by_name: BTreeMap::new() };
+        while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
+            if members.by_name.insert(name.clone(), value).is_none() {
+                members.order.push(name);
+            }
+        }
+        Ok(members)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,377 @@
+//! Takes events, sends them when they are due, and records what became of them.
+//!
+//! One task keeps time and hands out turns; each attempt is a task of its own, which hands out the next turn when it ends; one task
+//! writes outcomes to disk, a batch at a time. What is on its way stands in memory alone: after a crash it is due again.
+
+mod attempt; // one request, judged
+mod record; // outcomes → disk
+mod subscriptions; // made, changed, taken away
+mod take; // events → who is told
+mod replay; // deliveries queued anew
+mod log; // attempts and deliveries for those who ask
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use clock::Clock;
+use ipnet::IpNet;
+use jiff::Timestamp;
+use protocol::id::{ClientId, EventId};
+use store::Store;
+use store::documents::Kind;
+use store::error::StoreError;
+use store::webhooks::{EndpointQueue, State};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::book::{Book, Endpoint, Grants};
+use crate::catalogue::{CatalogueError, Catalogues};
+use crate::event::Event;
+use crate::guard::Guard;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::profile::PROFILES;
+use crate::schedule::{Item, Limits, Schedule, Work};
+use crate::seal::{KeyError, Sealer, Unopened};
+use crate::sender::{self, Sender, SenderError};
+use crate::sign::AppKey;
+
+pub use self::attempt::Pinged;
+pub use self::log::{Asked, Attempts, Delivery, DeliveryId, Retried};
+pub use self::replay::{Replay, ReplayRequest, Which};
+pub use self::subscriptions::{ChangeError, GRACE_MAX, Owner, Shown};
+pub use self::take::OwnEvent;
+
+/// How long a wait for time to pass is at most: by then a jump of the wall clock is seen.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+/// How long after a failed write or read it is tried again.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// While so many outcomes wait for the disk nothing new is sent.
+const OUTCOMES_MAX: usize = 8192;
+
+/// How deliveries are made.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How much is on its way at once.
+    pub limits: Limits,
+    /// How receivers are reached.
+    pub sender: sender::Config,
+    /// Networks that are not public and may be sent to all the same.
+    pub egress_allow: Vec<IpNet>,
+    /// Ports that may be sent to; all where there are none. Default 443.
+    pub ports: Vec<u16>,
+    /// Whether receivers on this machine are allowed, and every application may everything: development.
+    pub dev: bool,
+    /// For how long events, deliveries and attempts are kept. Default 7 days.
+    pub keep_age: Duration,
+    /// Deliveries queued for one endpoint; beyond it events are recorded as suppressed. Default 1,000,000.
+    pub queue_max: i64,
+    /// Subscriptions of one application, and in all. Default 100 and 10,000.
+    pub subscriptions_max: (usize, usize),
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            sender: sender::Config::default(),
+            egress_allow: Vec::new(),
+            ports: vec![443],
+            dev: false,
+            keep_age: Duration::from_secs(7 * 24 * 3600),
+            queue_max: 1_000_000,
+            subscriptions_max: (100, 10_000),
+        }
+    }
+}
+
+/// Why deliveries cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The catalogues of this build are broken.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// A profile of this build is broken.
+    #[error("the profile {0} of this build has statuses that are in no class, or in two")]
+    Profile(&'static str),
+    /// No key to seal secrets with.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Receivers cannot be reached.
+    #[error(transparent)]
+    Sender(#[from] SenderError),
+    /// The store cannot be read.
+    #[error("cannot read the store")]
+    Store(#[from] StoreError),
+    /// A subscription's secrets were sealed with another key.
+    #[error("{0}: its secrets cannot be opened: is the key file the one that they were sealed with?")]
+    Sealed(String),
+}
+
+/// Deliveries of one node; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    config: Config,
+    clock: Clock,
+    store: Store,
+    catalogues: Arc<Catalogues>,
+    grants: Grants,
+    sealer: Sealer,
+    sender: Sender,
+    metrics: Metrics,
+    // Guards the turns; nothing is awaited or called inside.
+    schedule: Mutex<Schedule>,
+    // Replaced as a whole; held for a look-up.
+    book: RwLock<Arc<Book>>,
+    // Guards the health of callback URLs that have failed; held for a look-up or a change.
+    health: Mutex<HashMap<String, Health>>,
+    keys: RwLock<HashMap<ClientId, Arc<AppKey>>>,
+    outcomes: Mutex<record::Gathered>,
+    replays: Mutex<HashMap<String, Replay>>,
+    /// Only one change of subscriptions at a time.
+    changes: tokio::sync::Mutex<()>,
+    /// The last number that an attempt was given.
+    numbers: AtomicI64,
+    /// The last number that an endpoint was given.
+    endpoints: AtomicI64,
+    /// The last time that a new delivery was due at: the order of the events is the order of their due times.
+    last_due: AtomicI64,
+    gathered: Notify,
+    woken: Notify,
+    /// Attempts, and what ends queues: the shutdown waits for them.
+    tasks: TaskTracker,
+    /// Drivers of connections, which end when their connections do.
+    connections: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Engine {
+    /// Reads subscriptions and queues. Nothing is sent before [`Engine::run`]. `key_file` is made where it is missing.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn open(
+        config: Config,
+        store: Store,
+        clock: Clock,
+        metrics: Metrics,
+        key_file: &Path,
+    ) -> Result<Self, EngineError> {
+        if let Some(profile) = PROFILES.iter().find(|profile| !profile.ambiguous().is_empty()) {
+            return Err(EngineError::Profile(profile.name));
+        }
+        let catalogues = Arc::new(Catalogues::load()?);
+        let grants = Grants { store: store.clone(), catalogues: catalogues.clone(), everything: config.dev };
+        let connections = TaskTracker::new();
+        let guard = Guard::new(config.egress_allow.clone(), config.dev);
+        let sender = Sender::new(&config.sender, guard, clock.clone(), connections.clone())?;
+        let shared = Shared {
+            schedule: Mutex::new(Schedule::new(config.limits.clone())),
+            sealer: Sealer::open(key_file)?,
+            config,
+            clock,
+            store,
+            catalogues,
+            grants,
+            sender,
+            metrics,
+            book: RwLock::default(),
+            health: Mutex::default(),
+            keys: RwLock::default(),
+            outcomes: Mutex::default(),
+            replays: Mutex::default(),
+            changes: tokio::sync::Mutex::new(()),
+            numbers: AtomicI64::new(0),
+            endpoints: AtomicI64::new(0),
+            last_due: AtomicI64::new(0),
+            gathered: Notify::new(),
+            woken: Notify::new(),
+            tasks: TaskTracker::new(),
+            connections,
+            stop: CancellationToken::new(),
+        };
+        let engine = Self { shared: Arc::new(shared) };
+        engine.load().await?;
+        Ok(engine)
+    }
+
+    /// Which addresses may be sent to.
+    #[must_use]
+    pub fn guard(&self) -> &Guard {
+        self.shared.sender.guard()
+    }
+
+    /// The topics there are.
+    #[must_use]
+    pub fn catalogues(&self) -> &Catalogues {
+        &self.shared.catalogues
+    }
+
+    /// Sends until [`Engine::stop`] is called.
+    pub async fn run(self) {
+        let recorder = self.shared.tasks.spawn(self.clone().record());
+        self.resume_replays();
+        self.end_queues();
+        while !self.shared.stop.is_cancelled() {
+            let now = self.now();
+            self.lock().wake(now.as_millisecond());
+            self.pump();
+            let wait = self.until_next_wake();
+            // Cancel safety: who loses is asked again.
+            tokio::select! {
+                () = self.shared.woken.notified() => {}
+                () = self.shared.clock.wait(wait) => {}
+                () = self.shared.stop.cancelled() => {}
+            }
+        }
+        drop(recorder.await);
+    }
+
+    /// Begins no more, and waits for the attempts that are on their way. What became of them is then to be [flushed](Engine::flush).
+    ///
+    /// Cancel safety: what is not waited for is sent again after the next start.
+    pub async fn stop(&self) {
+        self.shared.stop.cancel();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+        self.shared.sender.sweep(true);
+        self.shared.connections.close();
+    }
+
+    /// What is to be done now and then: time passes for callback URLs that fail, idle connections end, what is old goes.
+    pub async fn housekeep(&self) {
+        self.shared.sender.sweep(false);
+        self.pass_health().await;
+        let before = self.now().checked_sub(self.shared.config.keep_age).unwrap_or(Timestamp::MIN);
+        while matches!(self.shared.store.sweep_webhooks(before).await, Ok(true)) {}
+    }
+
+    /// Brings the gauges up to date, for who is about to read them.
+    pub fn measure(&self) {
+        let (queued, in_flight) = self.lock().totals();
+        self.shared.metrics.queued.set(queued);
+        self.shared.metrics.in_flight.set(i64::try_from(in_flight).unwrap_or(i64::MAX));
+        self.shared.metrics.outcomes.set(i64::try_from(self.outcomes_waiting()).unwrap_or(i64::MAX));
+    }
+
+    async fn load(&self) -> Result<(), EngineError> {
+        let store = &self.shared.store;
+        for (application, text) in store.documents(Kind::SigningKey).await? {
+            self.load_key(&application, &text)
+                .map_err(|Unopened| EngineError::Sealed(format!("signing key of {application}")))?;
+        }
+        for (id, text) in store.documents(Kind::Health).await? {
+            if let Ok(health) = serde_json::from_str(&text) {
+                self.shared.health.lock().unwrap_or_else(PoisonError::into_inner).insert(id, health);
+            }
+        }
+        self.load_subscriptions(store.documents(Kind::Subscription).await?)?;
+        self.load_replays(store.documents(Kind::Replay).await?);
+        let queues = store.queues().await?;
+        let newest = queues.iter().map(|queue| queue.newest_attempt).max().unwrap_or(0);
+        self.shared.numbers.store(newest, Ordering::Release);
+        let last = queues.iter().map(|queue| queue.endpoint).max().unwrap_or(0);
+        self.shared.endpoints.fetch_max(last, Ordering::AcqRel);
+        self.open_queues(&queues);
+        Ok(())
+    }
+
+    fn open_queues(&self, queues: &[EndpointQueue]) {
+        let by_number: HashMap<_, _> = queues.iter().map(|queue| (queue.endpoint, queue)).collect();
+        let now = self.now().as_millisecond();
+        let book = self.book();
+        for endpoint in book.endpoints() {
+            let queue = by_number.get(&endpoint.subscription.number);
+            let first_due = queue.and_then(|queue| queue.first_due).map(Timestamp::as_millisecond);
+            self.lock().open(endpoint.clone(), first_due, queue.map(|queue| queue.queued), now);
+            if !endpoint.is_open() {
+                self.lock().stop(endpoint.subscription.number);
+            }
+        }
+    }
+
+    /// Ends what is queued for endpoints that take nothing any more: a run before this one may have been cut off while doing so.
+    fn end_queues(&self) {
+        let book = self.book();
+        for endpoint in book.endpoints().filter(|endpoint| !endpoint.is_open()) {
+            let is_deleted = endpoint.subscription.deleted.is_some();
+            self.end_queue(endpoint, if is_deleted { State::Cancelled } else { State::Suppressed });
+        }
+    }
+
+    /// Hands out turns until nobody can go.
+    fn pump(&self) {
+        loop {
+            if self.shared.stop.is_cancelled() || self.outcomes_waiting() >= OUTCOMES_MAX {
+                return;
+            }
+            let work = self.lock().next(self.now().as_millisecond());
+            match work {
+                Some(Work::Attempt(endpoint, item)) => drop(self.shared.tasks.spawn(self.clone().attempt(endpoint, item))),
+                Some(Work::Read(number, rows)) => drop(self.shared.tasks.spawn(self.clone().read(number, rows))),
+                None => return,
+            }
+        }
+    }
+
+    async fn read(self, number: i64, rows_max: u32) {
+        let rows = self.shared.store.due(number, rows_max).await;
+        let now = self.now().as_millisecond();
+        match rows {
+            Ok(rows) => {
+                let items = rows.into_iter().filter_map(|row| {
+                    let Ok(event) = Event::read(&row.document) else { return None };
+                    let (customer, key) = (event.customer, event.key.as_deref().map(Item::key_of));
+                    let (due, taken) = (row.due.as_millisecond(), row.taken.as_millisecond());
+                    let document = Arc::from(row.document.as_str());
+                    let (failures, sends) = (row.failures, row.sends);
+                    Some(Item { event: row.event, due, failures, sends, taken, customer, key, document })
+                });
+                self.lock().read(number, rows_max, items.collect(), now);
+            }
+            // The store has said why.
+            Err(_) => self.lock().read_failed(number, now),
+        }
+        self.pump();
+        self.shared.woken.notify_one();
+    }
+
+    fn until_next_wake(&self) -> Duration {
+        let next = self.lock().next_wake();
+        let now = self.now().as_millisecond();
+        let millis = next.map_or(u64::MAX, |next| u64::try_from(next - now).unwrap_or(0));
+        Duration::from_millis(millis).min(WAIT_MAX)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Schedule> {
+        self.shared.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn book(&self) -> Arc<Book> {
+        self.shared.book.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A UUID that was never used before.
+    fn new_id(&self) -> String {
+        let mut random = [0; 10];
+        let _the_time_is_left = aws_lc_rs::rand::fill(&mut random);
+        EventId::new(u64::try_from(self.now().as_millisecond()).unwrap_or(0), random).hyphenated()
+    }
+
+    fn find(&self, id: &str) -> Option<Arc<Endpoint>> {
+        self.book().find(id).filter(|endpoint| endpoint.subscription.deleted.is_none()).cloned()
+    }
+}

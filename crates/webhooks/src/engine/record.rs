@@ -1,0 +1,248 @@
+//! Outcomes → disk, a batch at a time; and the health of callback URLs, which follows from them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use jiff::civil::Date;
+use protocol::id::ClientId;
+use store::documents::Kind;
+use store::error::StoreError;
+use store::webhooks::{Outcome, Outcomes, State};
+
+use crate::book::Endpoint;
+use crate::engine::{AGAIN_AFTER, Engine};
+use crate::health::{Health, Standing};
+use crate::profile::HealthPolicy;
+use crate::verdict::Next;
+
+/// How long outcomes gather before they are written: what a crash repeats at most.
+const GATHER: Duration = Duration::from_millis(20);
+/// Outcomes of one commit at most.
+const BATCH_MAX: usize = 1024;
+const SECONDS_A_DAY: i64 = 24 * 3600;
+
+/// Outcomes that wait for the disk.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    outcomes: Vec<Outcome>,
+    /// How many requests an application had sent on a day, counted from 1970.
+    sends: HashMap<(ClientId, i64), u32>,
+    health: HashMap<String, Health>,
+    /// How many are being written.
+    writing: usize,
+}
+
+impl Engine {
+    /// Takes in an outcome; and a request that was sent for an application.
+    pub(super) fn gather(&self, outcome: Outcome, sent_for: Option<&ClientId>) {
+        let day = self.now().as_second().div_euclid(SECONDS_A_DAY);
+        let mut gathered = self.shared.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        gathered.outcomes.push(outcome);
+        if let Some(application) = sent_for {
+            *gathered.sends.entry((*application, day)).or_default() += 1;
+        }
+        drop(gathered);
+        self.shared.gathered.notify_one();
+    }
+
+    pub(super) fn outcomes_waiting(&self) -> usize {
+        let gathered = self.shared.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        gathered.outcomes.len() + gathered.writing
+    }
+
+    /// Writes what gathers, until the shutdown.
+    pub(super) async fn record(self) {
+        while !self.shared.stop.is_cancelled() {
+            // Cancel safety: a notification that is lost concerns what the flush at the end writes.
+            tokio::select! {
+                () = self.shared.gathered.notified() => tokio::time::sleep(GATHER).await,
+                () = self.shared.stop.cancelled() => {}
+            }
+            while self.outcomes_waiting() > 0 {
+                if self.write().await.is_err() {
+                    // The store has said why. What is not written is held, and nothing of it is sent again meanwhile.
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                    if self.shared.stop.is_cancelled() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes all that has gathered.
+    pub async fn flush(&self) {
+        while self.outcomes_waiting() > 0 && self.write().await.is_ok() {}
+    }
+
+    async fn write(&self) -> Result<(), StoreError> {
+        let Gathered { outcomes, sends, health, .. } = self.batch();
+        let day = |day: i64| {
+            let date = Date::constant(1970, 1, 1).checked_add(jiff::Span::new().days(day));
+            date.unwrap_or(Date::constant(1970, 1, 1)).to_string()
+        };
+        let batch = Outcomes {
+            outcomes: outcomes.clone(),
+            sends: sends.iter().map(|((application, at), count)| (application.to_string(), day(*at), *count)).collect(),
+            health: health.iter().map(|(id, health)| (id.clone(), serde_json::to_string(health).unwrap_or_default())).collect(),
+        };
+        let written = self.shared.store.record(batch).await;
+        let mut gathered = self.shared.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.is_err() {
+            gathered.writing = 0;
+        }
+        match &written {
+            Ok(()) => {
+                drop(gathered);
+                let now = self.now().as_millisecond();
+                let mut schedule = self.lock();
+                for Outcome { endpoint, event, next, .. } in outcomes {
+                    schedule.settled(endpoint, event, next.ok().map(jiff::Timestamp::as_millisecond), now);
+                }
+                drop(schedule);
+                self.shared.outcomes.lock().unwrap_or_else(PoisonError::into_inner).writing = 0;
+                self.shared.woken.notify_one();
+            }
+            Err(_) => {
+                gathered.outcomes.splice(0..0, outcomes);
+                for (who, count) in sends {
+                    *gathered.sends.entry(who).or_default() += count;
+                }
+                for (id, health) in health {
+                    gathered.health.entry(id).or_insert(health);
+                }
+            }
+        }
+        written
+    }
+
+    fn batch(&self) -> Gathered {
+        let mut gathered = self.shared.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = gathered.outcomes.len().min(BATCH_MAX);
+        gathered.writing = count;
+        let outcomes = gathered.outcomes.drain(..count).collect();
+        let (sends, health) = (std::mem::take(&mut gathered.sends), std::mem::take(&mut gathered.health));
+        Gathered { outcomes, sends, health, writing: 0 }
+    }
+
+    /// Notes a success or a failure of a callback URL.
+    pub(super) fn note_health(&self, endpoint: &Endpoint, next: &Next) {
+        let Some(policy) = endpoint.profile.health else { return };
+        let id = &endpoint.health_id;
+        let mut all = self.shared.health.lock().unwrap_or_else(PoisonError::into_inner);
+        if *next == Next::Delivered && !all.contains_key(id) {
+            return;
+        }
+        let health = all.entry(id.clone()).or_default();
+        let (now, before) = (self.now(), health.clone());
+        match next {
+            Next::Delivered => health.succeed(),
+            Next::Retry(_) | Next::Dead => health.fail(policy, now),
+            Next::Gone => health.end(now),
+        }
+        let after = health.clone();
+        if after.is_blank() {
+            all.remove(id);
+        }
+        drop(all);
+        if after != before {
+            self.shared.outcomes.lock().unwrap_or_else(PoisonError::into_inner).health.insert(id.clone(), after.clone());
+        }
+        tell_standing(endpoint, policy, &before, &after, now);
+        if after.is_disabled() && !before.is_disabled() {
+            self.disable(id);
+        }
+    }
+
+    /// Lets time pass for callback URLs that fail, also where nothing is queued for them.
+    pub(super) async fn pass_health(&self) {
+        let now = self.now();
+        let book = self.book();
+        let policies: HashMap<&str, HealthPolicy> =
+            book.endpoints().filter_map(|endpoint| Some((endpoint.health_id.as_str(), endpoint.profile.health?))).collect();
+        let mut due = Vec::new();
+        for (id, health) in self.shared.health.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
+            let Some(policy) = policies.get(id.as_str()) else { continue };
+            if health.pass(*policy, now) {
+                due.push((id.clone(), health.clone(), false));
+            }
+            if health.standing(*policy, now) == Standing::Deleted {
+                due.push((id.clone(), health.clone(), true));
+            }
+        }
+        for (id, health, is_over) in due {
+            let text = serde_json::to_string(&health).unwrap_or_default();
+            // Seen again at the next look, if the disk refuses.
+            if self.shared.store.put_document(Kind::Health, id.clone(), text).await.is_ok() {
+                if is_over { self.delete_all_of(&id).await } else { self.disable(&id) }
+            }
+        }
+    }
+
+    /// Sends nothing more to a callback URL: all subscriptions that share it take nothing any more.
+    fn disable(&self, health_id: &str) {
+        self.shared.metrics.disabled.inc();
+        let book = self.book();
+        let sharing: Vec<_> = book.endpoints().filter(|endpoint| endpoint.health_id == health_id).cloned().collect();
+        tracing::warn!(subscriptions = sharing.len(), url = health_id, "callback URL disabled: its subscriptions take nothing");
+        self.rebuild();
+        for endpoint in sharing {
+            self.lock().stop(endpoint.subscription.number);
+            self.end_queue(&endpoint, State::Suppressed);
+        }
+    }
+
+    /// Ends what is queued for an endpoint, step by step; of one that was taken away, all traces.
+    pub(super) fn end_queue(&self, endpoint: &Arc<Endpoint>, state: State) {
+        let (engine, endpoint) = (self.clone(), endpoint.clone());
+        let ending = async move {
+            let number = endpoint.subscription.number;
+            loop {
+                match engine.shared.store.settle(number, state).await {
+                    Ok(true) => break,
+                    Ok(false) => {}
+                    Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
+                }
+                if engine.shared.stop.is_cancelled() {
+                    return;
+                }
+            }
+            if state == State::Cancelled {
+                engine.forget(&endpoint).await;
+            } else {
+                engine.lock().emptied(number);
+            }
+        };
+        self.shared.tasks.spawn(ending);
+    }
+
+    async fn forget(&self, endpoint: &Endpoint) {
+        let number = endpoint.subscription.number;
+        while !self.shared.stop.is_cancelled() {
+            match self.shared.store.forget_endpoint(number).await {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
+            }
+        }
+        // Were it not removed now, it would be after the next start.
+        if self.shared.store.remove_document(Kind::Subscription, endpoint.subscription.id.clone()).await.is_ok() {
+            self.lock().forget(number, self.now().as_millisecond());
+            self.drop_endpoint(&endpoint.subscription.id);
+        }
+    }
+}
+
+fn tell_standing(endpoint: &Endpoint, policy: HealthPolicy, before: &Health, after: &Health, now: jiff::Timestamp) {
+    let subscription = &endpoint.subscription.id;
+    match (before.standing(policy, now), after.standing(policy, now)) {
+        (Standing::Healthy, Standing::Unhealthy(_, until)) => {
+            tracing::warn!(%subscription, url = endpoint.url.authority(), disabled_at = %until, "receiver unhealthy");
+        }
+        (Standing::Unhealthy(..), Standing::Healthy) => {
+            tracing::info!(%subscription, url = endpoint.url.authority(), "receiver healthy again");
+        }
+        _ => {}
+    }
+}

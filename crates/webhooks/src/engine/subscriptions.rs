@@ -1,0 +1,436 @@
+//! Subscriptions: made, changed, taken away. One change at a time; on disk first, then in memory.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use protocol::id::{ClientId, CustomerId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::documents::Kind;
+use store::error::StoreError;
+use store::webhooks::State;
+
+use crate::book::{Book, Endpoint};
+use crate::engine::{Engine, EngineError};
+use crate::health::{Health, Standing};
+use crate::profile::{Profile, Proof, Statuses};
+use crate::seal::Unopened;
+use crate::sign::{AppKey, Secret, Signer};
+use crate::subscription::{KeptSecret, Subscription, Wish, callback_url};
+
+/// For how long an old secret can stay valid beside a new one.
+pub const GRACE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Bytes of a signing key's seed.
+const SEED_BYTES: usize = 32;
+
+/// Who asks: an application, for all of its customers or for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// The application.
+    pub application: ClientId,
+    /// The customer for whom alone it speaks.
+    pub bound_to: Option<CustomerId>,
+}
+
+impl Owner {
+    fn sees(&self, subscription: &Subscription) -> bool {
+        let is_own = subscription.application == self.application && subscription.deleted.is_none();
+        is_own && self.bound_to.is_none_or(|customer| subscription.wish.customer_ids == [customer])
+    }
+}
+
+/// Why a change was not made.
+#[derive(Debug)]
+pub enum ChangeError {
+    /// There is no such subscription of this owner.
+    Unknown,
+    /// The application has, or all have, so many already.
+    TooMany(usize),
+    /// The subscription's profile knows no secrets.
+    NoSecret(&'static str),
+    /// The store did not take it.
+    Store(StoreError),
+    /// A secret could not be made or sealed.
+    Seal(Unopened),
+}
+
+impl From<StoreError> for ChangeError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Unopened> for ChangeError {
+    fn from(error: Unopened) -> Self {
+        Self::Seal(error)
+    }
+}
+
+/// A subscription as it is shown.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// As bellwire's own API shows it.
+    pub native: Value,
+    /// As Reapit's `/resthooks` shows it.
+    pub resthook: Value,
+    /// When it was last changed.
+    pub modified: Timestamp,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Whether it takes anything, by its owner's wish.
+    pub active: bool,
+    /// Its profile's name.
+    pub profile: &'static str,
+}
+
+/// A signing key as it is kept.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct KeptKey {
+    key_id: String,
+    sealed: String,
+}
+
+impl Engine {
+    /// The subscriptions that `owner` sees, in the order in which they were made; all where there is no owner.
+    #[must_use]
+    pub fn subscriptions(&self, owner: Option<&Owner>) -> Vec<Shown> {
+        let book = self.book();
+        let seen = book.endpoints().filter(|endpoint| match owner {
+            Some(owner) => owner.sees(&endpoint.subscription),
+            None => endpoint.subscription.deleted.is_none(),
+        });
+        seen.map(|endpoint| self.show(endpoint, None)).collect()
+    }
+
+    /// One subscription.
+    #[must_use]
+    pub fn subscription(&self, id: &str, owner: Option<&Owner>) -> Option<Shown> {
+        self.seen(id, owner).map(|endpoint| self.show(&endpoint, None))
+    }
+
+    pub(super) fn seen(&self, id: &str, owner: Option<&Owner>) -> Option<Arc<Endpoint>> {
+        self.find(id).filter(|endpoint| owner.is_none_or(|owner| owner.sees(&endpoint.subscription)))
+    }
+
+    /// What the owner of a subscription asked for last.
+    #[must_use]
+    pub fn wish(&self, id: &str, owner: &Owner) -> Option<Wish> {
+        self.seen(id, Some(owner)).map(|endpoint| endpoint.subscription.wish.clone())
+    }
+
+    /// Makes a subscription, with a secret of its own unless one is given. What is shown holds the secret, this once.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn create(&self, owner: Owner, wish: Wish, given: Option<Secret>) -> Result<Shown, ChangeError> {
+        let Owner { application, bound_to } = owner;
+        let _changing = self.shared.changes.lock().await;
+        let number = self.check_room(&application)?;
+        self.ensure_key(application).await?;
+        let (id, now) = (self.new_id(), self.now());
+        let profile = Profile::find(&wish.profile);
+        let has_secret = profile.is_some_and(|profile| profile.proofs.contains(&Proof::StandardWebhooks));
+        let secret = if has_secret { Some(given.or_else(Secret::generate).ok_or(Unopened)?) } else { None };
+        let secrets = secret.iter().map(|secret| self.keep(secret, &id)).collect::<Result<_, _>>()?;
+        let subscription =
+            Subscription { number, id, application, bound_to, wish, secrets, created: now, modified: now, deleted: None };
+        let endpoint = self.write_subscription(subscription).await?;
+        tracing::info!(subscription = %endpoint.subscription.id, %application, url = endpoint.url.authority(), "subscribed");
+        Ok(self.show(&endpoint, secret.as_ref()))
+    }
+
+    /// Changes a subscription. To set it active again, or to give it another URL, makes a disabled one take events.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn update(&self, id: &str, owner: &Owner, wish: Wish) -> Result<Shown, ChangeError> {
+        let _changing = self.shared.changes.lock().await;
+        let before = self.seen(id, Some(owner)).ok_or(ChangeError::Unknown)?;
+        let mut subscription = before.subscription.clone();
+        if wish.active && before.disabled {
+            self.revive(&before.health_id).await?;
+        }
+        (subscription.wish, subscription.modified) = (wish, self.now());
+        let endpoint = self.write_subscription(subscription).await?;
+        Ok(self.show(&endpoint, None))
+    }
+
+    /// Sets whether a subscription takes anything. Set active, one that was disabled begins anew.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn set_active(&self, id: &str, owner: &Owner, active: bool) -> Result<Shown, ChangeError> {
+        let _changing = self.shared.changes.lock().await;
+        let before = self.seen(id, Some(owner)).ok_or(ChangeError::Unknown)?;
+        let mut subscription = before.subscription.clone();
+        (subscription.wish.active, subscription.modified) = (active, self.now());
+        if active && before.disabled {
+            self.revive(&before.health_id).await?;
+        }
+        let endpoint = self.write_subscription(subscription).await?;
+        Ok(self.show(&endpoint, None))
+    }
+
+    /// Begins anew with a callback URL that was disabled: all subscriptions that share it take events again.
+    async fn revive(&self, health_id: &str) -> Result<(), StoreError> {
+        self.forget_health(health_id).await?;
+        self.rebuild();
+        let (book, now) = (self.book(), self.now().as_millisecond());
+        for endpoint in book.endpoints().filter(|endpoint| endpoint.health_id == health_id && endpoint.is_open()) {
+            self.lock().open(endpoint.clone(), Some(now), None, now);
+        }
+        self.shared.woken.notify_one();
+        Ok(())
+    }
+
+    async fn forget_health(&self, health_id: &str) -> Result<(), StoreError> {
+        self.shared.store.remove_document(Kind::Health, health_id.to_owned()).await?;
+        self.shared.health.lock().unwrap_or_else(PoisonError::into_inner).remove(health_id);
+        Ok(())
+    }
+
+    /// Takes a subscription away. What is queued for it is cancelled.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn delete(&self, id: &str, owner: &Owner) -> Result<(), ChangeError> {
+        let _changing = self.shared.changes.lock().await;
+        let before = self.seen(id, Some(owner)).ok_or(ChangeError::Unknown)?;
+        self.remove(&before).await
+    }
+
+    async fn remove(&self, before: &Endpoint) -> Result<(), ChangeError> {
+        let subscription = Subscription { deleted: Some(self.now()), ..before.subscription.clone() };
+        let endpoint = self.write_subscription(subscription).await?;
+        tracing::info!(subscription = %endpoint.subscription.id, "unsubscribed");
+        let is_shared = |other: &&Arc<Endpoint>| other.health_id == endpoint.health_id && other.subscription.deleted.is_none();
+        if self.book().endpoints().find(is_shared).is_none() {
+            self.forget_health(&endpoint.health_id).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes all subscriptions away that share a callback URL's health, and the health with them.
+    pub(super) async fn delete_all_of(&self, health_id: &str) {
+        let _changing = self.shared.changes.lock().await;
+        let book = self.book();
+        for endpoint in book.endpoints().filter(|endpoint| endpoint.health_id == health_id) {
+            if endpoint.subscription.deleted.is_none() && self.remove(endpoint).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Makes a new secret, or takes the one that is given; the old one signs as well until `grace` is over. Gives the new one, this
+    /// once.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn rotate(&self, id: &str, owner: &Owner, given: Option<Secret>, grace: Duration) -> Result<Shown, ChangeError> {
+        let _changing = self.shared.changes.lock().await;
+        let before = self.seen(id, Some(owner)).ok_or(ChangeError::Unknown)?;
+        if !before.profile.proofs.contains(&Proof::StandardWebhooks) {
+            return Err(ChangeError::NoSecret(before.profile.name));
+        }
+        let secret = given.or_else(Secret::generate).ok_or(Unopened)?;
+        let now = self.now();
+        let end = now + SignedDuration::try_from(grace.min(GRACE_MAX)).unwrap_or(SignedDuration::ZERO);
+        let mut subscription = before.subscription.clone();
+        // The newest of the old ones alone: with each rotation the one before it would live for longer.
+        subscription.secrets.truncate(1);
+        for old in &mut subscription.secrets {
+            old.until = Some(old.until.map_or(end, |until| until.min(end)));
+        }
+        subscription.secrets.retain(|old| old.until.is_none_or(|until| until > now));
+        subscription.secrets.insert(0, self.keep(&secret, id)?);
+        subscription.modified = now;
+        let endpoint = self.write_subscription(subscription).await?;
+        Ok(self.show(&endpoint, Some(&secret)))
+    }
+
+    /// The public half of a key that an application's deliveries are signed with.
+    #[must_use]
+    pub fn signing_key(&self, application: &ClientId, key_id: &str) -> Option<Arc<AppKey>> {
+        let keys = self.shared.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.get(application).filter(|key| key.id() == key_id).cloned()
+    }
+
+    fn check_room(&self, application: &ClientId) -> Result<i64, ChangeError> {
+        let (own_max, all_max) = self.shared.config.subscriptions_max;
+        let book = self.book();
+        let own = book
+            .endpoints()
+            .filter(|endpoint| endpoint.subscription.application == *application && endpoint.subscription.deleted.is_none());
+        if own.count() >= own_max {
+            return Err(ChangeError::TooMany(own_max));
+        }
+        if book.endpoints().count() >= all_max {
+            return Err(ChangeError::TooMany(all_max));
+        }
+        // Never one that was used: what was sent to another application stands under it.
+        Ok(self.shared.endpoints.fetch_add(1, Ordering::AcqRel) + 1)
+    }
+
+    async fn ensure_key(&self, application: ClientId) -> Result<(), ChangeError> {
+        if self.shared.keys.read().unwrap_or_else(PoisonError::into_inner).contains_key(&application) {
+            return Ok(());
+        }
+        let mut seed = [0; SEED_BYTES];
+        aws_lc_rs::rand::fill(&mut seed).map_err(|_unspecified| Unopened)?;
+        let kept = KeptKey { key_id: self.new_id(), sealed: self.shared.sealer.seal(&seed, application.as_str())? };
+        let text = serde_json::to_string(&kept).unwrap_or_default();
+        self.shared.store.put_document(Kind::SigningKey, application.to_string(), text.clone()).await?;
+        Ok(self.load_key(application.as_str(), &text)?)
+    }
+
+    pub(super) fn load_key(&self, application: &str, text: &str) -> Result<(), Unopened> {
+        let kept: KeptKey = serde_json::from_str(text).map_err(|_malformed| Unopened)?;
+        let seed = self.shared.sealer.unseal(&kept.sealed, application)?;
+        let key = AppKey::from_seed(kept.key_id, &seed).ok_or(Unopened)?;
+        let application = ClientId::parse(application).map_err(|_malformed| Unopened)?;
+        self.shared.keys.write().unwrap_or_else(PoisonError::into_inner).insert(application, Arc::new(key));
+        Ok(())
+    }
+
+    fn keep(&self, secret: &Secret, id: &str) -> Result<KeptSecret, Unopened> {
+        Ok(KeptSecret { sealed: self.shared.sealer.seal(secret.as_bytes(), id)?, until: None })
+    }
+
+    /// Writes a subscription, then puts it to work.
+    async fn write_subscription(&self, subscription: Subscription) -> Result<Arc<Endpoint>, ChangeError> {
+        let text = serde_json::to_string(&subscription).unwrap_or_default();
+        let endpoint = Arc::new(self.prepare(subscription)?);
+        let id = endpoint.subscription.id.clone();
+        self.shared.store.put_document(Kind::Subscription, id.clone(), text).await?;
+        let mut all: Vec<_> = self.book().endpoints().filter(|other| other.subscription.id != id).cloned().collect();
+        all.push(endpoint.clone());
+        self.replace(all);
+        let (number, now) = (endpoint.subscription.number, self.now().as_millisecond());
+        if endpoint.subscription.deleted.is_some() {
+            self.lock().stop(number);
+            self.end_queue(&endpoint, State::Cancelled);
+        } else if endpoint.is_open() {
+            self.lock().open(endpoint.clone(), Some(now), None, now);
+        } else {
+            self.lock().open(endpoint.clone(), None, None, now);
+            self.lock().stop(number);
+            self.end_queue(&endpoint, State::Suppressed);
+        }
+        self.shared.woken.notify_one();
+        Ok(endpoint)
+    }
+
+    fn prepare(&self, subscription: Subscription) -> Result<Endpoint, Unopened> {
+        let profile = Profile::find(&subscription.wish.profile).ok_or(Unopened)?;
+        // The rules on ports may have become stricter since: the guard and the port are asked at each attempt as well.
+        let url = callback_url(&subscription.wish.url, profile, &[], true).map_err(|_fault| Unopened)?;
+        let open = |kept: &KeptSecret| {
+            let secret = Secret::from_bytes(self.shared.sealer.unseal(&kept.sealed, &subscription.id)?);
+            Ok((secret.ok_or(Unopened)?, kept.until))
+        };
+        let secrets = subscription.secrets.iter().map(open).collect::<Result<Vec<_>, Unopened>>()?;
+        let key = self.shared.keys.read().unwrap_or_else(PoisonError::into_inner).get(&subscription.application).cloned();
+        let signer = Signer::new(subscription.application.as_str(), &secrets, key, subscription.wish.asymmetric);
+        let health_id = format!("{} {} {}", profile.name, subscription.application, url.comparable());
+        let disabled = self.is_disabled(&health_id);
+        Ok(Endpoint { profile, url, signer, health_id, disabled, subscription })
+    }
+
+    fn is_disabled(&self, health_id: &str) -> bool {
+        let all = self.shared.health.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(health_id).is_some_and(Health::is_disabled)
+    }
+
+    pub(super) fn load_subscriptions(&self, documents: Vec<(String, String)>) -> Result<(), EngineError> {
+        let mut all = Vec::with_capacity(documents.len());
+        for (id, text) in documents {
+            let name = || EngineError::Sealed(format!("subscription {id}"));
+            let subscription: Subscription = serde_json::from_str(&text).map_err(|_malformed| name())?;
+            self.shared.endpoints.fetch_max(subscription.number, Ordering::AcqRel);
+            all.push(Arc::new(self.prepare(subscription).map_err(|_unopened| name())?));
+        }
+        self.replace(all);
+        Ok(())
+    }
+
+    fn replace(&self, all: Vec<Arc<Endpoint>>) {
+        *self.shared.book.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Book::new(all));
+    }
+
+    /// Makes the book anew, after the health of a callback URL has changed.
+    pub(super) fn rebuild(&self) {
+        let book = self.book();
+        let all = book.endpoints().filter_map(|endpoint| {
+            if self.is_disabled(&endpoint.health_id) == endpoint.disabled {
+                return Some(endpoint.clone());
+            }
+            self.prepare(endpoint.subscription.clone()).ok().map(Arc::new)
+        });
+        let all = all.collect();
+        self.replace(all);
+    }
+
+    pub(super) fn drop_endpoint(&self, id: &str) {
+        self.replace(self.book().endpoints().filter(|endpoint| endpoint.subscription.id != id).cloned().collect());
+    }
+
+    fn show(&self, endpoint: &Endpoint, secret: Option<&Secret>) -> Shown {
+        let Subscription { id, application, wish, secrets, created, modified, number, .. } = &endpoint.subscription;
+        let resthook = json!({
+            "id": id, "created": created, "modified": modified, "url": wish.url, "description": wish.description,
+            "topicIds": wish.topic_ids, "active": wish.active, "ignoreEtagOnlyChanges": wish.ignore_etag_only_changes,
+        });
+        let mut native = resthook.clone();
+        let key = self.shared.keys.read().unwrap_or_else(PoisonError::into_inner).get(application).cloned();
+        let rotating = secrets.iter().filter_map(|secret| secret.until).filter(|until| *until > self.now()).max();
+        let own = json!({
+            "applicationId": application, "customerIds": wish.customer_ids, "profile": wish.profile,
+            "asymmetric": wish.asymmetric, "signingKeyId": key.as_ref().map(|key| key.id().to_owned()),
+            "publicKey": key.as_ref().filter(|_| wish.asymmetric).map(|key| key.public_standard()),
+            "oldSecretUntil": rotating, "queued": self.lock().queued(*number), "health": self.show_health(endpoint),
+            "effectivePolicy": policy(endpoint.profile),
+        });
+        if let (Value::Object(native), Value::Object(own)) = (&mut native, own) {
+            native.extend(own);
+            native.extend(secret.map(|secret| ("secret".to_owned(), Value::from(secret.shown()))));
+        }
+        let (profile, active) = (endpoint.profile.name, wish.active);
+        Shown { native, resthook, modified: *modified, created: *created, active, profile }
+    }
+
+    fn show_health(&self, endpoint: &Endpoint) -> Value {
+        let now = self.now();
+        let paused = self.lock().closed_until(endpoint.subscription.number, now.as_millisecond());
+        let paused = paused.map(|pause| now + SignedDuration::try_from(pause).unwrap_or_default());
+        let all = self.shared.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let standing = endpoint.profile.health.zip(all.get(&endpoint.health_id));
+        match standing.map(|(policy, health)| health.standing(policy, now)) {
+            None | Some(Standing::Healthy) => json!({"state": "healthy", "pausedUntil": paused}),
+            Some(Standing::Unhealthy(since, until)) => {
+                json!({"state": "unhealthy", "since": since, "disabledAt": until, "pausedUntil": paused})
+            }
+            Some(Standing::Disabled(since, until)) => json!({"state": "disabled", "since": since, "deletedAt": until}),
+            Some(Standing::Deleted) => json!({"state": "deleted"}),
+        }
+    }
+}
+
+/// How a profile behaves, for its subscriber.
+fn policy(profile: &Profile) -> Value {
+    let seconds = |duration: Duration| duration.as_secs();
+    json!({
+        "success": ranges(profile.success), "retry": ranges(profile.retry), "final": ranges(profile.final_),
+        "gone": ranges(profile.gone), "attempts": profile.schedule.len() + 1,
+        "scheduleSeconds": profile.schedule.iter().copied().map(seconds).collect::<Vec<_>>(),
+        "jitterPercent": profile.jitter_percent, "retryAfterMaxSeconds": profile.retry_after_max.map(seconds),
+        "responseTimeoutSeconds": seconds(profile.response_timeout), "retrySandbox": profile.retry_sandbox,
+        "disabledAfterSeconds": profile.health.map(|health| seconds(health.disabled_after)),
+    })
+}
+
+fn ranges(statuses: Statuses) -> Vec<String> {
+    statuses.0.iter().map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") }).collect()
+}

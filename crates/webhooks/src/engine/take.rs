@@ -1,0 +1,180 @@
+//! Events → who is told: matched in memory, handed to the store in the commit of whoever took them.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use jiff::Timestamp;
+use protocol::id::{CustomerId, EventId};
+use serde_json::value::RawValue;
+use store::webhooks::{HandOver, NewDelivery, NewEvent};
+
+use crate::book::Routing;
+use crate::catalogue::OWN;
+use crate::engine::Engine;
+use crate::event::Event;
+use crate::report::{Reported, SANDBOX};
+use crate::schedule::{Item, Key};
+
+/// Something that bellwire itself tells.
+#[derive(Debug, Clone, Copy)]
+pub struct OwnEvent<'a> {
+    /// The topic of bellwire's catalogue.
+    pub topic: &'a str,
+    /// The id of the change.
+    pub id: EventId,
+    /// Whose event it is.
+    pub customer: CustomerId,
+    /// What it is about.
+    pub entity: &'a str,
+    /// When it happened.
+    pub time: Timestamp,
+    /// What there is to tell: a JSON object.
+    pub data: &'a str,
+    /// Whether events about the same are told in order.
+    pub in_order: bool,
+}
+
+/// An event that is being written, and who is told as soon as it is on disk.
+struct Offered {
+    customer: CustomerId,
+    key: Option<Key>,
+    document: Arc<str>,
+    deliveries: Vec<NewDelivery>,
+}
+
+impl Engine {
+    /// Whether anybody has subscribed to a topic: a look-up, for who would have to make an event first.
+    #[must_use]
+    pub fn is_asked_for(&self, topic: &str) -> bool {
+        self.book().has_topic(topic)
+    }
+
+    /// What is to be written for an event that bellwire itself tells; nothing where nobody is told.
+    #[must_use]
+    pub fn own(&self, own: OwnEvent<'_>) -> Option<HandOver> {
+        if !self.is_asked_for(own.topic) {
+            return None;
+        }
+        let data: &RawValue = serde_json::from_str(own.data).ok()?;
+        let sandbox = own.customer.as_str() == SANDBOX;
+        let event = Event {
+            id: Cow::Owned(self.new_id()),
+            change: Cow::Owned(own.id.hyphenated()),
+            catalogue: Cow::Borrowed(OWN),
+            topic: Cow::Borrowed(own.topic),
+            customer: own.customer,
+            entity: Some(Cow::Borrowed(own.entity)),
+            time: own.time,
+            sandbox,
+            key: own.in_order.then(|| Cow::Owned(format!("{} {}", own.customer, own.entity))),
+            new: None,
+            old: None,
+            diff: None,
+            data: Some(data),
+        };
+        let reported = Reported {
+            topic: own.topic.to_owned(),
+            customer: own.customer,
+            sandbox,
+            stamps_only: false,
+            application: None,
+            change: own.id.hyphenated(),
+            document: event.encode(),
+        };
+        let hand_over = self.hand_over(vec![reported]);
+        hand_over.events.iter().any(|event| !event.deliveries.is_empty()).then_some(hand_over)
+    }
+
+    /// What is to be written for events that others report: all of them, for those who subscribe later as well.
+    #[must_use]
+    pub fn hand_over(&self, reported: Vec<Reported>) -> HandOver {
+        let (taken, book) = (self.now(), self.book());
+        let mut items = Vec::with_capacity(reported.len());
+        let mut events = Vec::with_capacity(reported.len());
+        for reported in reported {
+            let routing = routing(&reported);
+            let due = self.next_due(taken);
+            let matching = book.matching(routing, &self.shared.grants);
+            let mut deliveries = Vec::with_capacity(matching.len());
+            for endpoint in &matching {
+                let number = endpoint.subscription.number;
+                let has_room = endpoint.is_open() && self.lock().queued(number) < self.shared.config.queue_max;
+                self.shared.metrics.suppressed.inc_by(u64::from(!has_room));
+                deliveries.push(NewDelivery { endpoint: number, due: has_room.then_some(due) });
+            }
+            let key = Event::read(&reported.document).ok().and_then(|event| event.key.as_deref().map(Item::key_of));
+            let document = Arc::from(reported.document.as_str());
+            items.push(Offered { customer: reported.customer, key, document, deliveries: deliveries.clone() });
+            events.push(NewEvent { document: reported.document, taken, deliveries });
+        }
+        let engine = self.clone();
+        let told = move |numbers: &[i64]| engine.offer(numbers, items, taken);
+        HandOver { events, told: Box::new(told) }
+    }
+
+    /// Takes in what is on disk now. On the writer's thread: the turns are handed out elsewhere.
+    fn offer(&self, numbers: &[i64], items: Vec<Offered>, taken: Timestamp) {
+        let now = self.now().as_millisecond();
+        let mut schedule = self.lock();
+        for (&event, offered) in numbers.iter().zip(items) {
+            let Offered { customer, key, document, deliveries } = offered;
+            for NewDelivery { endpoint, due } in deliveries {
+                let Some(due) = due.map(Timestamp::as_millisecond) else { continue };
+                let document = document.clone();
+                let taken = taken.as_millisecond();
+                let item = Item { event, due, failures: 0, sends: 0, taken, customer, key, document };
+                schedule.offer(endpoint, item, now);
+            }
+        }
+        drop(schedule);
+        self.shared.woken.notify_one();
+    }
+
+    /// Not earlier than that of the event before, whatever the clock does.
+    fn next_due(&self, now: Timestamp) -> Timestamp {
+        let now = now.as_millisecond();
+        let last = self.shared.last_due.fetch_max(now, Ordering::AcqRel);
+        Timestamp::from_millisecond(now.max(last)).unwrap_or(Timestamp::MAX)
+    }
+
+    /// The example of a topic of bellwire's own, as an event.
+    pub(super) fn own_example(&self, example: &str) -> Option<String> {
+        #[derive(serde::Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Example<'a> {
+            topic: &'a str,
+            customer_id: CustomerId,
+            #[serde(borrow)]
+            data: &'a RawValue,
+        }
+        let example: Example<'_> = serde_json::from_str(example).ok()?;
+        let event = Event {
+            id: Cow::Owned(self.new_id()),
+            change: Cow::Owned(self.new_id()),
+            catalogue: Cow::Borrowed(OWN),
+            topic: Cow::Borrowed(example.topic),
+            customer: example.customer_id,
+            entity: None,
+            time: self.now(),
+            sandbox: false,
+            key: None,
+            new: None,
+            old: None,
+            diff: None,
+            data: Some(example.data),
+        };
+        Some(event.encode())
+    }
+}
+
+/// What decides who is told of a report.
+pub(super) fn routing(reported: &Reported) -> Routing<'_> {
+    Routing {
+        topic: &reported.topic,
+        customer: reported.customer,
+        sandbox: reported.sandbox,
+        stamps_only: reported.stamps_only,
+        application: reported.application.as_deref(),
+    }
+}

@@ -1,0 +1,363 @@
+//! What other systems report: the body of `POST /events` → events, or every fault with its path. Pure.
+//!
+//! One report of a change can be several events: of the topic that it names, of the status topics that it fires, and of the related
+//! entities that it names. They share the id of the change.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use protocol::fault::{Faults, Members, shown};
+use protocol::id::CustomerId;
+use protocol::json::{self, Json};
+use protocol::time;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::catalogue::{Catalogues, OWN, Topic};
+use crate::change::{diff, is_stamps_only};
+use crate::event::Event;
+
+/// Bytes of one report at most.
+pub const EVENT_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of a body at most.
+pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Reports in one body at most.
+pub const BATCH_MAX: usize = 500;
+/// Related entities of one report at most.
+pub const RELATED_MAX: usize = 20;
+const ENTITY_CHARACTERS_MAX: usize = 128;
+/// What is a sandbox whatever the report says: Reapit's own.
+pub const SANDBOX: &str = "SBOX";
+
+/// An event, ready to be kept, and what decides who is told.
+#[derive(Debug)]
+pub struct Reported {
+    /// The topic's id.
+    pub topic: String,
+    /// Whose event it is.
+    pub customer: CustomerId,
+    /// Whether it comes from a sandbox.
+    pub sandbox: bool,
+    /// Whether nothing changed but what changes each time.
+    pub stamps_only: bool,
+    /// The one application that it concerns, where the topic says so.
+    pub application: Option<String>,
+    /// The id of the change that it is part of.
+    pub change: String,
+    /// The event.
+    pub document: String,
+}
+
+/// What stands in a body.
+#[derive(Debug, Default)]
+pub struct Reports {
+    /// The events in order.
+    pub events: Vec<Reported>,
+    /// The catalogue and the customer of each report, without repeats: who reports must be allowed to.
+    pub spoken_for: Vec<(String, CustomerId)>,
+}
+
+/// Why a body cannot be used.
+#[derive(Debug)]
+pub enum Malformed {
+    /// It is no JSON.
+    Unreadable(json::Unreadable),
+    /// It is not what it should be.
+    Invalid(Faults),
+}
+
+/// Makes an id: called once for a change and once for each event.
+pub type NewId<'a> = &'a dyn Fn() -> String;
+
+/// Reads a body: one report, or a list of up to [`BATCH_MAX`]. All of it, or nothing.
+///
+/// # Errors
+/// [`Malformed`].
+pub fn read(body: &[u8], catalogues: &Catalogues, new_id: NewId<'_>) -> Result<Reports, Malformed> {
+    let mut faults = Faults::default();
+    let reports = match json::read(body).map_err(Malformed::Unreadable)? {
+        Json::Array(list) => {
+            let raw: Vec<&RawValue> = serde_json::from_slice(body).unwrap_or_default();
+            if list.is_empty() || list.len() > BATCH_MAX {
+                faults.add("$", format!("must hold 1 to {BATCH_MAX} events, got {}", list.len()));
+                return Err(Malformed::Invalid(faults));
+            }
+            list.into_iter().zip(raw).enumerate().map(|(place, (json, raw))| (format!("[{place}]"), json, raw)).collect()
+        }
+        json => match serde_json::from_slice::<&RawValue>(body) {
+            Ok(raw) => vec![(String::new(), json, raw)],
+            Err(_never) => Vec::new(),
+        },
+    };
+    let mut all = Reports::default();
+    for (place, json, raw) in reports {
+        let mut own = Faults::default();
+        if let Some(report) = Report::read(json, raw, catalogues, &mut own) {
+            report.events(catalogues, new_id, &mut all);
+        }
+        for fault in own.as_slice() {
+            faults.add(format!("{place}{}", below(&place, &fault.field)), fault.message.clone());
+        }
+    }
+    if faults.is_empty() { Ok(all) } else { Err(Malformed::Invalid(faults)) }
+}
+
+/// A path within a report, behind that of the report.
+fn below(place: &str, field: &str) -> String {
+    match (place.is_empty(), field) {
+        (true, field) => field.to_owned(),
+        (false, "$") => String::new(),
+        (false, field) => format!(".{field}"),
+    }
+}
+
+/// One report, checked.
+struct Report<'a> {
+    topic: &'a Topic,
+    customer: CustomerId,
+    entity: Option<Cow<'a, str>>,
+    time: Timestamp,
+    sandbox: bool,
+    versions: Versions<'a>,
+    data: Option<&'a RawValue>,
+    related: Vec<(&'a Topic, Cow<'a, str>, Versions<'a>)>,
+}
+
+/// An entity before and after.
+#[derive(Clone, Copy, Default)]
+struct Versions<'a> {
+    old: Option<&'a RawValue>,
+    new: Option<&'a RawValue>,
+}
+
+const KNOWN: [&str; 10] =
+    ["catalogue", "topic", "customerId", "entityId", "occurredAt", "environment", "old", "new", "data", "related"];
+
+impl<'a> Report<'a> {
+    fn read(json: Json<'a>, raw: &'a RawValue, catalogues: &'a Catalogues, faults: &mut Faults) -> Option<Self> {
+        if raw.get().len() > EVENT_BYTES_MAX {
+            faults.add("$", format!("has {} bytes, {EVENT_BYTES_MAX} are allowed", raw.get().len()));
+            return None;
+        }
+        let mut members = Members::open(json, "", &KNOWN, faults)?;
+        let raws: std::collections::BTreeMap<Cow<'a, str>, &'a RawValue> = serde_json::from_str(raw.get()).ok()?;
+        let catalogue = string(members.require("catalogue", faults), "catalogue", faults);
+        let topic = string(members.require("topic", faults), "topic", faults);
+        let topic = catalogue.zip(topic).and_then(|(catalogue, topic)| find(catalogues, &catalogue, &topic, faults));
+        let customer = string(members.require("customerId", faults), "customerId", faults);
+        let customer = customer.and_then(|text| {
+            CustomerId::parse(&text).map_err(|error| faults.add("customerId", format!("{error}, got {}", shown(&text)))).ok()
+        });
+        let entity = members.take("entityId").and_then(|json| entity(json, "entityId", faults));
+        let time = string(members.require("occurredAt", faults), "occurredAt", faults);
+        let time = time.and_then(|text| {
+            let at = time::read(&text);
+            if at.is_none() {
+                faults.add("occurredAt", format!("must be a time such as 2020-05-13T09:33:16.8811358Z, got {}", shown(&text)));
+            }
+            at
+        });
+        let sandbox = environment(members.take("environment"), faults);
+        let mut part =
+            |name: &str| members.take(name).and_then(|json| object(&json, name, faults).then(|| raws.get(name).copied())?);
+        let (versions, data) = (Versions { old: part("old"), new: part("new") }, part("data"));
+        if let Some(topic) = topic {
+            check(topic, versions, data, faults);
+        }
+        let related = members.take("related").map(|json| related(json, raws.get("related").copied(), catalogues, faults));
+        let (topic, customer, time, sandbox) = (topic?, customer?, time?, sandbox?);
+        let sandbox = sandbox || customer.as_str() == SANDBOX;
+        Some(Self { topic, customer, entity, time, sandbox, versions, data, related: related.unwrap_or_default() })
+    }
+
+    fn events(&self, catalogues: &Catalogues, new_id: NewId<'_>, all: &mut Reports) {
+        let change = new_id();
+        let spoken_for = (self.topic.catalogue.clone(), self.customer);
+        if !all.spoken_for.contains(&spoken_for) {
+            all.spoken_for.push(spoken_for);
+        }
+        let own = (self.topic, self.entity.clone(), self.versions);
+        let related = self.related.iter().map(|(topic, entity, versions)| (*topic, Some(entity.clone()), *versions));
+        for (topic, entity, versions) in std::iter::once(own).chain(related) {
+            for topic in std::iter::once(topic).chain(versions.fired(catalogues, topic)) {
+                all.events.push(self.event(topic, (entity.clone(), versions), &change, new_id()));
+            }
+        }
+    }
+
+    fn event(
+        &self,
+        topic: &Topic,
+        (entity, Versions { old, new }): (Option<Cow<'_, str>>, Versions<'_>),
+        change: &str,
+        id: String,
+    ) -> Reported {
+        let both = old.zip(new).filter(|_| topic.id.ends_with(".modified"));
+        let diff = both.and_then(|(old, new)| diff(old, new));
+        let application = topic.concerned(new);
+        let event = Event {
+            id: Cow::Owned(id),
+            change: Cow::Borrowed(change),
+            catalogue: Cow::Borrowed(&topic.catalogue),
+            topic: Cow::Borrowed(&topic.id),
+            customer: self.customer,
+            entity,
+            time: self.time,
+            sandbox: self.sandbox,
+            key: None,
+            new,
+            old,
+            diff: diff.as_deref(),
+            data: self.data,
+        };
+        Reported {
+            topic: topic.id.clone(),
+            customer: self.customer,
+            sandbox: self.sandbox,
+            stamps_only: both.is_some_and(|(old, new)| is_stamps_only(old, new)),
+            application,
+            change: change.to_owned(),
+            document: event.encode(),
+        }
+    }
+}
+
+impl Versions<'_> {
+    /// The status topics that the change fires.
+    fn fired<'c>(&self, catalogues: &'c Catalogues, reported: &'c Topic) -> Vec<&'c Topic> {
+        let read = |raw: &RawValue| serde_json::from_str::<Value>(raw.get()).ok();
+        let Some(new) = self.new.and_then(read) else { return Vec::new() };
+        catalogues.fired(reported, self.old.and_then(read).as_ref(), &new)
+    }
+}
+
+fn find<'c>(catalogues: &'c Catalogues, catalogue: &str, topic: &str, faults: &mut Faults) -> Option<&'c Topic> {
+    let reportable = || catalogues.names().filter(|name| *name != OWN);
+    if !reportable().any(|name| name == catalogue) {
+        let known = reportable().collect::<Vec<_>>().join(", ");
+        faults.add("catalogue", format!("must be one that others report to ({known}), got {}", shown(catalogue)));
+        return None;
+    }
+    let found = catalogues.topic(topic).filter(|topic| topic.catalogue == catalogue);
+    if found.is_none() {
+        let near = catalogues.nearest(topic).filter(|topic| topic.catalogue == catalogue);
+        let hint = near.map(|near| format!("; did you mean {}?", near.id)).unwrap_or_default();
+        faults.add("topic", format!("is not in the catalogue {catalogue}: {}{hint}", shown(topic)));
+    }
+    found
+}
+
+/// What a topic's event must have, and what must not stand in it.
+fn check(topic: &Topic, versions: Versions<'_>, data: Option<&RawValue>, faults: &mut Faults) {
+    if versions.old.is_none() && versions.new.is_none() {
+        faults.add("new", "is required, or old where the entity is gone");
+    }
+    if data.is_some() {
+        faults.add("data", format!("is not used by topics of the catalogue {}: old and new are", topic.catalogue));
+    }
+    if topic.id.ends_with(".created") && versions.old.is_some() {
+        faults.add("old", "must be absent: what is created was not there before");
+    }
+    check_versions(topic, versions, "", faults);
+}
+
+fn check_versions(topic: &Topic, versions: Versions<'_>, path: &str, faults: &mut Faults) {
+    for (name, version) in [("old", versions.old), ("new", versions.new)] {
+        if let Some(value) = version.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok()) {
+            topic.check(&value, &format!("{path}{name}"), faults);
+        }
+    }
+}
+
+fn string<'a>(json: Option<Json<'a>>, path: &str, faults: &mut Faults) -> Option<Cow<'a, str>> {
+    match json? {
+        Json::String(text) => Some(text),
+        other => {
+            faults.add(path, format!("must be a string, got {}", other.kind()));
+            None
+        }
+    }
+}
+
+fn entity<'a>(json: Json<'a>, path: &str, faults: &mut Faults) -> Option<Cow<'a, str>> {
+    let text = string(Some(json), path, faults)?;
+    let is_good = (1..=ENTITY_CHARACTERS_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    if !is_good {
+        faults.add(path, format!("must be 1 to {ENTITY_CHARACTERS_MAX} characters without control characters"));
+    }
+    is_good.then_some(text)
+}
+
+fn environment(json: Option<Json<'_>>, faults: &mut Faults) -> Option<bool> {
+    let Some(json) = json else { return Some(false) };
+    match string(Some(json), "environment", faults)?.as_ref() {
+        "production" => Some(false),
+        "sandbox" => Some(true),
+        other => {
+            faults.add("environment", format!("must be production or sandbox, got {}", shown(other)));
+            None
+        }
+    }
+}
+
+fn object(json: &Json<'_>, path: &str, faults: &mut Faults) -> bool {
+    let is_object = matches!(json, Json::Object(_));
+    if !is_object {
+        faults.add(path, format!("must be an object, got {}", json.kind()));
+    }
+    is_object
+}
+
+/// Other entities that the same change is told of: the roles of a contact whose name changed.
+fn related<'a>(
+    json: Json<'a>,
+    raw: Option<&'a RawValue>,
+    catalogues: &'a Catalogues,
+    faults: &mut Faults,
+) -> Vec<(&'a Topic, Cow<'a, str>, Versions<'a>)> {
+    let Json::Array(list) = json else {
+        faults.add("related", format!("must be an array, got {}", json.kind()));
+        return Vec::new();
+    };
+    if list.len() > RELATED_MAX {
+        faults.add("related", format!("must hold up to {RELATED_MAX} entities, got {}", list.len()));
+        return Vec::new();
+    }
+    let raw: Vec<&'a RawValue> = raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    let mut all = Vec::new();
+    for (place, (json, raw)) in list.into_iter().zip(raw).enumerate() {
+        let mut own = Faults::default();
+        all.extend(related_one(json, raw, catalogues, &mut own));
+        for fault in own.as_slice() {
+            let place = format!("related[{place}]");
+            faults.add(format!("{place}{}", below(&place, &fault.field)), fault.message.clone());
+        }
+    }
+    all
+}
+
+fn related_one<'a>(
+    json: Json<'a>,
+    raw: &'a RawValue,
+    catalogues: &'a Catalogues,
+    faults: &mut Faults,
+) -> Option<(&'a Topic, Cow<'a, str>, Versions<'a>)> {
+    let mut members = Members::open(json, "", &["topic", "entityId", "old", "new"], faults)?;
+    let raws: std::collections::BTreeMap<Cow<'a, str>, &'a RawValue> = serde_json::from_str(raw.get()).ok()?;
+    let topic = string(members.require("topic", faults), "topic", faults);
+    let topic = topic.and_then(|topic| {
+        let catalogue = catalogues.topic(&topic).map_or("", |topic| topic.catalogue.as_str()).to_owned();
+        let catalogue = if catalogue.is_empty() || catalogue == OWN { "reapit".to_owned() } else { catalogue };
+        find(catalogues, &catalogue, &topic, faults)
+    });
+    let entity = members.require("entityId", faults).and_then(|json| entity(json, "entityId", faults));
+    let mut part =
+        |name: &str| members.take(name).and_then(|json| object(&json, name, faults).then(|| raws.get(name).copied())?);
+    let versions = Versions { old: part("old"), new: part("new") };
+    let topic = topic?;
+    check(topic, versions, None, faults);
+    Some((topic, entity?, versions))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,434 @@
+//! Whose turn is it? Endpoints take turns, not deliveries. Pure: no clock, no disk, no socket; times are Unix milliseconds.
+//!
+//! Each endpoint has a short window of deliveries in memory; what does not fit stays on disk and is read when the window runs low.
+//! Whatever is in memory, on its way, or waits for its outcome to be on disk is *held*, so that a read does not bring it again.
+//!
+//! There are two lanes, each with a part of all slots: endpoints that answer, and endpoints that did not answer lately, or never
+//! yet. Those of the second lane get one request at a time. So a thousand endpoints that hang fill their own lane and no more.
+
+mod queue; // one endpoint: its window, what it holds, its breaker
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::id::CustomerId;
+
+use crate::book::Endpoint;
+pub(crate) use queue::{Finished, Item, Key};
+use queue::{Queue, Taken};
+
+/// An attempt that runs for longer than this is counted to the second lane.
+const SLOW_MILLIS: i64 = 1_000;
+/// Of all slots, the second lane has one in so many.
+const SLOW_PART: usize = 4;
+/// Of all slots, one customer has at most one in so many.
+const CUSTOMER_PART: usize = 4;
+/// Requests that hang leave the first lane, so that the others go on; but never are there more on their way than so many times the
+/// slots.
+const IN_ALL_TIMES: usize = 2;
+
+/// How much is on its way at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests at once, in all. Default 1,024.
+    pub in_flight_max: usize,
+    /// Requests at once to one endpoint. Default 32; reached step by step while it answers.
+    pub per_endpoint_max: usize,
+    /// Requests at once to one host. Default 64.
+    pub per_host_max: usize,
+    /// Bytes of all windows; beyond it deliveries are read from disk a few at a time. Default 64 MiB.
+    pub window_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { in_flight_max: 1024, per_endpoint_max: 32, per_host_max: 64, window_bytes_max: 64 * 1024 * 1024 }
+    }
+}
+
+/// Something to do.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Send this.
+    Attempt(Arc<Endpoint>, Item),
+    /// Read so many of the endpoint's deliveries that are due first.
+    Read(i64, u32),
+}
+
+/// Who shares a limit.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Share {
+    Host(Arc<str>),
+    Customer(CustomerId),
+}
+
+#[derive(Debug, Default)]
+struct Sharers {
+    in_flight: usize,
+    /// Endpoints that wait for one of the others to finish, in their order. They have turns all the same when something comes for
+    /// them that does not share this.
+    parked: VecDeque<i64>,
+    is_parked: HashSet<i64>,
+}
+
+impl Sharers {
+    fn unpark(&mut self) -> Option<i64> {
+        let number = self.parked.pop_front()?;
+        self.is_parked.remove(&number);
+        Some(number)
+    }
+}
+
+/// An attempt that is on its way.
+#[derive(Debug, Clone)]
+struct Flight {
+    endpoint: i64,
+    begun: i64,
+    customer: CustomerId,
+    host: Arc<str>,
+    lane: Lane,
+    key: Option<Key>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    Answering,
+    Slow,
+}
+
+/// All queues.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    limits: Limits,
+    queues: HashMap<i64, Queue>,
+    answering: VecDeque<i64>,
+    slow: VecDeque<i64>,
+    timers: BTreeSet<(i64, i64)>,
+    flights: HashMap<(i64, i64), Flight>,
+    /// The flights of the first lane by when they began.
+    by_age: BTreeSet<(i64, i64, i64)>,
+    in_flight: BTreeMap<bool, usize>,
+    shares: HashMap<Share, Sharers>,
+    window_bytes: usize,
+}
+
+impl Schedule {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            queues: HashMap::new(),
+            answering: VecDeque::new(),
+            slow: VecDeque::new(),
+            timers: BTreeSet::new(),
+            flights: HashMap::new(),
+            by_age: BTreeSet::new(),
+            in_flight: BTreeMap::new(),
+            shares: HashMap::new(),
+            window_bytes: 0,
+        }
+    }
+
+    /// Takes an endpoint in, or its new form. `first_due`: when the first delivery on disk is due.
+    pub(crate) fn open(&mut self, endpoint: Arc<Endpoint>, first_due: Option<i64>, queued: Option<i64>, now: i64) {
+        let number = endpoint.subscription.number;
+        match self.queues.get_mut(&number) {
+            Some(queue) => queue.replace(endpoint),
+            None => drop(self.queues.insert(number, Queue::new(endpoint))),
+        }
+        if let Some(queue) = self.queues.get_mut(&number) {
+            queue.go_on();
+            queue.note_due(first_due);
+            queue.queued = queued.unwrap_or(queue.queued);
+        }
+        self.arm(number, now);
+    }
+
+    /// Stops sending to an endpoint; what is on its way goes on.
+    pub(crate) fn stop(&mut self, number: i64) {
+        if let Some(queue) = self.queues.get_mut(&number) {
+            self.window_bytes -= queue.stop();
+        }
+    }
+
+    /// Forgets an endpoint that is stopped.
+    pub(crate) fn forget(&mut self, number: i64, now: i64) {
+        self.stop(number);
+        // The slots that it was given are for others; where it is parked it is passed over.
+        let given = self.queues.remove(&number).map(|queue| queue.given).unwrap_or_default();
+        given.iter().for_each(|share| self.give(share, now));
+    }
+
+    /// Notes that nothing is queued for an endpoint that is stopped.
+    pub(crate) fn emptied(&mut self, number: i64) {
+        if let Some(queue) = self.queues.get_mut(&number) {
+            queue.emptied();
+        }
+    }
+
+    /// How many deliveries of an endpoint are queued.
+    pub(crate) fn queued(&self, number: i64) -> i64 {
+        self.queues.get(&number).map_or(0, |queue| queue.queued)
+    }
+
+    /// How many are queued in all, how many requests are on their way, and how long the oldest due delivery waits.
+    pub(crate) fn totals(&self) -> (i64, usize) {
+        (self.queues.values().map(|queue| queue.queued).sum(), self.flights.len())
+    }
+
+    /// Takes in a delivery that was just written to disk. Where the window is full it stays there.
+    pub(crate) fn offer(&mut self, number: i64, item: Item, now: i64) {
+        let Some(queue) = self.queues.get_mut(&number) else { return };
+        queue.queued += 1;
+        let has_room = self.window_bytes + item.bytes() <= self.limits.window_bytes_max;
+        self.window_bytes += queue.offer(item, has_room, now);
+        self.arm(number, now);
+    }
+
+    /// Notes that something is queued on disk anew.
+    pub(crate) fn requeued(&mut self, number: i64, count: i64, due: i64, now: i64) {
+        let Some(queue) = self.queues.get_mut(&number) else { return };
+        queue.requeued(count, due);
+        self.arm(number, now);
+    }
+
+    /// Takes in what was read; at most as many rows as were asked for, the first due first.
+    pub(crate) fn read(&mut self, number: i64, asked: u32, rows: Vec<Item>, now: i64) {
+        let Some(queue) = self.queues.get_mut(&number) else { return };
+        let room = self.limits.window_bytes_max.saturating_sub(self.window_bytes);
+        self.window_bytes += queue.read(asked, rows, room, now);
+        self.arm(number, now);
+    }
+
+    /// Notes that a read failed: it is tried again a little later.
+    pub(crate) fn read_failed(&mut self, number: i64, now: i64) {
+        let Some(queue) = self.queues.get_mut(&number) else { return };
+        queue.read_failed(now);
+        self.arm(number, now);
+    }
+
+    /// Notes how an attempt went. The delivery stays held until [`Schedule::settled`].
+    pub(crate) fn finished(&mut self, number: i64, event: i64, mut how: Finished, now: i64) {
+        let Some(flight) = self.flights.remove(&(number, event)) else { return };
+        self.by_age.remove(&(flight.begun, number, event));
+        self.release(flight.lane);
+        for share in [Share::Host(flight.host.clone()), Share::Customer(flight.customer)] {
+            self.leave(&share, now);
+        }
+        if let Some(queue) = self.queues.get_mut(&number) {
+            how.was_slow |= now - flight.begun > SLOW_MILLIS;
+            queue.finished(flight.key, how, self.limits.per_endpoint_max, now);
+        }
+        self.arm(number, now);
+    }
+
+    /// Notes that an outcome is on disk: when the delivery is due again, or that it is queued no longer.
+    pub(crate) fn settled(&mut self, number: i64, event: i64, next_due: Option<i64>, now: i64) {
+        let Some(queue) = self.queues.get_mut(&number) else { return };
+        queue.settled(event, next_due);
+        self.arm(number, now);
+    }
+
+    /// Lets time pass: wakes endpoints whose deliveries are due, and sees which attempts take long.
+    pub(crate) fn wake(&mut self, now: i64) {
+        while let Some(&(due, number)) = self.timers.first()
+            && due <= now
+        {
+            self.timers.remove(&(due, number));
+            if let Some(queue) = self.queues.get_mut(&number) {
+                queue.timer = None;
+                queue.wake(now);
+            }
+            self.arm(number, now);
+        }
+        while let Some(&(begun, number, event)) = self.by_age.first()
+            && now - begun > SLOW_MILLIS
+        {
+            self.by_age.remove(&(begun, number, event));
+            let Some(flight) = self.flights.get_mut(&(number, event)) else { continue };
+            flight.lane = Lane::Slow;
+            self.release(Lane::Answering);
+            self.occupy(Lane::Slow);
+            if let Some(queue) = self.queues.get_mut(&number) {
+                queue.is_slow = true;
+            }
+        }
+    }
+
+    /// When [`Schedule::wake`] is to be called next.
+    pub(crate) fn next_wake(&self) -> Option<i64> {
+        let due = self.timers.first().map(|(due, _)| *due);
+        let aged = self.by_age.first().map(|(begun, ..)| begun + SLOW_MILLIS + 1);
+        [due, aged].into_iter().flatten().min()
+    }
+
+    /// The next thing to do, if there is any.
+    pub(crate) fn next(&mut self, now: i64) -> Option<Work> {
+        let in_all_max = self.limits.in_flight_max.saturating_mul(IN_ALL_TIMES);
+        while self.flights.len() < in_all_max {
+            let lane =
+                [Lane::Answering, Lane::Slow].into_iter().find(|lane| self.has_slot(*lane) && !self.ring(*lane).is_empty())?;
+            let number = self.ring(lane).pop_front()?;
+            let given = self.queues.get_mut(&number).map(|queue| std::mem::take(&mut queue.given)).unwrap_or_default();
+            let work = self.turn(number, lane, &given, now);
+            given.iter().for_each(|share| self.give(share, now));
+            if work.is_some() {
+                return work;
+            }
+        }
+        None
+    }
+
+    fn ring(&mut self, lane: Lane) -> &mut VecDeque<i64> {
+        match lane {
+            Lane::Answering => &mut self.answering,
+            Lane::Slow => &mut self.slow,
+        }
+    }
+
+    fn has_slot(&self, lane: Lane) -> bool {
+        let slow_max = (self.limits.in_flight_max / SLOW_PART).max(1);
+        let max = match lane {
+            Lane::Answering => (self.limits.in_flight_max - slow_max).max(1),
+            Lane::Slow => slow_max,
+        };
+        self.in_lane(lane) < max
+    }
+
+    /// One endpoint's turn. `given`: the slots that it waited for.
+    fn turn(&mut self, number: i64, lane: Lane, given: &[Share], now: i64) -> Option<Work> {
+        let queue = self.queues.get_mut(&number)?;
+        queue.in_ring = false;
+        // It can have become slow, or have failed, since it was put into the ring.
+        if !queue.is_runnable(now) || queue.is_slow != (lane == Lane::Slow) {
+            self.arm(number, now);
+            return None;
+        }
+        if queue.wants_read() {
+            let rows = queue.begin_read(self.window_bytes < self.limits.window_bytes_max);
+            self.arm(number, now);
+            return Some(Work::Read(number, rows));
+        }
+        let host = queue.host.clone();
+        let host_share = Share::Host(host.clone());
+        if is_full(&self.limits, &self.shares, &host_share) {
+            self.park(host_share, number, given);
+            return None;
+        }
+        let (limits, shares) = (&self.limits, &self.shares);
+        let is_free = |customer: CustomerId| !is_full(limits, shares, &Share::Customer(customer));
+        match queue.take(is_free) {
+            Taken::Item(item) => {
+                let endpoint = queue.endpoint.clone();
+                self.window_bytes -= item.bytes();
+                let key = item.key.filter(|_| item.is_first());
+                let flight = Flight { endpoint: number, begun: now, customer: item.customer, host, lane, key };
+                self.begin(flight, item.event);
+                self.arm(number, now);
+                Some(Work::Attempt(endpoint, item))
+            }
+            // The attempt of its own that is waited for arms it again.
+            Taken::Blocked(customers) => {
+                customers.into_iter().for_each(|customer| self.park(Share::Customer(customer), number, given));
+                None
+            }
+        }
+    }
+
+    fn begin(&mut self, flight: Flight, event: i64) {
+        for share in [Share::Host(flight.host.clone()), Share::Customer(flight.customer)] {
+            self.shares.entry(share).or_default().in_flight += 1;
+        }
+        self.occupy(flight.lane);
+        if flight.lane == Lane::Answering {
+            self.by_age.insert((flight.begun, flight.endpoint, event));
+        }
+        self.flights.insert((flight.endpoint, event), flight);
+    }
+
+    fn leave(&mut self, share: &Share, now: i64) {
+        if let Some(sharers) = self.shares.get_mut(share) {
+            sharers.in_flight = sharers.in_flight.saturating_sub(1);
+        }
+        self.give(share, now);
+    }
+
+    /// Lets an endpoint wait for a slot: in front of the others if it was given one and found it taken.
+    fn park(&mut self, share: Share, number: i64, given: &[Share]) {
+        let was_given = given.contains(&share);
+        let sharers = self.shares.entry(share).or_default();
+        if !sharers.is_parked.insert(number) {
+            return;
+        }
+        match was_given {
+            true => sharers.parked.push_front(number),
+            false => sharers.parked.push_back(number),
+        }
+    }
+
+    /// Gives a free slot to the first of those who wait for one that can go on.
+    fn give(&mut self, share: &Share, now: i64) {
+        while !is_full(&self.limits, &self.shares, share)
+            && let Some(number) = self.shares.get_mut(share).and_then(Sharers::unpark)
+        {
+            self.arm(number, now);
+            let Some(queue) = self.queues.get_mut(&number).filter(|queue| queue.in_ring) else { continue };
+            queue.given.push(share.clone());
+            // Where its lane has no slot, another need not wait for it.
+            let lane = if queue.is_slow { Lane::Slow } else { Lane::Answering };
+            if self.has_slot(lane) {
+                break;
+            }
+        }
+        if self.shares.get(share).is_some_and(|sharers| sharers.in_flight == 0 && sharers.parked.is_empty()) {
+            self.shares.remove(share);
+        }
+    }
+
+    /// Puts an endpoint into its ring if it can go on now, else sets its timer.
+    fn arm(&mut self, number: i64, now: i64) {
+        let Some(queue) = self.queues.get_mut(&number) else { return };
+        if !queue.in_ring && queue.is_runnable(now) {
+            queue.in_ring = true;
+            if queue.is_slow { self.slow.push_back(number) } else { self.answering.push_back(number) }
+        }
+        let timer = queue.next_wake(now);
+        if timer != queue.timer {
+            if let Some(due) = queue.timer {
+                self.timers.remove(&(due, number));
+            }
+            queue.timer = timer;
+            self.timers.extend(timer.map(|due| (due, number)));
+        }
+    }
+
+    fn in_lane(&self, lane: Lane) -> usize {
+        self.in_flight.get(&(lane == Lane::Slow)).copied().unwrap_or(0)
+    }
+
+    fn occupy(&mut self, lane: Lane) {
+        *self.in_flight.entry(lane == Lane::Slow).or_default() += 1;
+    }
+
+    fn release(&mut self, lane: Lane) {
+        let count = self.in_flight.entry(lane == Lane::Slow).or_default();
+        *count = count.saturating_sub(1);
+    }
+
+    /// How long the breaker of an endpoint keeps it closed, if it does.
+    pub(crate) fn closed_until(&self, number: i64, now: i64) -> Option<Duration> {
+        let until = self.queues.get(&number)?.closed_until.filter(|until| *until > now)?;
+        Some(Duration::from_millis(u64::try_from(until - now).unwrap_or(0)))
+    }
+}
+
+fn is_full(limits: &Limits, shares: &HashMap<Share, Sharers>, share: &Share) -> bool {
+    let most = match share {
+        Share::Host(_) => limits.per_host_max,
+        Share::Customer(_) => (limits.in_flight_max / CUSTOMER_PART).max(1),
+    };
+    shares.get(share).is_some_and(|sharers| sharers.in_flight >= most)
+}
+
+#[cfg(test)]
+mod tests;
