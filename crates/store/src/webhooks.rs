@@ -14,7 +14,7 @@ use rusqlite::{Transaction, params};
 
 pub use self::log::{AttemptRow, AttemptsPage, DeliveryRow};
 pub use self::outcome::{Outcome, Outcomes};
-pub use self::queue::{DueRow, EndpointQueue};
+pub use self::queue::{DueRow, EndpointQueue, Settled};
 pub use self::replay::{Candidate, Requeue};
 
 use crate::Store;

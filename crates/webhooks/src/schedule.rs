@@ -159,10 +159,10 @@ impl Schedule {
         given.iter().for_each(|share| self.give(share, now));
     }
 
-    /// Notes that nothing is queued for an endpoint that is stopped.
-    pub(crate) fn emptied(&mut self, number: i64) {
+    /// Notes that all events up to a number have ended for an endpoint, and how many deliveries of later ones are queued.
+    pub(crate) fn emptied(&mut self, number: i64, upto: i64, queued: i64) {
         if let Some(queue) = self.queues.get_mut(&number) {
-            queue.emptied();
+            queue.emptied(upto, queued);
         }
     }
 

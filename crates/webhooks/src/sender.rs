@@ -31,7 +31,7 @@ use crate::guard::Guard;
 use crate::sender::pool::{Kept, Place, Pool};
 use crate::sender::resolve::Resolver;
 use crate::url::{CallbackUrl, Host};
-use crate::verdict::{Answer, Unreachable};
+use crate::verdict::{Answer, RESOLVING, Unreachable};
 
 const RESOLVE_LIMIT: Duration = Duration::from_secs(2);
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
@@ -191,7 +191,7 @@ impl Sender {
         let addresses = match url.host() {
             Host::Address(address) => vec![*address],
             Host::Name(name) => {
-                let timed_out = |_| Unreachable::TimedOut { phase: "resolving the host's name", limit: RESOLVE_LIMIT };
+                let timed_out = |_| Unreachable::TimedOut { phase: RESOLVING, limit: RESOLVE_LIMIT };
                 self.clock.timeout(RESOLVE_LIMIT, self.resolver.resolve(name)).await.map_err(timed_out)??
             }
         };

@@ -20,6 +20,11 @@ pub enum Answer {
     Unreachable(Unreachable),
 }
 
+/// How long a receiver is left alone that says 429, 502 or 504, and not for how long: Standard Webhooks 1.0.0 asks to throttle then.
+const PAUSE: Duration = Duration::from_secs(5);
+/// The phases that are told apart in general words.
+pub(crate) const RESOLVING: &str = "resolving the host's name";
+
 /// Why there was no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreachable {
@@ -53,7 +58,7 @@ impl Unreachable {
     #[must_use]
     pub fn coarse(&self) -> &'static str {
         match self {
-            Self::Resolve(_) => "the host's name could not be resolved",
+            Self::Resolve(_) | Self::TimedOut { phase: RESOLVING, .. } => "the host's name could not be resolved",
             Self::Forbidden(_) | Self::Connect(_) | Self::TimedOut { phase: "connecting", .. } => "no connection came about",
             Self::Tls(_) | Self::TimedOut { phase: "TLS", .. } => "no TLS came about",
             Self::TimedOut { .. } => "the answer took too long",
@@ -120,7 +125,8 @@ pub fn judge(profile: &Profile, answer: &Answer, attempted: Attempted) -> Verdic
             let asked = profile.retry_after_max.and_then(|max| asked.map(|asked| asked.min(max)));
             let mut verdict =
                 again(profile, attempted, asked, &format!("{status} is not success under the profile {}", profile.name));
-            verdict.pause = asked.filter(|_| matches!(status, 429 | 502 | 503 | 504));
+            let unasked = profile.retry_after_max.map(|_| PAUSE).filter(|_| matches!(status, 429 | 502 | 504));
+            verdict.pause = asked.filter(|_| matches!(status, 429 | 502 | 503 | 504)).or(unasked);
             verdict
         }
         Answer::Unreachable(unreachable) if profile.retry_unreachable => {

@@ -23,6 +23,17 @@ pub struct EndpointQueue {
     pub newest_attempt: i64,
 }
 
+/// How far the end of a queue has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled {
+    /// Whether that was all.
+    pub is_done: bool,
+    /// The number of the last event that is concerned.
+    pub upto: i64,
+    /// How many deliveries are queued still, those of later events.
+    pub queued: i64,
+}
+
 /// A delivery that is queued.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueRow {
@@ -57,14 +68,14 @@ impl Store {
         self.shared.readers.read(self.shared.config.timeout, move |connection| due(connection, endpoint, rows_max)).await
     }
 
-    /// Ends what is queued for an endpoint, a bounded number of deliveries. Gives whether that was all.
+    /// Ends what is queued for an endpoint, a bounded number of deliveries: of events up to number `upto`, or where there is none, of
+    /// all that there are now. What comes later is not ended.
     ///
     /// # Errors
     /// Any [`StoreError`].
-    pub async fn settle(&self, endpoint: i64, state: State) -> Result<bool, StoreError> {
-        let run = move |transaction: &Transaction<'_>| settle(transaction, endpoint, state);
-        let settled = self.shared.writer.write(self.shared.config.timeout, run, |_| ()).await?;
-        Ok(settled < SETTLE_ROWS_MAX as usize)
+    pub async fn settle(&self, endpoint: i64, state: State, upto: Option<i64>) -> Result<Settled, StoreError> {
+        let run = move |transaction: &Transaction<'_>| settle(transaction, endpoint, state, upto);
+        self.shared.writer.write(self.shared.config.timeout, run, |_| ()).await
     }
 }
 
@@ -96,12 +107,16 @@ fn due(connection: &Connection, endpoint: i64, rows_max: u32) -> rusqlite::Resul
     rows.collect()
 }
 
-fn settle(transaction: &Transaction<'_>, endpoint: i64, state: State) -> rusqlite::Result<usize> {
+fn settle(transaction: &Transaction<'_>, endpoint: i64, state: State, upto: Option<i64>) -> rusqlite::Result<Settled> {
+    let newest = "SELECT coalesce(max(number), 0) FROM webhook_event";
+    let upto = upto.map_or_else(|| transaction.prepare_cached(newest)?.query_row((), |row| row.get(0)), Ok)?;
     let mut update = transaction.prepare_cached(
         "UPDATE webhook_delivery SET state = ?2, due = NULL WHERE endpoint = ?1 AND event IN (
-             SELECT event FROM webhook_delivery WHERE endpoint = ?1 AND due IS NOT NULL LIMIT ?3)",
+             SELECT event FROM webhook_delivery WHERE endpoint = ?1 AND due IS NOT NULL AND event <= ?4 LIMIT ?3)",
     )?;
-    let settled = update.execute(params![endpoint, state.code(), SETTLE_ROWS_MAX])?;
+    let settled = update.execute(params![endpoint, state.code(), SETTLE_ROWS_MAX, upto])?;
     count(transaction, std::iter::once((endpoint, -i64::try_from(settled).unwrap_or(0))))?;
-    Ok(settled)
+    let mut select = transaction.prepare_cached("SELECT queued FROM webhook_queue WHERE endpoint = ?1")?;
+    let queued = select.query_row([endpoint], |row| row.get(0)).optional()?.unwrap_or(0);
+    Ok(Settled { is_done: settled < SETTLE_ROWS_MAX as usize, upto, queued })
 }

@@ -198,20 +198,19 @@ impl Engine {
         let (engine, endpoint) = (self.clone(), endpoint.clone());
         let ending = async move {
             let number = endpoint.subscription.number;
-            loop {
-                match engine.shared.store.settle(number, state).await {
-                    Ok(true) => break,
-                    Ok(false) => {}
+            let mut upto = None;
+            while !engine.shared.stop.is_cancelled() {
+                match engine.shared.store.settle(number, state, upto).await {
+                    Ok(settled) if settled.is_done => {
+                        engine.lock().emptied(number, settled.upto, settled.queued);
+                        if state == State::Cancelled {
+                            engine.forget(&endpoint).await;
+                        }
+                        return;
+                    }
+                    Ok(settled) => upto = Some(settled.upto),
                     Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
                 }
-                if engine.shared.stop.is_cancelled() {
-                    return;
-                }
-            }
-            if state == State::Cancelled {
-                engine.forget(&endpoint).await;
-            } else {
-                engine.lock().emptied(number);
             }
         };
         self.shared.tasks.spawn(ending);

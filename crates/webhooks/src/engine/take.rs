@@ -1,6 +1,7 @@
 //! Events → who is told: matched in memory, handed to the store in the commit of whoever took them.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -91,6 +92,8 @@ impl Engine {
     pub fn hand_over(&self, reported: Vec<Reported>) -> HandOver {
         let (taken, book) = (self.now(), self.book());
         let mut items = Vec::with_capacity(reported.len());
+        // What this batch brings for each endpoint, which the schedule does not know of yet.
+        let mut brought: HashMap<i64, i64> = HashMap::new();
         let mut events = Vec::with_capacity(reported.len());
         for reported in reported {
             let routing = routing(&reported);
@@ -99,7 +102,9 @@ impl Engine {
             let mut deliveries = Vec::with_capacity(matching.len());
             for endpoint in &matching {
                 let number = endpoint.subscription.number;
-                let has_room = endpoint.is_open() && self.lock().queued(number) < self.shared.config.queue_max;
+                let brought = brought.entry(number).or_default();
+                let has_room = endpoint.is_open() && self.lock().queued(number) + *brought < self.shared.config.queue_max;
+                *brought += i64::from(has_room);
                 self.shared.metrics.suppressed.inc_by(u64::from(!has_room));
                 deliveries.push(NewDelivery { endpoint: number, due: has_room.then_some(due) });
             }

@@ -191,10 +191,10 @@ impl Queue {
         items.iter().map(Item::bytes).sum()
     }
 
-    /// Notes that all that was queued has ended.
-    pub(super) fn emptied(&mut self) {
-        self.queued = 0;
-        self.uncounted.clone_from(&self.held);
+    /// Notes that all events up to a number have ended, and how many later ones are queued.
+    pub(super) fn emptied(&mut self, upto: i64, queued: i64) {
+        self.queued = queued;
+        self.uncounted = self.held.iter().copied().filter(|event| *event <= upto).collect();
     }
 
     /// Takes a new delivery into the window, if all that is due before it stands there; gives the bytes it takes.

@@ -884,3 +884,32 @@ async fn a_call_of_which_nobody_is_to_be_told_never_touches_the_store() {
     let received = scene.receiver.wait_for("/a", 1).await;
     assert_eq!(calls(&received), [("telephony.incomingCall".to_owned(), "L".to_owned())]);
 }
+
+#[tokio::test]
+async fn a_batch_does_not_overrun_a_queue() {
+    let mut scene = Scene::start_with(|config| config.webhooks.queue_max = 2).await;
+    let subscription = scene.reapit("/a").await;
+    scene.receiver.usually("/a", Reply::Hang);
+    let events: Vec<_> = (0..50).map(|number| contact("ABC", &number.to_string())).collect();
+    scene.take(&json!(events)).await;
+    assert_eq!(scene.shown(&subscription).await["queued"], 2);
+}
+
+#[tokio::test]
+async fn what_comes_after_a_subscription_was_set_active_again_is_sent_though_its_old_queue_is_still_being_ended() {
+    let mut scene = Scene::start().await;
+    let subscription = scene.reapit("/a").await;
+    scene.receiver.script("/a", [Reply::Hang]);
+    for batch in 0..20 {
+        let events: Vec<_> = (0..500).map(|number| contact("ABC", &format!("{batch}-{number}"))).collect();
+        scene.take(&json!(events)).await;
+    }
+    in_flight(&scene, 1.0).await;
+    scene.post(&at(&subscription, "/deactivate"), &json!({})).await;
+    scene.post(&at(&subscription, "/activate"), &json!({})).await;
+    scene.contact("new").await;
+    // What hangs holds the one request that such a receiver gets.
+    scene.leap(Duration::from_secs(10));
+    let sent = async { while scene.get("/webhooks/deliveries/10001-1").await["state"] != "delivered" {} };
+    tokio::time::timeout(PATIENCE, sent).await.expect("the new one is sent");
+}

@@ -526,3 +526,16 @@ async fn without_the_key_that_secrets_were_sealed_with_the_program_does_not_star
     assert_eq!(report(&mut application(&program.api, "app"), &contact("ABC", "C1")).await.status, 202);
     receiver.wait_for("/a", 1).await;
 }
+
+#[tokio::test]
+async fn a_name_server_that_does_not_answer_is_told_as_such() {
+    let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let server = silent.local_addr().unwrap();
+    let mut scene = Scene::start_strict_with(|config| config.webhooks.sender.name_servers = vec![server]).await;
+    let wish = standard(&scene.receiver.url_at("n.example.com", "/lost"));
+    let subscription = scene.subscribe(wish).await;
+    scene.contact("C1").await;
+    in_flight(&scene, 1.0).await;
+    scene.leap(Duration::from_secs(2));
+    assert_eq!(scene.attempts(&subscription, 1).await[0]["error"], "the host's name could not be resolved");
+}

@@ -446,3 +446,17 @@ async fn s01_s04_s05_the_official_library_accepts_what_is_sent_and_nothing_else(
     let none = "No matching signature found";
     assert_eq!(verify(&cases), ["good", "good", none, none]);
 }
+
+#[tokio::test]
+async fn s09_who_says_429_and_not_for_how_long_is_left_alone_for_a_while() {
+    let mut scene = Scene::start().await;
+    let subscription = scene.standard("/a").await;
+    scene.receiver.usually("/a", Reply::Status(429));
+    for number in 0..30 {
+        scene.contact(&number.to_string()).await;
+    }
+    scene.attempts(&subscription, 1).await;
+    settle(&scene).await;
+    let count = scene.receiver.received("/a").len();
+    assert!(count < 30, "{count} requests at once, all of them 429");
+}

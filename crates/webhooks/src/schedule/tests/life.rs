@@ -60,7 +60,7 @@ fn what_was_read_before_a_stop_is_not_sent_after_it() {
     let asked = desk.read_asked(1);
     // All that is queued is ended, and the endpoint opened again, while the read is under way.
     desk.schedule.stop(1);
-    desk.schedule.emptied(1);
+    desk.schedule.emptied(1, i64::MAX, 0);
     desk.schedule.open(endpoint(1, &STANDARD, "https://e1.example.com/a"), Some(NOW), None, desk.now);
     desk.serve(1, asked, vec![item(10)]);
     desk.pass(0);
@@ -89,7 +89,7 @@ fn what_ends_after_its_queue_was_emptied_is_not_counted_again() {
     assert_eq!((desk.attempts().len(), desk.schedule.queued(1)), (3, 3));
     desk.take(1, 10);
     desk.schedule.stop(1);
-    desk.schedule.emptied(1);
+    desk.schedule.emptied(1, i64::MAX, 0);
     assert_eq!(desk.schedule.queued(1), 0);
     desk.take(1, 11);
     desk.refuse(1, 12);

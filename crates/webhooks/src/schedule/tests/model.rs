@@ -252,7 +252,7 @@ impl Model {
                 // What is queued now is ended, also what is on its way.
                 self.tell();
                 self.disk.iter_mut().filter(|((other, _), _)| *other == number).for_each(|(_, row)| row.due = None);
-                self.desk.schedule.emptied(number);
+                self.desk.schedule.emptied(number, i64::MAX, 0);
                 State::Ended
             }
             State::Ended => {
