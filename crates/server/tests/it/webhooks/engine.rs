@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::receiver::Reply;
-use crate::support::{assert_silent, event, next_event, person};
+use crate::support::{assert_silent, event, message, next_event, person};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -464,6 +464,8 @@ async fn x10_a_call_is_shown_once_though_what_subscribers_are_told_does_not_fit_
     let mut app = application(&program.api, "app");
     subscribe(&mut app, json!({"url": receiver.url("/a"), "topicIds": CALLS, "customerIds": ["SBOX"]})).await;
     let mut session = Session::open(&program.api, &person("SBOX", "ADV", "AgencyCloud"), "").await.unwrap();
+    // Before it was welcomed it is not there for an event.
+    assert_eq!(message(&mut session).await["type"], "welcome");
     let mut provider = Caller::application(&program.api);
     let key = [("idempotency-key", "k1")];
     disk.fill();
