@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, and its helpers do so too"
 )]
 
+mod program; // the program as a process, and a disk that fails
 mod receiver; // a receiver of webhooks that does what it is told
 mod webhooks; // subscriptions and deliveries
 mod support; // a node on free ports, tokens, clients

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -16,83 +14,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::program::{FaultyDisk, PROGRAM, Program};
 use crate::support::*;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_bellwire");
-
-/// A node that runs as a process of its own; killed when dropped.
-struct Program {
-    child: Child,
-    api: String,
-    ops: String,
-    lines: mpsc::Receiver<String>,
-    log: Vec<String>,
-}
-
-impl Program {
-    fn start(folder: &Path) -> Self {
-        Self::start_with(folder, |_| ())
-    }
-
-    fn start_with(folder: &Path, change: impl FnOnce(&mut Command)) -> Self {
-        let mut command = Command::new(PROGRAM);
-        command.args(["serve", "--dev", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data"]).arg(folder);
-        command.env("BELLWIRE_LOG__FORMAT", "json").stderr(Stdio::piped());
-        for limit in ["REQUESTS", "POLLS", "STRANGERS", "SESSIONS", "NEW_TOKENS"] {
-            command.env(format!("BELLWIRE_LIMITS__{limit}_PER_SECOND"), "0");
-        }
-        change(&mut command);
-        let mut child = command.spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (sender, lines) = mpsc::channel();
-        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let mut program = Self { child, api: String::new(), ops: String::new(), lines, log: Vec::new() };
-        let listening = program.wait_for("listening");
-        program.api = listening["api"].as_str().unwrap().to_owned();
-        program.ops = listening["operators"].as_str().unwrap().to_owned();
-        program
-    }
-
-    /// Reads the log up to a line with this message.
-    fn wait_for(&mut self, message: &str) -> Value {
-        loop {
-            let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no {message:?} in {:#?}", self.log));
-            let json: Value = serde_json::from_str(&line).unwrap_or_default();
-            self.log.push(line);
-            if json["message"] == message {
-                return json;
-            }
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    fn wait(&mut self) -> ExitStatus {
-        let started = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                self.log.extend(self.lines.iter());
-                return status;
-            }
-            assert!(started.elapsed() < Duration::from_secs(30), "the process does not end");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    fn kill(mut self) {
-        self.signal(Signal::KILL);
-        assert_eq!(self.wait().signal(), Some(9));
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
 
 fn set(command: &mut Command, name: &str, value: &str) {
     command.env(name, value);
@@ -170,38 +93,6 @@ async fn a_missed_call_that_was_taken_survives_kill_9() {
     let there = waiting(&program.api).await;
     let lost: Vec<_> = taken.difference(&there).collect();
     assert!(lost.is_empty(), "{} of {} were lost: {lost:?}", lost.len(), taken.len());
-}
-
-/// A folder with the library that makes a disk fail, and the orders for it.
-struct FaultyDisk {
-    folder: tempfile::TempDir,
-}
-
-impl FaultyDisk {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/faulty_disk.c");
-        let library = folder.path().join("faulty_disk.so");
-        let compiled = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl").status();
-        assert!(compiled.expect("a C compiler, which the build needs as well").success());
-        Self { folder }
-    }
-
-    fn under(&self, command: &mut Command) {
-        command.env("LD_PRELOAD", self.folder.path().join("faulty_disk.so")).env("FAULTY_DISK", self.folder.path());
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn order(&self, name: &str) {
-        fs::write(self.file(name), "").unwrap();
-    }
-
-    fn revoke(&self, name: &str) {
-        fs::remove_file(self.file(name)).unwrap();
-    }
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ mod api; // subscriptions, log, replays; what is refused
 mod hostile; // receivers that mean harm, and owners that do
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use base64::Engine;
@@ -209,62 +209,6 @@ impl Scene {
         .await;
         let app = application(&node.api, "app");
         Self { node, receiver, app, trusted }
-    }
-}
-
-/// The program itself, with a receiver of its own; killed when dropped.
-pub(crate) struct Program {
-    child: Child,
-    log: PathBuf,
-    pub(crate) api: String,
-    pub(crate) ops: String,
-}
-
-impl Program {
-    /// Starts a development node in a folder; `change` can set more of its environment. Its log stands beside the folder.
-    pub(crate) async fn start(folder: &Path, change: impl FnOnce(&mut Command)) -> Self {
-        let log = folder.with_extension("log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bellwire"));
-        command.args(["serve", "--dev", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data"]).arg(folder);
-        command.env("BELLWIRE_LOG__FORMAT", "json").env("BELLWIRE_LIMITS__REQUESTS_PER_SECOND", "0");
-        change(&mut command);
-        let child = command.stderr(File::create(&log).unwrap()).spawn().unwrap();
-        let mut program = Self { child, log, api: String::new(), ops: String::new() };
-        let listening = async {
-            loop {
-                let log = program.log();
-                let line = log
-                    .lines()
-                    .find_map(|line| serde_json::from_str(line).ok().filter(|line: &Value| line["message"] == "listening"));
-                match line {
-                    Some(line) => return line,
-                    None => tokio::time::sleep(Duration::from_millis(10)).await,
-                }
-            }
-        };
-        let listening = tokio::time::timeout(PATIENCE, listening).await.expect("the program listens in time");
-        for (address, name) in [(&mut program.api, "api"), (&mut program.ops, "operators")] {
-            listening[name].as_str().unwrap().clone_into(address);
-        }
-        program
-    }
-
-    pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
-    }
-
-    /// Ends it as a crash does.
-    pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-        drop(std::fs::remove_file(&self.log));
     }
 }
 

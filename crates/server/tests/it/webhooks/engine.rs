@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::*;
+use crate::program::{FaultyDisk, Program};
 use crate::receiver::Reply;
 use crate::support::{assert_silent, event, message, next_event, person};
 
@@ -80,7 +81,7 @@ async fn arrive(receiver: &Receiver, path: &str, ids: &BTreeSet<String>) {
 async fn x03_x04_what_was_taken_arrives_after_kill_9_and_what_was_settled_is_not_repeated() {
     let (receiver, folder) = (Receiver::start().await, tempfile::tempdir().unwrap());
     let folder = folder.path().join("data");
-    let program = Program::start(&folder, |_| ()).await;
+    let program = Program::start(&folder);
     let mut app = application(&program.api, "app");
     let well = subscribe(&mut app, standard(&receiver.url("/well"))).await;
     for (path, reply) in [("/hangs", Reply::Hang), ("/fails", Reply::Status(500))] {
@@ -104,7 +105,7 @@ async fn x03_x04_what_was_taken_arrives_after_kill_9_and_what_was_settled_is_not
     for path in ["/well", "/hangs", "/fails"] {
         receiver.usually(path, Reply::Status(200));
     }
-    let _program = Program::start(&folder, |_| ()).await;
+    let _program = Program::start(&folder);
     let all = settled.union(&queued).cloned().collect();
     for path in ["/well", "/hangs", "/fails"] {
         arrive(&receiver, path, &all).await;
@@ -121,7 +122,7 @@ async fn x03_what_was_taken_arrives_whenever_the_node_is_killed() {
     let folder = folder.path().join("data");
     let (mut taken, count) = (BTreeSet::new(), Cell::new(0));
     for round in 0..4_u64 {
-        let program = Program::start(&folder, |_| ()).await;
+        let program = Program::start(&folder);
         let mut app = application(&program.api, "app");
         if round == 0 {
             subscribe(&mut app, standard(&receiver.url("/a"))).await;
@@ -149,7 +150,7 @@ async fn x03_what_was_taken_arrives_whenever_the_node_is_killed() {
         };
         tokio::join!(posting, killing);
     }
-    let _program = Program::start(&folder, |_| ()).await;
+    let _program = Program::start(&folder);
     arrive(&receiver, "/a", &taken).await;
 }
 
@@ -392,36 +393,9 @@ async fn x09_the_order_of_a_call_holds_for_what_is_read_from_disk() {
     }
 }
 
-/// A disk that is full when it is told to be, put under the program.
-struct FaultyDisk {
-    folder: tempfile::TempDir,
-}
-
-impl FaultyDisk {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/faulty_disk.c");
-        let library = folder.path().join("faulty_disk.so");
-        let compiled = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl").status();
-        assert!(compiled.expect("a C compiler, which the build needs as well").success());
-        Self { folder }
-    }
-
-    async fn start(&self) -> Program {
-        let library = self.folder.path().join("faulty_disk.so");
-        Program::start(&self.folder.path().join("data"), |command| {
-            command.env("LD_PRELOAD", library).env("FAULTY_DISK", self.folder.path());
-        })
-        .await
-    }
-
-    fn fill(&self) {
-        std::fs::write(self.folder.path().join("full"), "").unwrap();
-    }
-
-    fn make_room(&self) {
-        std::fs::remove_file(self.folder.path().join("full")).unwrap();
-    }
+/// The program in a folder of this disk.
+fn program_on(disk: &FaultyDisk) -> Program {
+    Program::start_with(&disk.file("data"), |command| disk.under(command))
 }
 
 /// Waits until so many attempts of a subscription are on disk.
@@ -434,14 +408,14 @@ async fn on_disk(app: &mut Caller, subscription: &Value, count: usize) {
 #[tokio::test]
 async fn x10_a_full_disk_refuses_reports_and_takes_them_again_when_there_is_room() {
     let (receiver, disk) = (Receiver::start().await, FaultyDisk::new());
-    let program = disk.start().await;
+    let program = program_on(&disk);
     let mut app = application(&program.api, "app");
     let subscription = subscribe(&mut app, standard(&receiver.url("/a"))).await;
     let permits = Arc::new(Semaphore::new(0));
     receiver.script("/a", [Reply::When(permits.clone(), 200)]);
     assert_eq!(report(&mut app, &contact("ABC", "before")).await.status, 202);
     receiver.wait_for("/a", 1).await;
-    disk.fill();
+    disk.order("full");
     let headers = [JSON, ("idempotency-key", "k1")];
     let during = contact("ABC", "during").to_string();
     // What becomes of the request that is on its way cannot be written either, until there is room.
@@ -451,7 +425,7 @@ async fn x10_a_full_disk_refuses_reports_and_takes_them_again_when_there_is_room
         assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, Some("5")));
     }
     assert_eq!(send(&mut app, Method::POST, "/webhooks/subscriptions", &standard(&receiver.url("/b"))).await.status, 503);
-    disk.make_room();
+    disk.revoke("full");
     assert_eq!(app.send(Method::POST, "/events", during, &headers).await.status, 202, "by itself, and the key is free");
     on_disk(&mut app, &subscription, 2).await;
     assert_eq!(entities(&receiver.received("/a")), ["before", "during"]);
@@ -460,7 +434,7 @@ async fn x10_a_full_disk_refuses_reports_and_takes_them_again_when_there_is_room
 #[tokio::test]
 async fn x10_a_call_is_shown_once_though_what_subscribers_are_told_does_not_fit_on_the_disk() {
     let (receiver, disk) = (Receiver::start().await, FaultyDisk::new());
-    let program = disk.start().await;
+    let program = program_on(&disk);
     let mut app = application(&program.api, "app");
     subscribe(&mut app, json!({"url": receiver.url("/a"), "topicIds": CALLS, "customerIds": ["SBOX"]})).await;
     let mut session = Session::open(&program.api, &person("SBOX", "ADV", "AgencyCloud"), "").await.unwrap();
@@ -468,14 +442,14 @@ async fn x10_a_call_is_shown_once_though_what_subscribers_are_told_does_not_fit_
     assert_eq!(message(&mut session).await["type"], "welcome");
     let mut provider = Caller::application(&program.api);
     let key = [("idempotency-key", "k1")];
-    disk.fill();
+    disk.order("full");
     for _ in 0..2 {
         let refused = provider.post(call("incomingCall", "K"), &key).await;
         assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, Some("5")));
     }
     assert_eq!(next_event(&mut session).await["notification"]["subType"], "incomingCall");
     assert_silent(&mut session).await;
-    disk.make_room();
+    disk.revoke("full");
     assert_eq!(provider.post(call("incomingCall", "K"), &key).await.status, 202);
     assert_silent(&mut session).await;
     assert_eq!(calls(&receiver.wait_for("/a", 1).await), [("telephony.incomingCall".to_owned(), "K".to_owned())]);

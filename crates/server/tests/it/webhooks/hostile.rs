@@ -8,6 +8,7 @@ use tokio::net::{TcpSocket, UdpSocket};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::*;
+use crate::program::{PROGRAM, Program};
 use crate::receiver::Reply;
 
 const NAME: &str = "hooks.example.com";
@@ -457,14 +458,13 @@ async fn one_applications_receiver_does_not_disable_anothers_at_the_same_url() {
 async fn a_secret_stands_neither_in_the_log_nor_in_the_folder() {
     let (receiver, folder) = (Receiver::start().await, tempfile::tempdir().unwrap());
     let folder = folder.path().join("data");
-    let program = Program::start(&folder, |command| {
+    let program = Program::start_with(&folder, |command| {
         // A proxy that the environment names is not asked: nobody listens there.
         command
             .env("BELLWIRE_LOG__FILTER", "trace")
             .env("HTTP_PROXY", "http://127.0.0.1:9")
             .env("ALL_PROXY", "http://127.0.0.1:9");
-    })
-    .await;
+    });
     let mut app = application(&program.api, "app");
     let given = [b'?'; 48];
     let wish = json!({"secret": format!("whsec_{}", STANDARD.encode(given)), "asymmetric": true});
@@ -477,8 +477,7 @@ async fn a_secret_stands_neither_in_the_log_nor_in_the_folder() {
     }
     let there = async { while get(&mut app, &at(&made, "/attempts")).await["_embedded"].as_array().unwrap().len() < 3 {} };
     tokio::time::timeout(PATIENCE, there).await.expect("three attempts");
-    let log = program.log();
-    program.kill();
+    let log = program.kill();
     assert!(log.contains("webhook attempted") && log.contains("subscribed"), "{log}");
     for shown in ["t0psecret", "whsec_", "Smith", &app.token] {
         assert!(!log.contains(shown), "{shown} in {log}");
@@ -502,14 +501,14 @@ async fn a_secret_stands_neither_in_the_log_nor_in_the_folder() {
 async fn without_the_key_that_secrets_were_sealed_with_the_program_does_not_start() {
     let (receiver, folder) = (Receiver::start().await, tempfile::tempdir().unwrap());
     let folder = folder.path().join("data");
-    let program = Program::start(&folder, |_| ()).await;
+    let program = Program::start(&folder);
     subscribe(&mut application(&program.api, "app"), standard(&receiver.url("/a"))).await;
     program.kill();
     let key = folder.join("webhooks.key");
     let kept = std::fs::read(&key).unwrap();
     let start = || {
         let arguments = ["serve", "--dev", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data"];
-        Command::new(env!("CARGO_BIN_EXE_bellwire")).args(arguments).arg(&folder).output().unwrap()
+        Command::new(PROGRAM).args(arguments).arg(&folder).output().unwrap()
     };
     for other in [Some(STANDARD.encode([1; 32])), Some("nonsense".to_owned()), None] {
         match &other {
@@ -522,7 +521,7 @@ async fn without_the_key_that_secrets_were_sealed_with_the_program_does_not_star
         assert!(told.contains("key file") || told.contains("the one that they were sealed with"), "{told}");
     }
     std::fs::write(&key, kept).unwrap();
-    let program = Program::start(&folder, |_| ()).await;
+    let program = Program::start(&folder);
     assert_eq!(report(&mut application(&program.api, "app"), &contact("ABC", "C1")).await.status, 202);
     receiver.wait_for("/a", 1).await;
 }
