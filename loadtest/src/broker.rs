@@ -65,13 +65,10 @@ impl Broker {
         Ok(timeout(PATIENCE, self.child.wait()).await.context("the broker does not stop")??)
     }
 
-    /// The processor time that the process has used (proc(5), `stat`, fields 14 and 15).
+    /// The processor time that the process has used.
     pub(crate) fn processor_time(&self) -> Result<Duration> {
         let pid = self.child.id().context("the broker has ended")?;
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        let fields = stat.rsplit_once(')').map(|(_, fields)| fields.split_whitespace()).context("a stat line")?;
-        let ticks = fields.skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-        Ok(Duration::from_secs_f64(f64::from(u32::try_from(ticks)?) / f64::from(u32::try_from(clock_ticks_per_second())?)))
+        processor_time_of(&pid.to_string())
     }
 
     /// The memory of the process in MiB, shared pages by share (proc(5), `smaps_rollup`).
@@ -114,6 +111,14 @@ impl Setting {
         command.stdin(Stdio::null()).stderr(log).kill_on_drop(true);
         command.spawn().with_context(|| format!("cannot run {}", self.program.display()))
     }
+}
+
+/// The processor time that a process (`self`: this one) has used (proc(5), `stat`, fields 14 and 15).
+pub(crate) fn processor_time_of(pid: &str) -> Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields = stat.rsplit_once(')').map(|(_, fields)| fields.split_whitespace()).context("a stat line")?;
+    let ticks = fields.skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+    Ok(Duration::from_secs_f64(f64::from(u32::try_from(ticks)?) / f64::from(u32::try_from(clock_ticks_per_second())?)))
 }
 
 fn free_address() -> Result<String> {

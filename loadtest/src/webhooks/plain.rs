@@ -9,9 +9,10 @@ use clap::Args;
 use client::api::Api;
 use http_body_util::Full;
 use hyper::Request;
-use rustix::param::clock_ticks_per_second;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+
+use crate::broker::processor_time_of;
 
 const CONNECTIONS: u64 = 16;
 
@@ -44,7 +45,7 @@ pub(crate) async fn run(args: PlainArgs) -> Result<ExitCode> {
     while let Some(done) = connections.join_next().await {
         done??;
     }
-    println!("{} {}", own_processor_time()?.as_micros(), began.elapsed().as_micros());
+    println!("{} {}", processor_time_of("self")?.as_micros(), began.elapsed().as_micros());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -59,11 +60,4 @@ async fn post(port: u16, connection: u64, requests: u64) -> Result<()> {
         ensure!(answer.status.is_success(), "answered {}", answer.status);
     }
     Ok(())
-}
-
-fn own_processor_time() -> Result<Duration> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let fields = stat.rsplit_once(')').map(|(_, fields)| fields.split_whitespace()).context("a stat line")?;
-    let ticks = fields.skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-    Ok(Duration::from_secs_f64(f64::from(u32::try_from(ticks)?) / f64::from(u32::try_from(clock_ticks_per_second())?)))
 }
