@@ -4,9 +4,9 @@
 
 use arrayvec::ArrayVec;
 
-use crate::fault::{FAULTS_MAX, Faults, Members, shown};
+use crate::fault::{FAULTS_MAX, Faults, Malformed, Members, shown};
 use crate::id::{NegotiatorId, Product};
-use crate::json::{self, Json, Unreadable};
+use crate::json::{self, Json};
 use crate::payload::{Payload, SubType, negotiator};
 
 /// How large a body can be.
@@ -30,17 +30,6 @@ pub struct Envelope<'a> {
     pub targets: Vec<NegotiatorId>,
     /// What is told.
     pub payload: Payload<'a>,
-}
-
-/// Why bytes are not an envelope.
-#[derive(Debug, thiserror::Error)]
-pub enum Malformed {
-    /// Not JSON.
-    #[error("the body is not readable JSON: {0}")]
-    Unreadable(#[from] Unreadable),
-    /// JSON, but not a notification.
-    #[error("{} faults in the envelope", .0.as_slice().len())]
-    Invalid(Faults),
 }
 
 const MEMBERS: [&str; 5] = ["type", "subType", "products", "targets", "payload"];

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::json::Json;
+use crate::json::{Json, Unreadable};
 
 /// How many faults are told of one document; a body of 64 KiB could hold thousands.
 pub const FAULTS_MAX: usize = 100;
@@ -39,6 +39,17 @@ impl Faults {
     pub fn as_slice(&self) -> &[Fault] {
         &self.0
     }
+}
+
+/// Why a body cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Malformed {
+    /// Not JSON.
+    #[error("the body is not readable JSON: {0}")]
+    Unreadable(#[from] Unreadable),
+    /// JSON, but not what it should be.
+    #[error("{} faults in the body", .0.as_slice().len())]
+    Invalid(Faults),
 }
 
 /// Shows a value in a message: as JSON, cut after 40 characters.

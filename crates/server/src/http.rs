@@ -8,6 +8,7 @@ pub(crate) mod negotiators; // the directory, in Reapit's shape
 pub(crate) mod connectors; // telephone systems' own callbacks
 pub(crate) mod events; // what other systems report, for subscribers
 pub(crate) mod webhooks; // subscriptions and deliveries
+pub(crate) mod answer; // what several calls answer alike
 pub(crate) mod paging; // pages by number, as Reapit has them
 pub(crate) mod session; // upgrading to a session
 pub(crate) mod openapi; // the published contract

@@ -75,6 +75,17 @@ pub struct Grants {
 }
 
 impl Grants {
+    /// Whether an application may be told of an event of a customer; `concerned`: the one application that the event is about.
+    ///
+    /// Of its own installation an application is told whatever is installed: it may have just been taken away.
+    pub(crate) fn allow(&self, application: &ClientId, topic: &str, customer: &CustomerId, concerned: Option<&str>) -> bool {
+        self.holds(application, topic)
+            && match concerned {
+                Some(concerned) => concerned == application.as_str(),
+                None => customer.as_str() == SANDBOX || self.installed(application, customer),
+            }
+    }
+
     fn holds(&self, application: &ClientId, topic: &str) -> bool {
         let scope = self.catalogues.topic(topic).and_then(|topic| topic.scope.as_deref());
         let granted = |scope| self.store.application(application).is_some_and(|application| application.scopes.contains(scope));
@@ -90,8 +101,7 @@ impl<'a> Routing<'a> {
     /// What decides who is told of an event as it is kept.
     #[must_use]
     pub fn of(event: &'a Event<'a>, application: Option<&'a str>) -> Self {
-        let both = event.old.zip(event.new).filter(|_| event.topic.ends_with(".modified"));
-        let stamps_only = both.is_some_and(|(old, new)| is_stamps_only(old, new));
+        let stamps_only = event.diff.is_some_and(is_stamps_only);
         Self { topic: &event.topic, customer: event.customer, sandbox: event.sandbox, stamps_only, application }
     }
 }
@@ -111,7 +121,7 @@ impl Book {
         book
     }
 
-    /// All endpoints, by the ids of their subscriptions, which are in the order in which they were made.
+    /// All endpoints, by the ids of their subscriptions, which are in the order of the milliseconds in which they were made.
     pub fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
         self.by_id.values()
     }
@@ -144,7 +154,7 @@ impl Book {
 /// Whether an event is for an endpoint.
 pub fn is_for(endpoint: &Endpoint, event: Routing<'_>, grants: &Grants) -> bool {
     let Subscription { application, wish, .. } = &endpoint.subscription;
-    if !wish.topic_ids.iter().any(|topic| topic == event.topic) || !grants.holds(application, event.topic) {
+    if !wish.topic_ids.iter().any(|topic| topic == event.topic) {
         return false;
     }
     if event.stamps_only && wish.ignore_etag_only_changes {
@@ -155,19 +165,5 @@ pub fn is_for(endpoint: &Endpoint, event: Routing<'_>, grants: &Grants) -> bool 
         true => names(SANDBOX),
         false => wish.customer_ids.is_empty() || names(event.customer.as_str()),
     };
-    is_chosen && concerns(application, event, grants)
-}
-
-/// Whether an application may still be told of an event that is for it: grants and installations can have been taken away since.
-pub fn is_granted(endpoint: &Endpoint, event: Routing<'_>, grants: &Grants) -> bool {
-    let application = &endpoint.subscription.application;
-    grants.holds(application, event.topic) && concerns(application, event, grants)
-}
-
-/// Of its own installation an application is told whatever is installed: it may have just been taken away.
-fn concerns(application: &ClientId, event: Routing<'_>, grants: &Grants) -> bool {
-    match event.application {
-        Some(concerned) => concerned == application.as_str(),
-        None => event.customer.as_str() == SANDBOX || grants.installed(application, &event.customer),
-    }
+    is_chosen && grants.allow(application, event.topic, &event.customer, event.application)
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::change::When;
+use crate::event::Event;
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../protocol/catalogues");
 
@@ -129,6 +130,12 @@ impl Catalogues {
     #[must_use]
     pub fn topic(&self, id: &str) -> Option<&Topic> {
         self.by_topic.get(id)
+    }
+
+    /// The one application that an event concerns; none where its topic is for all.
+    #[must_use]
+    pub fn concerned(&self, event: &Event<'_>) -> Option<String> {
+        self.topic(&event.topic)?.concerned(event.new)
     }
 
     /// The topic whose id is the most like this one.

@@ -80,15 +80,10 @@ fn all_true(of: &Value, paths: &[String]) -> bool {
     there.peek().is_some() && there.all(|value| *value == Value::Bool(true))
 }
 
-/// Whether nothing differs but the stamps that change with every change.
+/// Whether a [`diff`] names nothing but the stamps that change with every change.
 #[must_use]
-pub fn is_stamps_only(old: &RawValue, new: &RawValue) -> bool {
-    let (Some(old), Some(new)) = (Members::of(old), Members::of(new)) else { return false };
-    let names = new.names().chain(old.names());
-    names.filter(|name| !STAMPS.contains(name)).all(|name| match (old.get(name), new.get(name)) {
-        (Some(old), Some(new)) => is_same(old, new),
-        (old, new) => old.is_none() && new.is_none(),
-    })
+pub fn is_stamps_only(diff: &RawValue) -> bool {
+    Members::of(diff).is_some_and(|members| members.names().all(|name| STAMPS.contains(&name)))
 }
 
 /// What differs: for each member `[old, new]`, objects within one another member by member, lists as a whole. Values stand as they

@@ -6,6 +6,7 @@
 mod attempt; // one request, judged
 mod record; // outcomes → disk
 mod subscriptions; // made, changed, taken away
+mod show; // a subscription for those who ask
 mod take; // events → who is told
 mod replay; // deliveries queued anew
 mod log; // attempts and deliveries for those who ask
@@ -13,7 +14,7 @@ mod log; // attempts and deliveries for those who ask
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use clock::Clock;
@@ -43,7 +44,8 @@ use crate::sign::AppKey;
 pub use self::attempt::Pinged;
 pub use self::log::{Asked, Attempts, Delivery, DeliveryId, Retried};
 pub use self::replay::{Replay, ReplayRequest, Which};
-pub use self::subscriptions::{ChangeError, GRACE_MAX, Owner, Shown};
+pub use self::show::Shown;
+pub use self::subscriptions::{ChangeError, GRACE_MAX, Owner};
 pub use self::take::OwnEvent;
 
 /// How long a wait for time to pass is at most: by then a jump of the wall clock is seen.
@@ -54,7 +56,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 const OUTCOMES_MAX: usize = 8192;
 
 /// How deliveries are made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// How much is on its way at once.
     pub limits: Limits,
@@ -243,13 +245,13 @@ impl Engine {
         self.shared.stop.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
-        self.shared.sender.sweep(true);
+        self.shared.sender.close();
         self.shared.connections.close();
     }
 
     /// What is to be done now and then: time passes for callback URLs that fail, idle connections end, what is old goes.
     pub async fn housekeep(&self) {
-        self.shared.sender.sweep(false);
+        self.shared.sender.sweep();
         self.pass_health().await;
         let before = self.now().checked_sub(self.shared.config.keep_age).unwrap_or(Timestamp::MIN);
         while matches!(self.shared.store.sweep_webhooks(before).await, Ok(true)) {}
@@ -271,7 +273,7 @@ impl Engine {
         }
         for (id, text) in store.documents(Kind::Health).await? {
             if let Ok(health) = serde_json::from_str(&text) {
-                self.shared.health.lock().unwrap_or_else(PoisonError::into_inner).insert(id, health);
+                self.health().insert(id, health);
             }
         }
         self.load_subscriptions(store.documents(Kind::Subscription).await?)?;
@@ -356,19 +358,36 @@ impl Engine {
         self.shared.clock.now()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Schedule> {
+    fn lock(&self) -> MutexGuard<'_, Schedule> {
         self.shared.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn health(&self) -> MutexGuard<'_, HashMap<String, Health>> {
+        self.shared.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn outcomes(&self) -> MutexGuard<'_, record::Gathered> {
+        self.shared.outcomes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn replays(&self) -> MutexGuard<'_, HashMap<String, Replay>> {
+        self.shared.replays.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The key that an application's deliveries are signed with.
+    fn key(&self, application: &ClientId) -> Option<Arc<AppKey>> {
+        self.shared.keys.read().unwrap_or_else(PoisonError::into_inner).get(application).cloned()
     }
 
     fn book(&self) -> Arc<Book> {
         self.shared.book.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A UUID that was never used before.
-    fn new_id(&self) -> String {
+    /// An id that was never used before.
+    fn new_id(&self) -> EventId {
         let mut random = [0; 10];
         let _the_time_is_left = aws_lc_rs::rand::fill(&mut random);
-        EventId::new(u64::try_from(self.now().as_millisecond()).unwrap_or(0), random).hyphenated()
+        EventId::new(u64::try_from(self.now().as_millisecond()).unwrap_or(0), random)
     }
 
     fn find(&self, id: &str) -> Option<Arc<Endpoint>> {

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use protocol::fault::{Faults, Members, shown};
+use protocol::fault::{Faults, Malformed, Members, shown};
 use protocol::id::CustomerId;
 use protocol::json::{self, Json};
 use protocol::time;
@@ -44,6 +44,8 @@ pub struct Reported {
     pub application: Option<String>,
     /// The id of the change that it is part of.
     pub change: String,
+    /// Events with the same key reach an endpoint in order.
+    pub key: Option<String>,
     /// The event.
     pub document: String,
 }
@@ -57,15 +59,6 @@ pub struct Reports {
     pub spoken_for: Vec<(String, CustomerId)>,
 }
 
-/// Why a body cannot be used.
-#[derive(Debug)]
-pub enum Malformed {
-    /// It is no JSON.
-    Unreadable(json::Unreadable),
-    /// It is not what it should be.
-    Invalid(Faults),
-}
-
 /// Makes an id: called once for a change and once for each event.
 pub type NewId<'a> = &'a dyn Fn() -> String;
 
@@ -75,7 +68,7 @@ pub type NewId<'a> = &'a dyn Fn() -> String;
 /// [`Malformed`].
 pub fn read(body: &[u8], catalogues: &Catalogues, new_id: NewId<'_>) -> Result<Reports, Malformed> {
     let mut faults = Faults::default();
-    let reports = match json::read(body).map_err(Malformed::Unreadable)? {
+    let reports = match json::read(body)? {
         Json::Array(list) => {
             let raw: Vec<&RawValue> = serde_json::from_slice(body).unwrap_or_default();
             if list.is_empty() || list.len() > BATCH_MAX {
@@ -214,9 +207,10 @@ impl<'a> Report<'a> {
             topic: topic.id.clone(),
             customer: self.customer,
             sandbox: self.sandbox,
-            stamps_only: both.is_some_and(|(old, new)| is_stamps_only(old, new)),
+            stamps_only: diff.as_deref().is_some_and(is_stamps_only),
             application,
             change: change.to_owned(),
+            key: None,
             document: event.encode(),
         }
     }
@@ -258,13 +252,9 @@ fn check(topic: &Topic, versions: Versions<'_>, data: Option<&RawValue>, faults:
     if topic.id.ends_with(".created") && versions.old.is_some() {
         faults.add("old", "must be absent: what is created was not there before");
     }
-    check_versions(topic, versions, "", faults);
-}
-
-fn check_versions(topic: &Topic, versions: Versions<'_>, path: &str, faults: &mut Faults) {
     for (name, version) in [("old", versions.old), ("new", versions.new)] {
         if let Some(value) = version.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok()) {
-            topic.check(&value, &format!("{path}{name}"), faults);
+            topic.check(&value, name, faults);
         }
     }
 }

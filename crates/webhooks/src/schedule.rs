@@ -6,9 +6,10 @@
 //! There are two lanes, each with a part of all slots: endpoints that answer, and endpoints that did not answer lately, or never
 //! yet. Those of the second lane get one request at a time. So a thousand endpoints that hang fill their own lane and no more.
 
+mod shares; // what hosts and customers have on their way, and who waits for them
 mod queue; // one endpoint: its window, what it holds, its breaker
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,13 +18,12 @@ use protocol::id::CustomerId;
 use crate::book::Endpoint;
 pub(crate) use queue::{Finished, Item, Key};
 use queue::{Queue, Taken};
+use shares::{Share, Shares};
 
 /// An attempt that runs for longer than this is counted to the second lane.
 const SLOW_MILLIS: i64 = 1_000;
 /// Of all slots, the second lane has one in so many.
 const SLOW_PART: usize = 4;
-/// Of all slots, one customer has at most one in so many.
-const CUSTOMER_PART: usize = 4;
 /// Requests that hang leave the first lane, so that the others go on; but never are there more on their way than so many times the
 /// slots.
 const IN_ALL_TIMES: usize = 2;
@@ -56,30 +56,6 @@ pub(crate) enum Work {
     Read(i64, u32),
 }
 
-/// Who shares a limit.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Share {
-    Host(Arc<str>),
-    Customer(CustomerId),
-}
-
-#[derive(Debug, Default)]
-struct Sharers {
-    in_flight: usize,
-    /// Endpoints that wait for one of the others to finish, in their order. They have turns all the same when something comes for
-    /// them that does not share this.
-    parked: VecDeque<i64>,
-    is_parked: HashSet<i64>,
-}
-
-impl Sharers {
-    fn unpark(&mut self) -> Option<i64> {
-        let number = self.parked.pop_front()?;
-        self.is_parked.remove(&number);
-        Some(number)
-    }
-}
-
 /// An attempt that is on its way.
 #[derive(Debug, Clone)]
 struct Flight {
@@ -97,34 +73,39 @@ enum Lane {
     Slow,
 }
 
+/// One lane: who can go, in turn, and how many are on their way.
+#[derive(Debug, Default)]
+struct Turns {
+    ring: VecDeque<i64>,
+    in_flight: usize,
+}
+
 /// All queues.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     limits: Limits,
     queues: HashMap<i64, Queue>,
-    answering: VecDeque<i64>,
-    slow: VecDeque<i64>,
+    answering: Turns,
+    slow: Turns,
     timers: BTreeSet<(i64, i64)>,
     flights: HashMap<(i64, i64), Flight>,
     /// The flights of the first lane by when they began.
     by_age: BTreeSet<(i64, i64, i64)>,
-    in_flight: BTreeMap<bool, usize>,
-    shares: HashMap<Share, Sharers>,
+    shares: Shares,
     window_bytes: usize,
 }
 
 impl Schedule {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
+            shares: Shares::new(&limits),
             limits,
             queues: HashMap::new(),
-            answering: VecDeque::new(),
-            slow: VecDeque::new(),
+            answering: Turns::default(),
+            slow: Turns::default(),
             timers: BTreeSet::new(),
             flights: HashMap::new(),
             by_age: BTreeSet::new(),
-            in_flight: BTreeMap::new(),
-            shares: HashMap::new(),
             window_bytes: 0,
         }
     }
@@ -171,7 +152,7 @@ impl Schedule {
         self.queues.get(&number).map_or(0, |queue| queue.queued)
     }
 
-    /// How many are queued in all, how many requests are on their way, and how long the oldest due delivery waits.
+    /// How many are queued in all, and how many requests are on their way.
     pub(crate) fn totals(&self) -> (i64, usize) {
         (self.queues.values().map(|queue| queue.queued).sum(), self.flights.len())
     }
@@ -211,9 +192,10 @@ impl Schedule {
     pub(crate) fn finished(&mut self, number: i64, event: i64, mut how: Finished, now: i64) {
         let Some(flight) = self.flights.remove(&(number, event)) else { return };
         self.by_age.remove(&(flight.begun, number, event));
-        self.release(flight.lane);
+        self.lane_mut(flight.lane).in_flight -= 1;
         for share in [Share::Host(flight.host.clone()), Share::Customer(flight.customer)] {
-            self.leave(&share, now);
+            self.shares.leave(&share);
+            self.give(&share, now);
         }
         if let Some(queue) = self.queues.get_mut(&number) {
             how.was_slow |= now - flight.begun > SLOW_MILLIS;
@@ -247,8 +229,8 @@ impl Schedule {
             self.by_age.remove(&(begun, number, event));
             let Some(flight) = self.flights.get_mut(&(number, event)) else { continue };
             flight.lane = Lane::Slow;
-            self.release(Lane::Answering);
-            self.occupy(Lane::Slow);
+            self.answering.in_flight -= 1;
+            self.slow.in_flight += 1;
             if let Some(queue) = self.queues.get_mut(&number) {
                 queue.is_slow = true;
             }
@@ -266,9 +248,9 @@ impl Schedule {
     pub(crate) fn next(&mut self, now: i64) -> Option<Work> {
         let in_all_max = self.limits.in_flight_max.saturating_mul(IN_ALL_TIMES);
         while self.flights.len() < in_all_max {
-            let lane =
-                [Lane::Answering, Lane::Slow].into_iter().find(|lane| self.has_slot(*lane) && !self.ring(*lane).is_empty())?;
-            let number = self.ring(lane).pop_front()?;
+            let can_go = |lane: &Lane| self.has_slot(*lane) && !self.lane(*lane).ring.is_empty();
+            let lane = [Lane::Answering, Lane::Slow].into_iter().find(can_go)?;
+            let number = self.lane_mut(lane).ring.pop_front()?;
             let given = self.queues.get_mut(&number).map(|queue| std::mem::take(&mut queue.given)).unwrap_or_default();
             let work = self.turn(number, lane, &given, now);
             given.iter().for_each(|share| self.give(share, now));
@@ -279,7 +261,14 @@ impl Schedule {
         None
     }
 
-    fn ring(&mut self, lane: Lane) -> &mut VecDeque<i64> {
+    fn lane(&self, lane: Lane) -> &Turns {
+        match lane {
+            Lane::Answering => &self.answering,
+            Lane::Slow => &self.slow,
+        }
+    }
+
+    fn lane_mut(&mut self, lane: Lane) -> &mut Turns {
         match lane {
             Lane::Answering => &mut self.answering,
             Lane::Slow => &mut self.slow,
@@ -292,7 +281,7 @@ impl Schedule {
             Lane::Answering => (self.limits.in_flight_max - slow_max).max(1),
             Lane::Slow => slow_max,
         };
-        self.in_lane(lane) < max
+        self.lane(lane).in_flight < max
     }
 
     /// One endpoint's turn. `given`: the slots that it waited for.
@@ -300,7 +289,7 @@ impl Schedule {
         let queue = self.queues.get_mut(&number)?;
         queue.in_ring = false;
         // It can have become slow, or have failed, since it was put into the ring.
-        if !queue.is_runnable(now) || queue.is_slow != (lane == Lane::Slow) {
+        if !queue.is_runnable(now) || queue.lane() != lane {
             self.arm(number, now);
             return None;
         }
@@ -311,12 +300,12 @@ impl Schedule {
         }
         let host = queue.host.clone();
         let host_share = Share::Host(host.clone());
-        if is_full(&self.limits, &self.shares, &host_share) {
-            self.park(host_share, number, given);
+        if self.shares.is_full(&host_share) {
+            self.shares.park(host_share, number, given);
             return None;
         }
-        let (limits, shares) = (&self.limits, &self.shares);
-        let is_free = |customer: CustomerId| !is_full(limits, shares, &Share::Customer(customer));
+        let shares = &self.shares;
+        let is_free = |customer: CustomerId| !shares.is_full(&Share::Customer(customer));
         match queue.take(is_free) {
             Taken::Item(item) => {
                 let endpoint = queue.endpoint.clone();
@@ -329,7 +318,7 @@ impl Schedule {
             }
             // The attempt of its own that is waited for arms it again.
             Taken::Blocked(customers) => {
-                customers.into_iter().for_each(|customer| self.park(Share::Customer(customer), number, given));
+                customers.into_iter().for_each(|customer| self.shares.park(Share::Customer(customer), number, given));
                 None
             }
         }
@@ -337,52 +326,28 @@ impl Schedule {
 
     fn begin(&mut self, flight: Flight, event: i64) {
         for share in [Share::Host(flight.host.clone()), Share::Customer(flight.customer)] {
-            self.shares.entry(share).or_default().in_flight += 1;
+            self.shares.enter(share);
         }
-        self.occupy(flight.lane);
+        self.lane_mut(flight.lane).in_flight += 1;
         if flight.lane == Lane::Answering {
             self.by_age.insert((flight.begun, flight.endpoint, event));
         }
         self.flights.insert((flight.endpoint, event), flight);
     }
 
-    fn leave(&mut self, share: &Share, now: i64) {
-        if let Some(sharers) = self.shares.get_mut(share) {
-            sharers.in_flight = sharers.in_flight.saturating_sub(1);
-        }
-        self.give(share, now);
-    }
-
-    /// Lets an endpoint wait for a slot: in front of the others if it was given one and found it taken.
-    fn park(&mut self, share: Share, number: i64, given: &[Share]) {
-        let was_given = given.contains(&share);
-        let sharers = self.shares.entry(share).or_default();
-        if !sharers.is_parked.insert(number) {
-            return;
-        }
-        match was_given {
-            true => sharers.parked.push_front(number),
-            false => sharers.parked.push_back(number),
-        }
-    }
-
     /// Gives a free slot to the first of those who wait for one that can go on.
     fn give(&mut self, share: &Share, now: i64) {
-        while !is_full(&self.limits, &self.shares, share)
-            && let Some(number) = self.shares.get_mut(share).and_then(Sharers::unpark)
-        {
+        while let Some(number) = self.shares.unpark(share) {
             self.arm(number, now);
             let Some(queue) = self.queues.get_mut(&number).filter(|queue| queue.in_ring) else { continue };
             queue.given.push(share.clone());
             // Where its lane has no slot, another need not wait for it.
-            let lane = if queue.is_slow { Lane::Slow } else { Lane::Answering };
+            let lane = queue.lane();
             if self.has_slot(lane) {
                 break;
             }
         }
-        if self.shares.get(share).is_some_and(|sharers| sharers.in_flight == 0 && sharers.parked.is_empty()) {
-            self.shares.remove(share);
-        }
+        self.shares.tidy(share);
     }
 
     /// Puts an endpoint into its ring if it can go on now, else sets its timer.
@@ -390,8 +355,10 @@ impl Schedule {
         let Some(queue) = self.queues.get_mut(&number) else { return };
         if !queue.in_ring && queue.is_runnable(now) {
             queue.in_ring = true;
-            if queue.is_slow { self.slow.push_back(number) } else { self.answering.push_back(number) }
+            let lane = queue.lane();
+            self.lane_mut(lane).ring.push_back(number);
         }
+        let Some(queue) = self.queues.get_mut(&number) else { return };
         let timer = queue.next_wake(now);
         if timer != queue.timer {
             if let Some(due) = queue.timer {
@@ -402,32 +369,11 @@ impl Schedule {
         }
     }
 
-    fn in_lane(&self, lane: Lane) -> usize {
-        self.in_flight.get(&(lane == Lane::Slow)).copied().unwrap_or(0)
-    }
-
-    fn occupy(&mut self, lane: Lane) {
-        *self.in_flight.entry(lane == Lane::Slow).or_default() += 1;
-    }
-
-    fn release(&mut self, lane: Lane) {
-        let count = self.in_flight.entry(lane == Lane::Slow).or_default();
-        *count = count.saturating_sub(1);
-    }
-
     /// How long the breaker of an endpoint keeps it closed, if it does.
     pub(crate) fn closed_until(&self, number: i64, now: i64) -> Option<Duration> {
         let until = self.queues.get(&number)?.closed_until.filter(|until| *until > now)?;
         Some(Duration::from_millis(u64::try_from(until - now).unwrap_or(0)))
     }
-}
-
-fn is_full(limits: &Limits, shares: &HashMap<Share, Sharers>, share: &Share) -> bool {
-    let most = match share {
-        Share::Host(_) => limits.per_host_max,
-        Share::Customer(_) => (limits.in_flight_max / CUSTOMER_PART).max(1),
-    };
-    shares.get(share).is_some_and(|sharers| sharers.in_flight >= most)
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ const HEADERS_MAX: usize = 100;
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// How receivers are reached.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
     /// Name servers; the system's where there are none.
     pub name_servers: Vec<SocketAddr>,
@@ -226,9 +226,14 @@ impl Sender {
         Ok(connection)
     }
 
-    /// Ends kept connections, those that were idle for long, or all.
-    pub(crate) fn sweep(&self, all: bool) {
-        self.pool.sweep(if all { Duration::MAX } else { self.clock.running() });
+    /// Ends connections that were idle for long.
+    pub(crate) fn sweep(&self) {
+        self.pool.sweep(self.clock.running());
+    }
+
+    /// Ends all idle connections.
+    pub(crate) fn close(&self) {
+        self.pool.sweep(Duration::MAX);
     }
 }
 

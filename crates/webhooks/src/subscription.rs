@@ -1,7 +1,7 @@
 //! A subscription: which topics and customers go to a URL, and how. What its owner asks for is read here, every fault at once.
 
 use jiff::Timestamp;
-use protocol::fault::{Faults, Members, shown};
+use protocol::fault::{Faults, Malformed, Members, shown};
 use protocol::id::{ClientId, CustomerId};
 use protocol::json::{self, Json};
 use serde::{Deserialize, Serialize};
@@ -111,15 +111,6 @@ pub enum Contract {
     Resthooks,
 }
 
-/// Why a body cannot be used.
-#[derive(Debug)]
-pub enum Malformed {
-    /// It is no JSON.
-    Unreadable(json::Unreadable),
-    /// It is not what it should be.
-    Invalid(Faults),
-}
-
 const NATIVE: [&str; 10] = [
     "url",
     "description",
@@ -146,7 +137,7 @@ impl Wish {
         before: Option<&Self>,
         asker: &Asker<'_>,
     ) -> Result<(Self, Option<Secret>), Malformed> {
-        let json = json::read(body).map_err(Malformed::Unreadable)?;
+        let json = json::read(body)?;
         let mut faults = Faults::default();
         let known: &[&str] = match contract {
             Contract::Native => &NATIVE,

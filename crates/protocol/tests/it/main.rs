@@ -6,7 +6,8 @@ mod asyncapi; // the session protocol, as it is published
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use protocol::envelope::{Envelope, Malformed};
+use protocol::envelope::Envelope;
+use protocol::fault::Malformed;
 use protocol::id::Product;
 use serde_json::{Value, json};
 

@@ -2,17 +2,17 @@
 
 use std::net::IpAddr;
 
-use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use protocol::id::CustomerId;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use store::idempotency::{Claim, Claimed};
-use webhooks::report::{BODY_BYTES_MAX, EVENT_BYTES_MAX, Malformed, Reports, read};
+use webhooks::report::{BODY_BYTES_MAX, EVENT_BYTES_MAX, Reports, read};
 
 use crate::app::Node;
+use crate::http::answer::{json_response, refuse_body};
 use crate::http::error::{ApiError, Body, Unavailable};
 use crate::http::request::{Application, check_content_type, check_length, discard_body, idempotency_key, read_body};
 use crate::idempotency::{Owner, Running, Seen};
@@ -39,14 +39,14 @@ pub(crate) async fn post(node: &Node, peer: IpAddr, request: Request<Incoming>) 
     if !is_list && body.len() > EVENT_BYTES_MAX {
         return Err(ApiError::TooLarge(EVENT_BYTES_MAX));
     }
-    let reports = read(&body, node.webhooks.catalogues(), &|| node.new_id().hyphenated()).map_err(refuse)?;
+    let reports = read(&body, node.webhooks.catalogues(), &|| node.new_id().hyphenated()).map_err(refuse_body)?;
     check_allowed(&application, &reports)?;
     let digest = <[u8; 32]>::from(Sha256::digest(&body));
     let owner = key.map(|key| (application.client_id, None, key));
     let running = match owner.map(|owner| node.keys.claim(owner, digest, node.clock.running())) {
         None => None,
         Some(Seen::First(running)) => Some(running),
-        Some(Seen::Before(answer)) => return Ok(accepted(answer, true)),
+        Some(Seen::Before(answer)) => return Ok(accepted(&answer, true)),
         Some(Seen::Conflict) => return Err(ApiError::KeyConflict),
         Some(Seen::StillRunning) => return Err(ApiError::KeyRunning),
         Some(Seen::Full) => return Err(ApiError::Unavailable(Unavailable::Keys)),
@@ -74,7 +74,7 @@ async fn take(
     if let Some(running) = running {
         running.finished(answer.clone());
     }
-    Ok(accepted(answer, repeated))
+    Ok(accepted(&answer, repeated))
 }
 
 /// Each catalogue has a scope of its own; a token that names a customer reports for that one alone.
@@ -100,19 +100,10 @@ fn check_customer(application: &Application, customer: CustomerId) -> Result<(),
     }
 }
 
-fn accepted(answer: String, repeated: bool) -> Response<Body> {
-    let mut response = Response::new(Full::from(answer));
-    *response.status_mut() = StatusCode::ACCEPTED;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+fn accepted(answer: &str, repeated: bool) -> Response<Body> {
+    let mut response = json_response(StatusCode::ACCEPTED, &answer);
     if repeated {
         response.headers_mut().insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
     }
     response
-}
-
-fn refuse(malformed: Malformed) -> ApiError {
-    match malformed {
-        Malformed::Unreadable(error) => ApiError::Unreadable(format!("The body cannot be used: {error}")),
-        Malformed::Invalid(faults) => ApiError::Invalid(faults),
-    }
 }

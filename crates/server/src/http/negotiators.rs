@@ -5,10 +5,8 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use jiff::Timestamp;
 use protocol::authorise::Scope;
 use protocol::directory::{Directory, Person};
@@ -18,6 +16,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::app::Node;
+use crate::http::answer::json_response;
 use crate::http::error::{ApiError, Body};
 use crate::http::paging::{Page, parameters};
 use crate::http::request::Speaker;
@@ -56,14 +55,14 @@ pub(crate) fn list(node: &Node, peer: IpAddr, request: &Request<Incoming>) -> Re
         people.reverse();
     }
     let people: Vec<_> = people.into_iter().map(model).collect();
-    Ok(json_response(&asked.page.of(&people, "/negotiators/", query)))
+    Ok(json_response(StatusCode::OK, &asked.page.of(&people, "/negotiators/", query)))
 }
 
 /// `GET /negotiators/{id}`
 pub(crate) fn one(node: &Node, peer: IpAddr, request: &Request<Incoming>, id: &str) -> Result<Response<Body>, ApiError> {
     let (_, directory) = directory(node, peer, request)?;
     let person = NegotiatorId::parse(id).ok().and_then(|id| directory.person(id));
-    Ok(json_response(&model(person.ok_or(ApiError::NoNegotiator)?)))
+    Ok(json_response(StatusCode::OK, &model(person.ok_or(ApiError::NoNegotiator)?)))
 }
 
 fn directory(node: &Node, peer: IpAddr, request: &Request<Incoming>) -> Result<(Speaker, std::sync::Arc<Directory>), ApiError> {
@@ -173,10 +172,4 @@ fn etag(person: &Person) -> String {
         text
     });
     format!("\"{hex}\"")
-}
-
-fn json_response(body: &Value) -> Response<Body> {
-    let mut response = Response::new(Full::from(body.to_string()));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }

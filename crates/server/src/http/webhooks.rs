@@ -8,17 +8,16 @@ mod replays; // deliveries queued anew
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use protocol::id::CustomerId;
 use serde_json::{Value, json};
 use webhooks::engine::{ChangeError, Owner, Shown};
 use webhooks::sign::Secret;
-use webhooks::subscription::{Asker, Contract, Malformed, Wish, is_permitted};
+use webhooks::subscription::{Asker, Contract, Wish, is_permitted};
 
 use crate::app::Node;
+use crate::http::answer::{json_response, refuse_body};
 use crate::http::error::{ApiError, Body};
 use crate::http::request::{Application, check_content_type, check_length, read_body};
 
@@ -26,7 +25,6 @@ pub(crate) use self::replays::{ask as ask_for_replay, show as show_replay};
 
 /// Bytes of a body at most: a thousand customers fit.
 const BODY_BYTES_MAX: usize = 64 * 1024;
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Answers what stands below `/webhooks` and `/resthooks`.
 pub(crate) async fn answer(node: &Node, peer: IpAddr, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
@@ -66,10 +64,7 @@ impl Asking<'_> {
     fn read(self, body: &[u8], contract: Contract, before: Option<&Wish>) -> Result<(Wish, Option<Secret>), ApiError> {
         let (holds, installed) =
             (|scope: &str| self.application.holds(scope), |customer: &CustomerId| self.application.is_installed(customer));
-        Wish::read(body, contract, before, &self.asker(&holds, &installed)).map_err(|malformed| match malformed {
-            Malformed::Unreadable(error) => ApiError::Unreadable(format!("The body cannot be used: {error}")),
-            Malformed::Invalid(faults) => ApiError::Invalid(faults),
-        })
+        Wish::read(body, contract, before, &self.asker(&holds, &installed)).map_err(refuse_body)
     }
 
     /// Makes a subscription from a body.
@@ -146,11 +141,4 @@ fn refuse(error: ChangeError) -> ApiError {
             ApiError::Internal
         }
     }
-}
-
-fn json_response(status: StatusCode, body: &Value) -> Response<Body> {
-    let mut response = Response::new(Full::from(body.to_string()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, JSON);
-    response
 }

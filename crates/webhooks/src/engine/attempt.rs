@@ -8,16 +8,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use jiff::Timestamp;
+use protocol::fault::Malformed;
 use protocol::id::CustomerId;
 use protocol::time;
 use serde::{Deserialize, Serialize};
 use store::webhooks::{Outcome, State};
 
-use crate::book::{Endpoint, Routing, is_granted};
+use crate::book::Endpoint;
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::metrics::{Came, OfAttempt};
-use crate::report::{Malformed, read};
+use crate::report::read;
 use crate::schedule::{Finished, Item};
 use crate::sender::{Exchange, shown};
 use crate::sign::Message;
@@ -157,11 +158,10 @@ impl Engine {
         self.pump();
     }
 
+    /// Whether the application may still be told: grants and installations can have been taken away since.
     fn is_granted(&self, endpoint: &Endpoint, event: &Event<'_>) -> bool {
-        let concerned = self.shared.catalogues.topic(&event.topic).and_then(|topic| topic.concerned(event.new));
-        let (topic, customer, sandbox) = (&*event.topic, event.customer, event.sandbox);
-        let routing = Routing { topic, customer, sandbox, stamps_only: false, application: concerned.as_deref() };
-        is_granted(endpoint, routing, &self.shared.grants)
+        let (application, concerned) = (&endpoint.subscription.application, self.shared.catalogues.concerned(event));
+        self.shared.grants.allow(application, &event.topic, &event.customer, concerned.as_deref())
     }
 
     /// Records that a delivery was not sent, since the application may not be told any more.
@@ -257,7 +257,7 @@ impl Engine {
 
     /// The event of a topic's example. Those of bellwire's own catalogue are not reported, but look the same.
     fn example(&self, example: &str) -> Option<String> {
-        match read(example.as_bytes(), &self.shared.catalogues, &|| self.new_id()) {
+        match read(example.as_bytes(), &self.shared.catalogues, &|| self.new_id().hyphenated()) {
             Ok(reports) => reports.events.into_iter().next().map(|reported| reported.document),
             Err(Malformed::Unreadable(_)) => None,
             Err(Malformed::Invalid(_)) => self.own_example(example),

@@ -1,7 +1,7 @@
 //! Outcomes → disk, a batch at a time; and the health of callback URLs, which follows from them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::civil::Date;
@@ -37,7 +37,7 @@ impl Engine {
     /// Takes in an outcome; and a request that was sent for an application.
     pub(super) fn gather(&self, outcome: Outcome, sent_for: Option<&ClientId>) {
         let day = self.now().as_second().div_euclid(SECONDS_A_DAY);
-        let mut gathered = self.shared.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gathered = self.outcomes();
         gathered.outcomes.push(outcome);
         if let Some(application) = sent_for {
             *gathered.sends.entry((*application, day)).or_default() += 1;
@@ -47,7 +47,7 @@ impl Engine {
     }
 
     pub(super) fn outcomes_waiting(&self) -> usize {
-        let gathered = self.shared.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        let gathered = self.outcomes();
         gathered.outcomes.len() + gathered.writing
     }
 
@@ -88,7 +88,7 @@ impl Engine {
             health: health.iter().map(|(id, health)| (id.clone(), serde_json::to_string(health).unwrap_or_default())).collect(),
         };
         let written = self.shared.store.record(batch).await;
-        let mut gathered = self.shared.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gathered = self.outcomes();
         if written.is_err() {
             gathered.writing = 0;
         }
@@ -101,7 +101,7 @@ impl Engine {
                     schedule.settled(endpoint, event, next.ok().map(jiff::Timestamp::as_millisecond), now);
                 }
                 drop(schedule);
-                self.shared.outcomes.lock().unwrap_or_else(PoisonError::into_inner).writing = 0;
+                self.outcomes().writing = 0;
                 self.shared.woken.notify_one();
             }
             Err(_) => {
@@ -118,7 +118,7 @@ impl Engine {
     }
 
     fn batch(&self) -> Gathered {
-        let mut gathered = self.shared.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gathered = self.outcomes();
         let count = gathered.outcomes.len().min(BATCH_MAX);
         gathered.writing = count;
         let outcomes = gathered.outcomes.drain(..count).collect();
@@ -130,7 +130,7 @@ impl Engine {
     pub(super) fn note_health(&self, endpoint: &Endpoint, next: &Next) {
         let Some(policy) = endpoint.profile.health else { return };
         let id = &endpoint.health_id;
-        let mut all = self.shared.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.health();
         if *next == Next::Delivered && !all.contains_key(id) {
             return;
         }
@@ -147,7 +147,7 @@ impl Engine {
         }
         drop(all);
         if after != before {
-            self.shared.outcomes.lock().unwrap_or_else(PoisonError::into_inner).health.insert(id.clone(), after.clone());
+            self.outcomes().health.insert(id.clone(), after.clone());
         }
         tell_standing(endpoint, policy, &before, &after, now);
         if after.is_disabled() && !before.is_disabled() {
@@ -162,7 +162,7 @@ impl Engine {
         let policies: HashMap<&str, HealthPolicy> =
             book.endpoints().filter_map(|endpoint| Some((endpoint.health_id.as_str(), endpoint.profile.health?))).collect();
         let mut due = Vec::new();
-        for (id, health) in self.shared.health.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
+        for (id, health) in self.health().iter_mut() {
             let Some(policy) = policies.get(id.as_str()) else { continue };
             if health.pass(*policy, now) {
                 due.push((id.clone(), health.clone(), false));

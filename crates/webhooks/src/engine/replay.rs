@@ -1,6 +1,6 @@
 //! Deliveries queued anew over a range of time: a job that goes step by step, remembers how far it is, and can be stopped.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -85,7 +85,7 @@ impl Engine {
     /// Any [`StoreError`].
     pub async fn replay(&self, subscription_id: &str, request: ReplayRequest) -> Result<Option<Replay>, StoreError> {
         let replay = Replay {
-            id: self.new_id(),
+            id: self.new_id().hyphenated(),
             subscription_id: subscription_id.to_owned(),
             since: request.since,
             until: request.until,
@@ -97,7 +97,7 @@ impl Engine {
             created: self.now(),
         };
         let forgotten = {
-            let mut all = self.shared.replays.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = self.replays();
             if all.values().any(|other| other.subscription_id == subscription_id && other.is_running()) {
                 return Ok(None);
             }
@@ -110,7 +110,7 @@ impl Engine {
         }
         let text = serde_json::to_string(&replay).unwrap_or_default();
         if let Err(error) = self.shared.store.put_document(Kind::Replay, replay.id.clone(), text).await {
-            self.shared.replays.lock().unwrap_or_else(PoisonError::into_inner).remove(&replay.id);
+            self.replays().remove(&replay.id);
             return Err(error);
         }
         self.shared.tasks.spawn(self.clone().run_replay(replay.id.clone()));
@@ -120,7 +120,7 @@ impl Engine {
     /// A replay.
     #[must_use]
     pub fn replay_of(&self, id: &str) -> Option<Replay> {
-        self.shared.replays.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.replays().get(id).cloned()
     }
 
     /// Stops a replay; what it has queued stays queued. Gives it as it is then.
@@ -129,7 +129,7 @@ impl Engine {
     /// Any [`StoreError`].
     pub async fn stop_replay(&self, id: &str) -> Result<Option<Replay>, StoreError> {
         let stopped = {
-            let mut all = self.shared.replays.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = self.replays();
             let Some(replay) = all.get_mut(id) else { return Ok(None) };
             if replay.is_running() {
                 "stopped".clone_into(&mut replay.state);
@@ -142,13 +142,13 @@ impl Engine {
     }
 
     pub(super) fn load_replays(&self, documents: Vec<(String, String)>) {
-        let mut all = self.shared.replays.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.replays();
         all.extend(documents.into_iter().filter_map(|(id, text)| Some((id, serde_json::from_str(&text).ok()?))));
     }
 
     /// Goes on with what a run before this one had begun.
     pub(super) fn resume_replays(&self) {
-        let all = self.shared.replays.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.replays();
         for replay in all.values().filter(|replay| replay.is_running()) {
             self.shared.tasks.spawn(self.clone().run_replay(replay.id.clone()));
         }
@@ -198,7 +198,7 @@ impl Engine {
 
     /// A stop that was asked for meanwhile stands.
     fn note_step(&self, next: Replay) {
-        let mut all = self.shared.replays.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.replays();
         if let Some(replay) = all.get_mut(&next.id) {
             let is_stopped = !replay.is_running();
             *replay = next;
@@ -217,7 +217,7 @@ impl Engine {
             (Which::Missing, state) => state.is_none(),
         };
         let Some(event) = Event::read(&candidate.document).ok().filter(|_| stands) else { return false };
-        let concerned = self.shared.catalogues.topic(&event.topic).and_then(|topic| topic.concerned(event.new));
+        let concerned = self.shared.catalogues.concerned(&event);
         is_for(endpoint, Routing::of(&event, concerned.as_deref()), &self.shared.grants)
     }
 }

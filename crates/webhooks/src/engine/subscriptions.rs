@@ -4,18 +4,17 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use protocol::id::{ClientId, CustomerId};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use store::documents::Kind;
 use store::error::StoreError;
 use store::webhooks::State;
 
 use crate::book::{Book, Endpoint};
-use crate::engine::{Engine, EngineError};
-use crate::health::{Health, Standing};
-use crate::profile::{Profile, Proof, Statuses};
+use crate::engine::{Engine, EngineError, Shown};
+use crate::health::Health;
+use crate::profile::{Profile, Proof};
 use crate::seal::Unopened;
 use crate::sign::{AppKey, Secret, Signer};
 use crate::subscription::{KeptSecret, Subscription, Wish, callback_url};
@@ -68,23 +67,6 @@ impl From<Unopened> for ChangeError {
     }
 }
 
-/// A subscription as it is shown.
-#[derive(Debug, Clone)]
-pub struct Shown {
-    /// As bellwire's own API shows it.
-    pub native: Value,
-    /// As Reapit's `/resthooks` shows it.
-    pub resthook: Value,
-    /// When it was last changed.
-    pub modified: Timestamp,
-    /// When it was made.
-    pub created: Timestamp,
-    /// Whether it takes anything, by its owner's wish.
-    pub active: bool,
-    /// Its profile's name.
-    pub profile: &'static str,
-}
-
 /// A signing key as it is kept.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -130,7 +112,7 @@ impl Engine {
         let _changing = self.shared.changes.lock().await;
         let number = self.check_room(&application)?;
         self.ensure_key(application).await?;
-        let (id, now) = (self.new_id(), self.now());
+        let (id, now) = (self.new_id().hyphenated(), self.now());
         let profile = Profile::find(&wish.profile);
         let has_secret = profile.is_some_and(|profile| profile.proofs.contains(&Proof::StandardWebhooks));
         let secret = if has_secret { Some(given.or_else(Secret::generate).ok_or(Unopened)?) } else { None };
@@ -188,7 +170,7 @@ impl Engine {
 
     async fn forget_health(&self, health_id: &str) -> Result<(), StoreError> {
         self.shared.store.remove_document(Kind::Health, health_id.to_owned()).await?;
-        self.shared.health.lock().unwrap_or_else(PoisonError::into_inner).remove(health_id);
+        self.health().remove(health_id);
         Ok(())
     }
 
@@ -254,8 +236,7 @@ impl Engine {
     /// The public half of a key that an application's deliveries are signed with.
     #[must_use]
     pub fn signing_key(&self, application: &ClientId, key_id: &str) -> Option<Arc<AppKey>> {
-        let keys = self.shared.keys.read().unwrap_or_else(PoisonError::into_inner);
-        keys.get(application).filter(|key| key.id() == key_id).cloned()
+        self.key(application).filter(|key| key.id() == key_id)
     }
 
     fn check_room(&self, application: &ClientId) -> Result<i64, ChangeError> {
@@ -275,12 +256,12 @@ impl Engine {
     }
 
     async fn ensure_key(&self, application: ClientId) -> Result<(), ChangeError> {
-        if self.shared.keys.read().unwrap_or_else(PoisonError::into_inner).contains_key(&application) {
+        if self.key(&application).is_some() {
             return Ok(());
         }
         let mut seed = [0; SEED_BYTES];
         aws_lc_rs::rand::fill(&mut seed).map_err(|_unspecified| Unopened)?;
-        let kept = KeptKey { key_id: self.new_id(), sealed: self.shared.sealer.seal(&seed, application.as_str())? };
+        let kept = KeptKey { key_id: self.new_id().hyphenated(), sealed: self.shared.sealer.seal(&seed, application.as_str())? };
         let text = serde_json::to_string(&kept).unwrap_or_default();
         self.shared.store.put_document(Kind::SigningKey, application.to_string(), text.clone()).await?;
         Ok(self.load_key(application.as_str(), &text)?)
@@ -325,14 +306,14 @@ impl Engine {
 
     fn prepare(&self, subscription: Subscription) -> Result<Endpoint, Unopened> {
         let profile = Profile::find(&subscription.wish.profile).ok_or(Unopened)?;
-        // The rules on ports may have become stricter since: the guard and the port are asked at each attempt as well.
+        // By the widest rules: those of the deployment were asked when it was made, and its addresses are judged at each attempt.
         let url = callback_url(&subscription.wish.url, profile, &[], true).map_err(|_fault| Unopened)?;
         let open = |kept: &KeptSecret| {
             let secret = Secret::from_bytes(self.shared.sealer.unseal(&kept.sealed, &subscription.id)?);
             Ok((secret.ok_or(Unopened)?, kept.until))
         };
         let secrets = subscription.secrets.iter().map(open).collect::<Result<Vec<_>, Unopened>>()?;
-        let key = self.shared.keys.read().unwrap_or_else(PoisonError::into_inner).get(&subscription.application).cloned();
+        let key = self.key(&subscription.application);
         let signer = Signer::new(subscription.application.as_str(), &secrets, key, subscription.wish.asymmetric);
         let health_id = format!("{} {} {}", profile.name, subscription.application, url.comparable());
         let disabled = self.is_disabled(&health_id);
@@ -340,7 +321,7 @@ impl Engine {
     }
 
     fn is_disabled(&self, health_id: &str) -> bool {
-        let all = self.shared.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.health();
         all.get(health_id).is_some_and(Health::is_disabled)
     }
 
@@ -376,61 +357,4 @@ impl Engine {
     pub(super) fn drop_endpoint(&self, id: &str) {
         self.replace(self.book().endpoints().filter(|endpoint| endpoint.subscription.id != id).cloned().collect());
     }
-
-    fn show(&self, endpoint: &Endpoint, secret: Option<&Secret>) -> Shown {
-        let Subscription { id, application, wish, secrets, created, modified, number, .. } = &endpoint.subscription;
-        let resthook = json!({
-            "id": id, "created": created, "modified": modified, "url": wish.url, "description": wish.description,
-            "topicIds": wish.topic_ids, "active": wish.active, "ignoreEtagOnlyChanges": wish.ignore_etag_only_changes,
-        });
-        let mut native = resthook.clone();
-        let key = self.shared.keys.read().unwrap_or_else(PoisonError::into_inner).get(application).cloned();
-        let rotating = secrets.iter().filter_map(|secret| secret.until).filter(|until| *until > self.now()).max();
-        let own = json!({
-            "applicationId": application, "customerIds": wish.customer_ids, "profile": wish.profile,
-            "asymmetric": wish.asymmetric, "signingKeyId": key.as_ref().map(|key| key.id().to_owned()),
-            "publicKey": key.as_ref().filter(|_| wish.asymmetric).map(|key| key.public_standard()),
-            "oldSecretUntil": rotating, "queued": self.lock().queued(*number), "health": self.show_health(endpoint),
-            "effectivePolicy": policy(endpoint.profile),
-        });
-        if let (Value::Object(native), Value::Object(own)) = (&mut native, own) {
-            native.extend(own);
-            native.extend(secret.map(|secret| ("secret".to_owned(), Value::from(secret.shown()))));
-        }
-        let (profile, active) = (endpoint.profile.name, wish.active);
-        Shown { native, resthook, modified: *modified, created: *created, active, profile }
-    }
-
-    fn show_health(&self, endpoint: &Endpoint) -> Value {
-        let now = self.now();
-        let paused = self.lock().closed_until(endpoint.subscription.number, now.as_millisecond());
-        let paused = paused.map(|pause| now + SignedDuration::try_from(pause).unwrap_or_default());
-        let all = self.shared.health.lock().unwrap_or_else(PoisonError::into_inner);
-        let standing = endpoint.profile.health.zip(all.get(&endpoint.health_id));
-        match standing.map(|(policy, health)| health.standing(policy, now)) {
-            None | Some(Standing::Healthy) => json!({"state": "healthy", "pausedUntil": paused}),
-            Some(Standing::Unhealthy(since, until)) => {
-                json!({"state": "unhealthy", "since": since, "disabledAt": until, "pausedUntil": paused})
-            }
-            Some(Standing::Disabled(since, until)) => json!({"state": "disabled", "since": since, "deletedAt": until}),
-            Some(Standing::Deleted) => json!({"state": "deleted"}),
-        }
-    }
-}
-
-/// How a profile behaves, for its subscriber.
-fn policy(profile: &Profile) -> Value {
-    let seconds = |duration: Duration| duration.as_secs();
-    json!({
-        "success": ranges(profile.success), "retry": ranges(profile.retry), "final": ranges(profile.final_),
-        "gone": ranges(profile.gone), "attempts": profile.schedule.len() + 1,
-        "scheduleSeconds": profile.schedule.iter().copied().map(seconds).collect::<Vec<_>>(),
-        "jitterPercent": profile.jitter_percent, "retryAfterMaxSeconds": profile.retry_after_max.map(seconds),
-        "responseTimeoutSeconds": seconds(profile.response_timeout), "retrySandbox": profile.retry_sandbox,
-        "disabledAfterSeconds": profile.health.map(|health| seconds(health.disabled_after)),
-    })
-}
-
-fn ranges(statuses: Statuses) -> Vec<String> {
-    statuses.0.iter().map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") }).collect()
 }

@@ -54,37 +54,37 @@ impl Engine {
     /// What is to be written for an event that bellwire itself tells; nothing where nobody is told.
     #[must_use]
     pub fn own(&self, own: OwnEvent<'_>) -> Option<HandOver> {
-        if !self.is_asked_for(own.topic) {
-            return None;
-        }
-        let data: &RawValue = serde_json::from_str(own.data).ok()?;
-        let sandbox = own.customer.as_str() == SANDBOX;
-        let event = Event {
-            id: Cow::Owned(self.new_id()),
+        let event = self.own_event(own)?;
+        let reported = Reported {
+            topic: own.topic.to_owned(),
+            customer: own.customer,
+            sandbox: event.sandbox,
+            stamps_only: false,
+            application: None,
+            change: own.id.hyphenated(),
+            key: event.key.as_deref().map(str::to_owned),
+            document: event.encode(),
+        };
+        let hand_over = self.hand_over(vec![reported]);
+        hand_over.events.iter().any(|event| !event.deliveries.is_empty()).then_some(hand_over)
+    }
+
+    fn own_event<'a>(&self, own: OwnEvent<'a>) -> Option<Event<'a>> {
+        Some(Event {
+            id: Cow::Owned(self.new_id().hyphenated()),
             change: Cow::Owned(own.id.hyphenated()),
             catalogue: Cow::Borrowed(OWN),
             topic: Cow::Borrowed(own.topic),
             customer: own.customer,
             entity: Some(Cow::Borrowed(own.entity)),
             time: own.time,
-            sandbox,
+            sandbox: own.customer.as_str() == SANDBOX,
             key: own.in_order.then(|| Cow::Owned(format!("{} {}", own.customer, own.entity))),
             new: None,
             old: None,
             diff: None,
-            data: Some(data),
-        };
-        let reported = Reported {
-            topic: own.topic.to_owned(),
-            customer: own.customer,
-            sandbox,
-            stamps_only: false,
-            application: None,
-            change: own.id.hyphenated(),
-            document: event.encode(),
-        };
-        let hand_over = self.hand_over(vec![reported]);
-        hand_over.events.iter().any(|event| !event.deliveries.is_empty()).then_some(hand_over)
+            data: Some(serde_json::from_str(own.data).ok()?),
+        })
     }
 
     /// What is to be written for events that others report: all of them, for those who subscribe later as well.
@@ -108,7 +108,7 @@ impl Engine {
                 self.shared.metrics.suppressed.inc_by(u64::from(!has_room));
                 deliveries.push(NewDelivery { endpoint: number, due: has_room.then_some(due) });
             }
-            let key = Event::read(&reported.document).ok().and_then(|event| event.key.as_deref().map(Item::key_of));
+            let key = reported.key.as_deref().map(Item::key_of);
             let document = Arc::from(reported.document.as_str());
             items.push(Offered { customer: reported.customer, key, document, deliveries: deliveries.clone() });
             events.push(NewEvent { document: reported.document, taken, deliveries });
@@ -150,26 +150,14 @@ impl Engine {
         struct Example<'a> {
             topic: &'a str,
             customer_id: CustomerId,
+            entity_id: &'a str,
             #[serde(borrow)]
             data: &'a RawValue,
         }
-        let example: Example<'_> = serde_json::from_str(example).ok()?;
-        let event = Event {
-            id: Cow::Owned(self.new_id()),
-            change: Cow::Owned(self.new_id()),
-            catalogue: Cow::Borrowed(OWN),
-            topic: Cow::Borrowed(example.topic),
-            customer: example.customer_id,
-            entity: None,
-            time: self.now(),
-            sandbox: false,
-            key: None,
-            new: None,
-            old: None,
-            diff: None,
-            data: Some(example.data),
-        };
-        Some(event.encode())
+        let Example { topic, customer_id: customer, entity_id: entity, data } = serde_json::from_str(example).ok()?;
+        let (id, time, data) = (self.new_id(), self.now(), data.get());
+        let own = OwnEvent { topic, id, customer, entity, time, data, in_order: false };
+        self.own_event(own).map(|event| event.encode())
     }
 }
 

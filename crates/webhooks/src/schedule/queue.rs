@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use protocol::id::CustomerId;
 
-use super::Share;
+use super::Lane;
+use super::shares::Share;
 use crate::book::Endpoint;
 
 /// Deliveries of one endpoint in memory at most.
@@ -348,6 +349,10 @@ impl Queue {
                 reading.again = true;
             }
         }
+    }
+
+    pub(super) fn lane(&self) -> Lane {
+        if self.is_slow { Lane::Slow } else { Lane::Answering }
     }
 
     pub(super) fn is_closed(&self, now: i64) -> bool {

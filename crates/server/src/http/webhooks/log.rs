@@ -1,6 +1,5 @@
 //! Attempts, deliveries, what was sent.
 
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 use jiff::Timestamp;
@@ -9,7 +8,8 @@ use protocol::time;
 use serde_json::json;
 use webhooks::engine::{Asked, Attempts, DeliveryId, Retried};
 
-use super::{Asking, json_response};
+use super::Asking;
+use crate::http::answer::{empty, json_response};
 use crate::http::error::{ApiError, Body};
 use crate::http::paging::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, number, parameters};
 
@@ -68,11 +68,7 @@ pub(super) async fn retry(asking: Asking<'_>, id: &str) -> Result<Response<Body>
     match asking.node.webhooks.retry(id, &asking.owner()).await? {
         Retried::Unknown => Err(ApiError::NoSuch("delivery")),
         Retried::Closed => Err(ApiError::Conflict("The subscription takes nothing now; activate it first".to_owned())),
-        Retried::Queued => {
-            let mut response = Response::new(Full::default());
-            *response.status_mut() = StatusCode::ACCEPTED;
-            Ok(response)
-        }
+        Retried::Queued => Ok(empty(StatusCode::ACCEPTED)),
     }
 }
 

@@ -9,8 +9,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use webhooks::engine::{Replay, ReplayRequest, Which};
 
-use super::{Asking, json_response, parsed_body};
+use super::{Asking, parsed_body};
 use crate::app::Node;
+use crate::http::answer::json_response;
 use crate::http::error::{ApiError, Body};
 
 #[derive(Debug, Deserialize)]

@@ -4,7 +4,6 @@
 
 use std::cmp::Reverse;
 
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use protocol::authorise::Refusal;
@@ -12,7 +11,8 @@ use serde_json::Value;
 use webhooks::subscription::Contract;
 
 use super::subscriptions::created;
-use super::{Asking, body, json_response, refuse};
+use super::{Asking, body, refuse};
+use crate::http::answer::{empty, json_response};
 use crate::http::error::{ApiError, Body};
 use crate::http::paging::{Page, parameters};
 
@@ -54,9 +54,7 @@ pub(super) async fn answer(
 }
 
 fn done() -> Response<Body> {
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = StatusCode::CREATED;
-    response
+    empty(StatusCode::CREATED)
 }
 
 fn list(asking: Asking<'_>, request: &Request<Incoming>) -> Result<Response<Body>, ApiError> {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{HeaderValue, LOCATION};
 use hyper::{Method, Request, Response, StatusCode};
@@ -13,7 +12,8 @@ use webhooks::engine::{GRACE_MAX, Shown};
 use webhooks::sign::Secret;
 use webhooks::subscription::Contract;
 
-use super::{Asking, body, json_response, log, parsed_body, refuse, replays};
+use super::{Asking, body, log, parsed_body, refuse, replays};
+use crate::http::answer::{empty, json_response};
 use crate::http::error::{ApiError, Body};
 use crate::http::paging::{Page, parameters};
 
@@ -40,9 +40,7 @@ pub(super) async fn answer(
         }
         (Method::DELETE, [id]) => {
             engine.delete(id, &owner).await.map_err(refuse)?;
-            let mut response = Response::new(Full::default());
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            Ok(response)
+            Ok(empty(StatusCode::NO_CONTENT))
         }
         (Method::POST, [id, "ping"]) => ping(asking, id, request).await,
         (Method::POST, [id, "activate"]) => Ok(ok(&engine.set_active(id, &owner, true).await.map_err(refuse)?)),
@@ -59,7 +57,7 @@ pub(super) async fn answer(
 }
 
 fn ok(shown: &Shown) -> Response<Body> {
-    json_response(StatusCode::OK, &shown.native)
+    json_response(StatusCode::OK, &&shown.native)
 }
 
 fn list(asking: Asking<'_>, request: &Request<Incoming>) -> Result<Response<Body>, ApiError> {
@@ -86,7 +84,7 @@ async fn create(asking: Asking<'_>, request: Request<Incoming>) -> Result<Respon
 
 /// The answer to a subscription that was made.
 pub(super) fn created(shown: &Value, path: &str) -> Response<Body> {
-    let mut response = json_response(StatusCode::CREATED, shown);
+    let mut response = json_response(StatusCode::CREATED, &shown);
     let id = shown.get("id").and_then(Value::as_str).unwrap_or_default();
     if let Ok(location) = HeaderValue::from_str(&format!("{path}/{id}")) {
         response.headers_mut().insert(LOCATION, location);

@@ -1,5 +1,7 @@
 //! Windows, and what of the disk is read into them.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 #[test]

@@ -114,7 +114,7 @@ fn of_what_is_forgotten_nothing_stays() {
     }
     let schedule = &desk.schedule;
     assert_eq!((schedule.totals(), schedule.window_bytes, schedule.shares.len(), schedule.next_wake()), ((0, 0), 0, 0, None));
-    assert!(schedule.in_flight.values().all(|count| *count == 0) && schedule.by_age.is_empty());
+    assert!(schedule.answering.in_flight + schedule.slow.in_flight == 0 && schedule.by_age.is_empty());
     desk.offer(1, item(31));
     assert_eq!(desk.attempts(), []);
 }
