@@ -24,6 +24,8 @@ pub struct Endpoint {
     pub profile: &'static Profile,
     /// Where deliveries go.
     pub url: CallbackUrl,
+    /// Why nothing may be sent there any more, where the deployment's rules have changed.
+    pub refusal: Option<String>,
     /// With what they are signed.
     pub signer: Signer,
     /// Whose health it shares: owner and callback URL.

@@ -1,6 +1,7 @@
 //! The topics there are, as data: `protocol/catalogues/`, compiled in.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use include_dir::{Dir, include_dir};
 use jsonschema::Validator;
@@ -146,14 +147,16 @@ impl Catalogues {
         self.topics().filter(begins_alike).min_by_key(|topic| strsim::osa_distance(&id, &topic.id.to_lowercase()))
     }
 
-    /// The status topics that a change of an entity, reported as `reported`, fires besides.
-    pub fn fired<'c>(&'c self, reported: &'c Topic, old: Option<&Value>, new: &Value) -> Vec<&'c Topic> {
+    /// The status topics that a change of an entity, reported as `reported`, can fire besides, and when each is.
+    pub fn statuses<'c>(&'c self, reported: &'c Topic) -> Vec<(&'c Topic, &'c When)> {
         let Some((entity, "created" | "modified")) = reported.id.rsplit_once('.') else { return Vec::new() };
-        let of_entity = |topic: &&Topic| {
-            topic.catalogue == reported.catalogue && topic.id.strip_prefix(entity).is_some_and(|rest| rest.starts_with('.'))
-        };
-        let fires = |topic: &&Topic| topic.when.as_ref().is_some_and(|when| when.fires(old, new));
-        self.topics().filter(of_entity).filter(fires).collect()
+        let of_entity = format!("{entity}.");
+        let from_here = self.by_topic.range::<str, _>((Bound::Included(of_entity.as_str()), Bound::Unbounded));
+        let topics = from_here.take_while(|(id, _)| id.starts_with(&of_entity)).map(|(_, topic)| topic);
+        topics
+            .filter(|topic| topic.catalogue == reported.catalogue)
+            .filter_map(|topic| Some((topic, topic.when.as_ref()?)))
+            .collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Takes events, sends them when they are due, and records what became of them.
 //!
-//! One task keeps time and hands out turns; each attempt is a task of its own, which hands out the next turn when it ends; one task
+//! One task keeps time and hands out turns; each turn is a task of its own, which goes on with the next turn when it ends; one task
 //! writes outcomes to disk, a batch at a time. What is on its way stands in memory alone: after a crash it is due again.
 
 mod attempt; // one request, judged
@@ -24,7 +24,8 @@ use protocol::id::{ClientId, EventId};
 use store::Store;
 use store::documents::Kind;
 use store::error::StoreError;
-use store::webhooks::{EndpointQueue, State};
+use store::webhooks::{DueRow, EndpointQueue, Outcome, State};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -36,7 +37,7 @@ use crate::guard::Guard;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::profile::PROFILES;
-use crate::schedule::{Item, Limits, Schedule, Work};
+use crate::schedule::{Item, Limits, Read, Schedule, Work};
 use crate::seal::{KeyError, Sealer, Unopened};
 use crate::sender::{self, Sender, SenderError};
 use crate::sign::AppKey;
@@ -153,6 +154,8 @@ struct Shared {
     tasks: TaskTracker,
     /// Drivers of connections, which end when their connections do.
     connections: TaskTracker,
+    /// For what begins on the writer's thread.
+    runtime: Handle,
     stop: CancellationToken,
 }
 
@@ -199,6 +202,7 @@ impl Engine {
             woken: Notify::new(),
             tasks: TaskTracker::new(),
             connections,
+            runtime: Handle::current(),
             stop: CancellationToken::new(),
         };
         let engine = Self { shared: Arc::new(shared) };
@@ -312,43 +316,78 @@ impl Engine {
 
     /// Hands out turns until nobody can go.
     fn pump(&self) {
-        loop {
-            if self.shared.stop.is_cancelled() || self.outcomes_waiting() >= OUTCOMES_MAX {
-                return;
-            }
-            let work = self.lock().next(self.now().as_millisecond());
-            match work {
-                Some(Work::Attempt(endpoint, item)) => drop(self.shared.tasks.spawn(self.clone().attempt(endpoint, item))),
-                Some(Work::Read(number, rows)) => drop(self.shared.tasks.spawn(self.clone().read(number, rows))),
-                None => return,
-            }
+        while let Some(work) = self.next_work() {
+            self.shared.tasks.spawn(self.clone().work(work));
         }
     }
 
-    async fn read(self, number: i64, rows_max: u32) {
-        let rows = self.shared.store.due(number, rows_max).await;
+    fn next_work(&self) -> Option<Work> {
+        if self.shared.stop.is_cancelled() || self.outcomes_waiting() >= OUTCOMES_MAX {
+            return None;
+        }
+        let mut schedule = self.lock();
+        let work = schedule.next(self.now().as_millisecond());
+        let is_sooner = schedule.wakes_sooner();
+        drop(schedule);
+        if is_sooner {
+            self.shared.woken.notify_one();
+        }
+        work
+    }
+
+    /// Takes one turn after the other while there are any, and hands out those that others can take meanwhile.
+    async fn work(self, first: Work) {
+        let mut next = Some(first);
+        while let Some(work) = next {
+            match work {
+                Work::Attempt(endpoint, item) => self.attempt(endpoint, item).await,
+                Work::Read(read) => self.read(read).await,
+            }
+            next = self.next_work();
+            self.pump();
+        }
+    }
+
+    async fn read(&self, Read { endpoint: number, rows_max, held }: Read) {
+        let rows = self.shared.store.due(number, rows_max, held).await;
         let now = self.now().as_millisecond();
         match rows {
-            Ok(rows) => {
-                let items = rows.into_iter().filter_map(|row| {
-                    let Ok(event) = Event::read(&row.document) else { return None };
-                    let (customer, key) = (event.customer, event.key.as_deref().map(Item::key_of));
-                    let (due, taken) = (row.due.as_millisecond(), row.taken.as_millisecond());
-                    let document = Arc::from(row.document.as_str());
-                    let (failures, sends) = (row.failures, row.sends);
-                    Some(Item { event: row.event, due, failures, sends, taken, customer, key, document })
-                });
-                self.lock().read(number, rows_max, items.collect(), now);
+            Ok((rows, is_all)) => {
+                let items = rows.into_iter().filter_map(|row| self.item(number, &row)).collect();
+                self.lock().read(number, items, is_all, now);
             }
             // The store has said why.
             Err(_) => self.lock().read_failed(number, now),
         }
-        self.pump();
-        self.shared.woken.notify_one();
+    }
+
+    /// What is on disk, for the schedule. What cannot be read ends here: it would be read again and again.
+    fn item(&self, endpoint: i64, row: &DueRow) -> Option<Item> {
+        let DueRow { event: number, due, failures, sends, taken, document } = row;
+        let event = match Event::read(document) {
+            Ok(event) => event,
+            Err(error) => {
+                tracing::error!(event = number, endpoint, %error, "an event in the store cannot be read: its delivery is given up");
+                let next = Err(State::Dead);
+                let (failures, sends) = (*failures, *sends);
+                self.gather(Outcome { endpoint, event: *number, next, failures, sends, attempt: None }, None);
+                return None;
+            }
+        };
+        Some(Item {
+            event: *number,
+            due: due.as_millisecond(),
+            failures: *failures,
+            sends: *sends,
+            taken: taken.as_millisecond(),
+            customer: event.customer,
+            key: event.key.as_deref().map(Item::key_of),
+            document: Arc::from(document.as_str()),
+        })
     }
 
     fn until_next_wake(&self) -> Duration {
-        let next = self.lock().next_wake();
+        let next = self.lock().await_wake();
         let now = self.now().as_millisecond();
         let millis = next.map_or(u64::MAX, |next| u64::try_from(next - now).unwrap_or(0));
         Duration::from_millis(millis).min(WAIT_MAX)

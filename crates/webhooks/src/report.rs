@@ -141,7 +141,10 @@ impl<'a> Report<'a> {
         let customer = customer.and_then(|text| {
             CustomerId::parse(&text).map_err(|error| faults.add("customerId", format!("{error}, got {}", shown(&text)))).ok()
         });
-        let entity = members.take("entityId").and_then(|json| entity(json, "entityId", faults));
+        // What concerns an application is about no entity.
+        let has_entity = topic.is_none_or(|topic| topic.application.is_none());
+        let entity = if has_entity { members.require("entityId", faults) } else { members.take("entityId") };
+        let entity = entity.and_then(|json| self::entity(json, "entityId", faults));
         let time = string(members.require("occurredAt", faults), "occurredAt", faults);
         let time = time.and_then(|text| {
             let at = time::read(&text);
@@ -219,9 +222,14 @@ impl<'a> Report<'a> {
 impl Versions<'_> {
     /// The status topics that the change fires.
     fn fired<'c>(&self, catalogues: &'c Catalogues, reported: &'c Topic) -> Vec<&'c Topic> {
+        let mut statuses = catalogues.statuses(reported);
+        if statuses.is_empty() {
+            return Vec::new();
+        }
         let read = |raw: &RawValue| serde_json::from_str::<Value>(raw.get()).ok();
-        let Some(new) = self.new.and_then(read) else { return Vec::new() };
-        catalogues.fired(reported, self.old.and_then(read).as_ref(), &new)
+        let (old, Some(new)) = (self.old.and_then(read), self.new.and_then(read)) else { return Vec::new() };
+        statuses.retain(|(_, when)| when.fires(old.as_ref(), &new));
+        statuses.into_iter().map(|(topic, _)| topic).collect()
     }
 }
 

@@ -3,8 +3,9 @@
 //! Each endpoint has a short window of deliveries in memory; what does not fit stays on disk and is read when the window runs low.
 //! Whatever is in memory, on its way, or waits for its outcome to be on disk is *held*, so that a read does not bring it again.
 //!
-//! There are two lanes, each with a part of all slots: endpoints that answer, and endpoints that did not answer lately, or never
-//! yet. Those of the second lane get one request at a time. So a thousand endpoints that hang fill their own lane and no more.
+//! There are two lanes, each with a part of all slots: endpoints that answer, or are new, and endpoints that did not answer lately.
+//! An endpoint that never answered, or did not lately, gets one request at a time, and a request that takes long is counted to the
+//! second lane from then on. So a thousand endpoints that hang fill their own lane and no more.
 
 mod shares; // what hosts and customers have on their way, and who waits for them
 mod queue; // one endpoint: its window, what it holds, its breaker
@@ -16,7 +17,7 @@ use std::time::Duration;
 use protocol::id::CustomerId;
 
 use crate::book::Endpoint;
-pub(crate) use queue::{Finished, Item, Key};
+pub(crate) use queue::{Finished, Item, Key, Read};
 use queue::{Queue, Taken};
 use shares::{Share, Shares};
 
@@ -47,13 +48,24 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// The slots of a lane.
+    fn slots(&self, lane: Lane) -> usize {
+        let slow = (self.in_flight_max / SLOW_PART).max(1);
+        match lane {
+            Lane::Answering => (self.in_flight_max - slow).max(1),
+            Lane::Slow => slow,
+        }
+    }
+}
+
 /// Something to do.
 #[derive(Debug)]
 pub(crate) enum Work {
     /// Send this.
     Attempt(Arc<Endpoint>, Item),
-    /// Read so many of the endpoint's deliveries that are due first.
-    Read(i64, u32),
+    /// Read this.
+    Read(Read),
 }
 
 /// An attempt that is on its way.
@@ -67,7 +79,7 @@ struct Flight {
     key: Option<Key>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Lane {
     Answering,
     Slow,
@@ -93,6 +105,8 @@ pub(crate) struct Schedule {
     by_age: BTreeSet<(i64, i64, i64)>,
     shares: Shares,
     window_bytes: usize,
+    /// For when the one who keeps time waits.
+    awaited: Option<i64>,
 }
 
 impl Schedule {
@@ -107,6 +121,7 @@ impl Schedule {
             flights: HashMap::new(),
             by_age: BTreeSet::new(),
             window_bytes: 0,
+            awaited: None,
         }
     }
 
@@ -157,13 +172,15 @@ impl Schedule {
         (self.queues.values().map(|queue| queue.queued).sum(), self.flights.len())
     }
 
-    /// Takes in a delivery that was just written to disk. Where the window is full it stays there.
-    pub(crate) fn offer(&mut self, number: i64, item: Item, now: i64) {
-        let Some(queue) = self.queues.get_mut(&number) else { return };
+    /// Takes in a delivery that was just written to disk. Where the window is full it stays there. Gives whether there is such an
+    /// endpoint.
+    pub(crate) fn offer(&mut self, number: i64, item: Item, now: i64) -> bool {
+        let Some(queue) = self.queues.get_mut(&number) else { return false };
         queue.queued += 1;
         let has_room = self.window_bytes + item.bytes() <= self.limits.window_bytes_max;
         self.window_bytes += queue.offer(item, has_room, now);
         self.arm(number, now);
+        true
     }
 
     /// Notes that something is queued on disk anew.
@@ -173,11 +190,11 @@ impl Schedule {
         self.arm(number, now);
     }
 
-    /// Takes in what was read; at most as many rows as were asked for, the first due first.
-    pub(crate) fn read(&mut self, number: i64, asked: u32, rows: Vec<Item>, now: i64) {
+    /// Takes in what was read, the first due first, and whether that is all there is.
+    pub(crate) fn read(&mut self, number: i64, rows: Vec<Item>, is_all: bool, now: i64) {
         let Some(queue) = self.queues.get_mut(&number) else { return };
         let room = self.limits.window_bytes_max.saturating_sub(self.window_bytes);
-        self.window_bytes += queue.read(asked, rows, room, now);
+        self.window_bytes += queue.read(rows, is_all, room, now);
         self.arm(number, now);
     }
 
@@ -193,7 +210,7 @@ impl Schedule {
         let Some(flight) = self.flights.remove(&(number, event)) else { return };
         self.by_age.remove(&(flight.begun, number, event));
         self.lane_mut(flight.lane).in_flight -= 1;
-        for share in [Share::Host(flight.host.clone()), Share::Customer(flight.customer)] {
+        for share in [Share::Host(flight.host.clone()), Share::Customer(flight.customer, flight.lane)] {
             self.shares.leave(&share);
             self.give(&share, now);
         }
@@ -227,14 +244,35 @@ impl Schedule {
             && now - begun > SLOW_MILLIS
         {
             self.by_age.remove(&(begun, number, event));
-            let Some(flight) = self.flights.get_mut(&(number, event)) else { continue };
-            flight.lane = Lane::Slow;
-            self.answering.in_flight -= 1;
-            self.slow.in_flight += 1;
-            if let Some(queue) = self.queues.get_mut(&number) {
-                queue.is_slow = true;
-            }
+            self.slow_down(number, event, now);
         }
+    }
+
+    /// Counts a request to the second lane.
+    fn slow_down(&mut self, number: i64, event: i64, now: i64) {
+        let Some(flight) = self.flights.get_mut(&(number, event)) else { return };
+        flight.lane = Lane::Slow;
+        let customer = flight.customer;
+        self.answering.in_flight -= 1;
+        self.slow.in_flight += 1;
+        if let Some(queue) = self.queues.get_mut(&number) {
+            queue.is_slow = true;
+        }
+        let left = Share::Customer(customer, Lane::Answering);
+        self.shares.leave(&left);
+        self.shares.enter(Share::Customer(customer, Lane::Slow));
+        self.give(&left, now);
+    }
+
+    /// The same as [`Schedule::next_wake`], for who will wait for it.
+    pub(crate) fn await_wake(&mut self) -> Option<i64> {
+        self.awaited = self.next_wake();
+        self.awaited
+    }
+
+    /// Whether [`Schedule::wake`] is to be called sooner than is waited for.
+    pub(crate) fn wakes_sooner(&self) -> bool {
+        self.next_wake().is_some_and(|next| self.awaited.is_none_or(|awaited| next < awaited))
     }
 
     /// When [`Schedule::wake`] is to be called next.
@@ -276,12 +314,7 @@ impl Schedule {
     }
 
     fn has_slot(&self, lane: Lane) -> bool {
-        let slow_max = (self.limits.in_flight_max / SLOW_PART).max(1);
-        let max = match lane {
-            Lane::Answering => (self.limits.in_flight_max - slow_max).max(1),
-            Lane::Slow => slow_max,
-        };
-        self.lane(lane).in_flight < max
+        self.lane(lane).in_flight < self.limits.slots(lane)
     }
 
     /// One endpoint's turn. `given`: the slots that it waited for.
@@ -294,9 +327,9 @@ impl Schedule {
             return None;
         }
         if queue.wants_read() {
-            let rows = queue.begin_read(self.window_bytes < self.limits.window_bytes_max);
+            let read = queue.begin_read(self.window_bytes < self.limits.window_bytes_max);
             self.arm(number, now);
-            return Some(Work::Read(number, rows));
+            return Some(Work::Read(read));
         }
         let host = queue.host.clone();
         let host_share = Share::Host(host.clone());
@@ -305,7 +338,7 @@ impl Schedule {
             return None;
         }
         let shares = &self.shares;
-        let is_free = |customer: CustomerId| !shares.is_full(&Share::Customer(customer));
+        let is_free = |customer: CustomerId| !shares.is_full(&Share::Customer(customer, lane));
         match queue.take(is_free) {
             Taken::Item(item) => {
                 let endpoint = queue.endpoint.clone();
@@ -318,14 +351,14 @@ impl Schedule {
             }
             // The attempt of its own that is waited for arms it again.
             Taken::Blocked(customers) => {
-                customers.into_iter().for_each(|customer| self.shares.park(Share::Customer(customer), number, given));
+                customers.into_iter().for_each(|customer| self.shares.park(Share::Customer(customer, lane), number, given));
                 None
             }
         }
     }
 
     fn begin(&mut self, flight: Flight, event: i64) {
-        for share in [Share::Host(flight.host.clone()), Share::Customer(flight.customer)] {
+        for share in [Share::Host(flight.host.clone()), Share::Customer(flight.customer, flight.lane)] {
             self.shares.enter(share);
         }
         self.lane_mut(flight.lane).in_flight += 1;

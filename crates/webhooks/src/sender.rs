@@ -17,7 +17,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -100,6 +100,20 @@ pub(crate) struct Exchange {
     pub(crate) body: Bytes,
 }
 
+impl Exchange {
+    /// Of a request that was not sent.
+    pub(crate) fn unsent(unreachable: Unreachable) -> Self {
+        Self {
+            answer: Answer::Unreachable(unreachable),
+            phases: Phases::default(),
+            peer: None,
+            reused: false,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        }
+    }
+}
+
 type Connection = http1::SendRequest<Full<Bytes>>;
 
 impl Sender {
@@ -121,15 +135,8 @@ impl Sender {
     /// Posts `body`.
     ///
     /// Cancel safety: a request that is dropped is broken off, and its connection with it.
-    pub(crate) async fn post(&self, url: &CallbackUrl, headers: &HeaderMap, body: Bytes, limit: Duration) -> Exchange {
-        let mut exchange = Exchange {
-            answer: Answer::Unreachable(Unreachable::Broken(String::new())),
-            phases: Phases::default(),
-            peer: None,
-            reused: false,
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-        };
+    pub(crate) async fn post(&self, url: &CallbackUrl, headers: HeaderMap, body: Bytes, limit: Duration) -> Exchange {
+        let mut exchange = Exchange::unsent(Unreachable::Broken(String::new()));
         let sent = match request(url, headers, body) {
             Ok(request) => self.exchange(url, request, limit, &mut exchange).await,
             Err(unreachable) => Err(unreachable),
@@ -257,15 +264,17 @@ fn server_name(url: &CallbackUrl) -> Result<ServerName<'static>, Unreachable> {
     }
 }
 
-fn request(url: &CallbackUrl, headers: &HeaderMap, body: Bytes) -> Result<Request<Full<Bytes>>, Unreachable> {
-    let refused = |error: hyper::http::Error| Unreachable::Broken(error.to_string());
-    let mut request = Request::builder().method(Method::POST).uri(url.path_and_query());
+fn request(url: &CallbackUrl, headers: HeaderMap, body: Bytes) -> Result<Request<Full<Bytes>>, Unreachable> {
+    let broken = |error: &dyn std::error::Error| Unreachable::Broken(error.to_string());
+    let mut all = HeaderMap::with_capacity(headers.len() + 2);
     // First, since receivers exist that look for it there.
-    request = request.header(HOST, url.authority());
-    for (name, value) in headers {
-        request = request.header(name, value);
-    }
-    request.header(CONTENT_LENGTH, body.len()).body(Full::new(body)).map_err(refused)
+    all.insert(HOST, HeaderValue::from_str(url.authority()).map_err(|error| broken(&error))?);
+    all.extend(headers);
+    all.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    let target = Uri::try_from(url.path_and_query()).map_err(|error| broken(&error))?;
+    let mut request = Request::new(Full::new(body));
+    (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (Method::POST, target, all);
+    Ok(request)
 }
 
 /// Tries one address after the other.

@@ -6,7 +6,7 @@ use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 
 use crate::profile::Proof;
@@ -108,7 +108,8 @@ impl AppKey {
 /// All that an endpoint's deliveries can be signed with.
 #[derive(Debug, Clone)]
 pub struct Signer {
-    client_id: HeaderValue,
+    /// In base64.
+    client_id: String,
     secrets: Vec<(SecretKey, Option<Timestamp>)>,
     app_key: Option<Arc<AppKey>>,
     /// Whether `v1a` stands beside `v1`.
@@ -139,37 +140,33 @@ impl Signer {
     /// A signer with these secrets, each until its end, where it has one.
     #[must_use]
     pub fn new(client_id: &str, secrets: &[(Secret, Option<Timestamp>)], app_key: Option<Arc<AppKey>>, asymmetric: bool) -> Self {
-        let client_id = HeaderValue::from_str(&STANDARD.encode(client_id)).unwrap_or(HeaderValue::from_static(""));
+        let client_id = STANDARD.encode(client_id);
         let key = |secret: &Secret| SecretKey(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()));
         let secrets = secrets.iter().map(|(secret, until)| (key(secret), *until)).collect();
         Self { client_id, secrets, app_key, asymmetric }
     }
 
-    /// The headers that prove who sends `message`.
-    #[must_use]
-    pub fn headers(&self, proofs: &[Proof], message: Message<'_>) -> Vec<(HeaderName, HeaderValue)> {
-        proofs.iter().flat_map(|proof| self.prove(*proof, message)).collect()
-    }
-
-    fn prove(&self, proof: Proof, message: Message<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    /// Puts the headers that prove who sends `message` behind the others.
+    pub fn prove(&self, proofs: &[Proof], message: Message<'_>, headers: &mut HeaderMap) {
         let seconds = message.at.as_second();
-        match proof {
-            Proof::ClientId => vec![(CLIENT_ID, self.client_id.clone())],
-            Proof::AppKey => {
-                let key = self.app_key.as_ref();
-                let signature = key.and_then(|key| {
+        let mut put = |name: HeaderName, value: &str| {
+            headers.insert(name, HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static("")));
+        };
+        for proof in proofs {
+            match proof {
+                Proof::ClientId => put(CLIENT_ID, &self.client_id),
+                Proof::AppKey => {
+                    let Some(key) = &self.app_key else { continue };
                     let signature = key.pair.sign(&[seconds.to_string().as_bytes(), message.body].concat());
-                    let text = format!("s:{}:{seconds}:{}", key.id, URL_SAFE_NO_PAD.encode(signature));
-                    HeaderValue::from_str(&text).ok()
-                });
-                signature.map(|signature| (APP_KEY, signature)).into_iter().collect()
-            }
-            Proof::StandardWebhooks => {
-                let signed = [format!("{}.{seconds}.", message.id).as_bytes(), message.body].concat();
-                let id = HeaderValue::from_str(message.id).unwrap_or(HeaderValue::from_static(""));
-                let signatures =
-                    HeaderValue::from_str(&self.signatures(&signed, message.at)).unwrap_or(HeaderValue::from_static(""));
-                vec![(WEBHOOK_ID, id), (WEBHOOK_TIMESTAMP, HeaderValue::from(seconds)), (WEBHOOK_SIGNATURE, signatures)]
+                    put(APP_KEY, &format!("s:{}:{seconds}:{}", key.id, URL_SAFE_NO_PAD.encode(signature)));
+                }
+                Proof::StandardWebhooks => {
+                    let at = seconds.to_string();
+                    let signed = [message.id.as_bytes(), b".", at.as_bytes(), b".", message.body].concat();
+                    put(WEBHOOK_ID, message.id);
+                    put(WEBHOOK_TIMESTAMP, &at);
+                    put(WEBHOOK_SIGNATURE, &self.signatures(&signed, message.at));
+                }
             }
         }
     }

@@ -32,7 +32,7 @@ pub enum Unreachable {
     #[error("the host's name could not be resolved: {0}")]
     Resolve(String),
     /// An address of the name is one that nothing is sent to.
-    #[error("nothing is sent to the host's address: {0}")]
+    #[error("nothing is sent there: {0}")]
     Forbidden(String),
     /// No connection came about.
     #[error("no connection: {0}")]

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
-use protocol::fault::Malformed;
+use protocol::fault::{Faults, Malformed};
+use serde::de::DeserializeOwned;
 
 use crate::http::error::{ApiError, Body};
 
@@ -21,6 +22,26 @@ pub(crate) fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = status;
     response
+}
+
+/// Reads a body into a structure. What is no JSON is told with line and column, what is not what it should be with its path. An empty
+/// body is an object without members.
+pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    let unreadable = |error: serde_json::Error| ApiError::Unreadable(format!("The body cannot be used: {error}"));
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let (path, error) = (error.path().to_string(), error.into_inner());
+        if !error.is_data() {
+            return unreadable(error);
+        }
+        let (field, message) = (if path == "." { "$" } else { &path }, error.to_string());
+        let mut faults = Faults::default();
+        faults.add(field, message.split(" at line ").next().unwrap_or_default());
+        ApiError::Invalid(faults)
+    })?;
+    reader.end().map_err(unreadable)?;
+    Ok(read)
 }
 
 /// What is told of a body that cannot be used.

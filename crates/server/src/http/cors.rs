@@ -9,6 +9,9 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use crate::http::error::Body;
 
+/// Headers of answers that a page can read.
+const READABLE: &str = "etag, idempotent-replayed, location, retry-after, x-request-id";
+
 /// The origin of the request, where it is one that may call.
 pub(crate) fn allowed(origins: &[String], headers: &HeaderMap) -> Option<HeaderValue> {
     headers.get(ORIGIN).filter(|origin| origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes())).cloned()
@@ -35,7 +38,7 @@ pub(crate) fn preflight<B>(origin: Option<&HeaderValue>, request: &Request<B>) -
 pub(crate) fn expose(origin: Option<HeaderValue>, headers: &mut HeaderMap) {
     if let Some(origin) = origin {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("etag, retry-after, x-request-id"));
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(READABLE));
         headers.append(VARY, HeaderValue::from_static("origin"));
     }
 }

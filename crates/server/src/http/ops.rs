@@ -24,6 +24,7 @@ use store::applications::Installed;
 
 use crate::app::Node;
 use crate::auth::TokenError;
+use crate::http::answer::read_json;
 use crate::http::error::{ApiError, Body};
 use crate::http::request::{REQUEST_ID, bearer, check_content_type, check_length, read_body, request_id};
 
@@ -161,7 +162,7 @@ async fn json_body<T: serde::de::DeserializeOwned>(
     check_length(request.headers(), bytes_max)?;
     check_content_type(request.headers())?;
     let (body, _) = read_body(request.into_body(), bytes_max, node.config.limits.body_timeout).await?;
-    serde_json::from_slice(&body).map_err(|error| ApiError::Unreadable(error.to_string()))
+    read_json(&body)
 }
 
 fn check_scopes(scopes: &BTreeSet<String>) -> Result<(), ApiError> {

@@ -17,7 +17,7 @@ use webhooks::sign::Secret;
 use webhooks::subscription::{Asker, Contract, Wish, is_permitted};
 
 use crate::app::Node;
-use crate::http::answer::{json_response, refuse_body};
+use crate::http::answer::{json_response, read_json, refuse_body};
 use crate::http::error::{ApiError, Body};
 use crate::http::request::{Application, check_content_type, check_length, read_body};
 
@@ -120,10 +120,8 @@ async fn body(node: &Node, request: Request<Incoming>) -> Result<Bytes, ApiError
     Ok(read_body(request.into_body(), BODY_BYTES_MAX, node.config.limits.body_timeout).await?.0)
 }
 
-/// Reads a body into a structure; what is wrong is told with line and column.
 async fn parsed_body<T: serde::de::DeserializeOwned>(node: &Node, request: Request<Incoming>) -> Result<T, ApiError> {
-    let body = body(node, request).await?;
-    serde_json::from_slice(&body).map_err(|error| ApiError::Unreadable(format!("The body cannot be used: {error}")))
+    read_json(&body(node, request).await?)
 }
 
 fn refuse(error: ChangeError) -> ApiError {

@@ -3,6 +3,7 @@
 mod reapit; // Reapit's webhooks, statement by statement
 mod standard; // Standard Webhooks, statement by statement
 mod engine; // what holds for all profiles
+mod lanes; // those that hang beside those that do not
 mod api; // subscriptions, log, replays; what is refused
 mod hostile; // receivers that mean harm, and owners that do
 

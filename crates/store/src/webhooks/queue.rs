@@ -1,5 +1,7 @@
 //! What is due, endpoint by endpoint: a look-up in an index, whatever else is queued.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
@@ -60,12 +62,14 @@ impl Store {
         self.shared.readers.read(self.shared.config.timeout, |connection| queues(connection)).await
     }
 
-    /// The deliveries of an endpoint that are due first, at most `rows_max`; those at the end may be due later than now.
+    /// The deliveries of an endpoint that are due first, but those of events that are `held`: at most `rows_max`, and whether that is
+    /// all. Those at the end may be due later than now.
     ///
     /// # Errors
     /// Any [`StoreError`] but `Full`.
-    pub async fn due(&self, endpoint: i64, rows_max: u32) -> Result<Vec<DueRow>, StoreError> {
-        self.shared.readers.read(self.shared.config.timeout, move |connection| due(connection, endpoint, rows_max)).await
+    pub async fn due(&self, endpoint: i64, rows_max: usize, held: HashSet<i64>) -> Result<(Vec<DueRow>, bool), StoreError> {
+        let run = move |connection: &mut Connection| due(connection, endpoint, rows_max, &held);
+        self.shared.readers.read(self.shared.config.timeout, run).await
     }
 
     /// Ends what is queued for an endpoint, a bounded number of deliveries: of events up to number `upto`, or where there is none, of
@@ -93,18 +97,32 @@ fn queues(connection: &Connection) -> rusqlite::Result<Vec<EndpointQueue>> {
     rows.collect()
 }
 
-fn due(connection: &Connection, endpoint: i64, rows_max: u32) -> rusqlite::Result<Vec<DueRow>> {
-    let mut select = connection.prepare_cached(
-        "SELECT d.event, d.due, d.failures, d.sends, e.taken, e.document
-         FROM webhook_delivery d JOIN webhook_event e ON e.number = d.event
-         WHERE d.endpoint = ?1 AND d.due IS NOT NULL ORDER BY d.due, d.event LIMIT ?2",
+/// What is held is passed over in the index alone: there can be many times more of it than rows that are asked for.
+fn due(connection: &Connection, endpoint: i64, rows_max: usize, held: &HashSet<i64>) -> rusqlite::Result<(Vec<DueRow>, bool)> {
+    let mut index = connection.prepare_cached(
+        "SELECT event, due FROM webhook_delivery WHERE endpoint = ?1 AND due IS NOT NULL ORDER BY due, event",
     )?;
-    let rows = select.query_map(params![endpoint, rows_max], |row| {
-        let (failures, sends) = (row.get(2)?, row.get(3)?);
-        let (due, taken) = (millis(row.get(1)?), millis(row.get(4)?));
-        Ok(DueRow { event: row.get(0)?, due, failures, sends, taken, document: row.get(5)? })
-    })?;
-    rows.collect()
+    let mut select = connection.prepare_cached(
+        "SELECT d.failures, d.sends, e.taken, e.document FROM webhook_delivery d JOIN webhook_event e ON e.number = d.event
+         WHERE d.event = ?1 AND d.endpoint = ?2",
+    )?;
+    let mut rows = Vec::new();
+    let mut queued = index.query([endpoint])?;
+    while let Some(row) = queued.next()? {
+        let (event, due): (i64, i64) = (row.get(0)?, row.get(1)?);
+        if held.contains(&event) {
+            continue;
+        }
+        if rows.len() >= rows_max {
+            return Ok((rows, false));
+        }
+        let row = select.query_row([event, endpoint], |row| {
+            let (failures, sends, document) = (row.get(0)?, row.get(1)?, row.get(3)?);
+            Ok(DueRow { event, due: millis(due), failures, sends, taken: millis(row.get(2)?), document })
+        });
+        rows.extend(row.optional()?);
+    }
+    Ok((rows, true))
 }
 
 fn settle(transaction: &Transaction<'_>, endpoint: i64, state: State, upto: Option<i64>) -> rusqlite::Result<Settled> {

@@ -28,6 +28,8 @@ const OWN_USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("bellwire/"
 /// Bytes of an answer's body that are kept, and of its headers.
 const BODY_KEPT_MAX: usize = 4 * 1024;
 const HEADERS_KEPT_MAX: usize = 1024;
+/// How many headers a request has, about.
+const HEADERS_SENT: usize = 12;
 /// What a ping's event says of whom and what it is: Reapit's own.
 const PING_CUSTOMER: &str = "webhook-test";
 const PING_ENTITY: &str = "9e7e4181-6210-49ea-abf5-d5ce16d23647";
@@ -131,7 +133,7 @@ pub struct Pinged {
 
 impl Engine {
     /// Sends a delivery whose turn it is.
-    pub(super) async fn attempt(self, endpoint: Arc<Endpoint>, item: Item) {
+    pub(super) async fn attempt(&self, endpoint: Arc<Endpoint>, item: Item) {
         let began = self.now();
         if item.sends == 0 {
             let waited = began.as_millisecond() - item.taken;
@@ -141,10 +143,10 @@ impl Engine {
                 .observe(Duration::from_millis(u64::try_from(waited).unwrap_or(0)).as_secs_f64());
         }
         let sends = item.sends + 1;
-        let Ok(event) = Event::read(&item.document) else { return };
+        // It was read before it came here.
+        let Ok(event) = Event::read(&item.document) else { return self.withhold(&endpoint, &item) };
         if !self.is_granted(&endpoint, &event) {
-            self.withhold(&endpoint, &item);
-            return self.pump();
+            return self.withhold(&endpoint, &item);
         }
         let started = std::time::Instant::now();
         let exchange = self.send(&endpoint, &event, sends, began).await;
@@ -155,7 +157,6 @@ impl Engine {
         let tried = Tried { endpoint: &endpoint, event: &event, sends, began, exchange, verdict };
         self.gather(self.outcome(&tried, &item), Some(&endpoint.subscription.application));
         self.conclude(&tried, &item);
-        self.pump();
     }
 
     /// Whether the application may still be told: grants and installations can have been taken away since.
@@ -172,16 +173,18 @@ impl Engine {
         self.shared.metrics.suppressed.inc();
         let how = Finished { answered: true, failed: false, was_slow: false, pause: None };
         self.lock().finished(number, item.event, how, self.now().as_millisecond());
-        self.shared.woken.notify_one();
     }
 
     async fn send(&self, endpoint: &Endpoint, event: &Event<'_>, sends: u32, at: Timestamp) -> Exchange {
+        if let Some(refusal) = &endpoint.refusal {
+            return Exchange::unsent(Unreachable::Forbidden(refusal.clone()));
+        }
         let body = Bytes::from((endpoint.profile.render)(event, sends));
-        let mut headers = HeaderMap::new();
+        let mut headers = HeaderMap::with_capacity(HEADERS_SENT);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(endpoint.profile.content_type));
         headers.insert(USER_AGENT, OWN_USER_AGENT);
-        headers.extend(endpoint.signer.headers(endpoint.profile.proofs, Message { id: &event.id, at, body: &body }));
-        self.shared.sender.post(&endpoint.url, &headers, body, endpoint.profile.response_timeout).await
+        endpoint.signer.prove(endpoint.profile.proofs, Message { id: &event.id, at, body: &body }, &mut headers);
+        self.shared.sender.post(&endpoint.url, headers, body, endpoint.profile.response_timeout).await
     }
 
     fn outcome(&self, tried: &Tried<'_>, item: &Item) -> Outcome {
@@ -219,7 +222,6 @@ impl Engine {
         self.note_health(endpoint, &verdict.next);
         let how = Finished { answered, failed, was_slow: false, pause: verdict.pause };
         self.lock().finished(number, item.event, how, self.now().as_millisecond());
-        self.shared.woken.notify_one();
     }
 
     /// Larger than all before it, and near to the time in microseconds.

@@ -216,6 +216,21 @@ impl Engine {
         self.shared.tasks.spawn(ending);
     }
 
+    /// Cancels what was queued for an endpoint that is forgotten.
+    pub(super) fn cancel_late(&self, number: i64) {
+        let engine = self.clone();
+        let cancelling = async move {
+            while !engine.shared.stop.is_cancelled() {
+                match engine.shared.store.settle(number, State::Cancelled, None).await {
+                    Ok(settled) if settled.is_done => return,
+                    Ok(_) => {}
+                    Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
+                }
+            }
+        };
+        self.shared.tasks.spawn_on(cancelling, &self.shared.runtime);
+    }
+
     async fn forget(&self, endpoint: &Endpoint) {
         let number = endpoint.subscription.number;
         while !self.shared.stop.is_cancelled() {

@@ -306,8 +306,10 @@ impl Engine {
 
     fn prepare(&self, subscription: Subscription) -> Result<Endpoint, Unopened> {
         let profile = Profile::find(&subscription.wish.profile).ok_or(Unopened)?;
-        // By the widest rules: those of the deployment were asked when it was made, and its addresses are judged at each attempt.
+        // By the widest rules; by those of the deployment, which may have changed since it was made, nothing may be sent to it.
         let url = callback_url(&subscription.wish.url, profile, &[], true).map_err(|_fault| Unopened)?;
+        let config = &self.shared.config;
+        let refusal = callback_url(&subscription.wish.url, profile, &config.ports, config.dev).err().map(|fault| fault.to_string());
         let open = |kept: &KeptSecret| {
             let secret = Secret::from_bytes(self.shared.sealer.unseal(&kept.sealed, &subscription.id)?);
             Ok((secret.ok_or(Unopened)?, kept.until))
@@ -317,7 +319,7 @@ impl Engine {
         let signer = Signer::new(subscription.application.as_str(), &secrets, key, subscription.wish.asymmetric);
         let health_id = format!("{} {} {}", profile.name, subscription.application, url.comparable());
         let disabled = self.is_disabled(&health_id);
-        Ok(Endpoint { profile, url, signer, health_id, disabled, subscription })
+        Ok(Endpoint { profile, url, refusal, signer, health_id, disabled, subscription })
     }
 
     fn is_disabled(&self, health_id: &str) -> bool {

@@ -1,7 +1,7 @@
 //! Events → who is told: matched in memory, handed to the store in the commit of whoever took them.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -121,6 +121,7 @@ impl Engine {
     /// Takes in what is on disk now. On the writer's thread: the turns are handed out elsewhere.
     fn offer(&self, numbers: &[i64], items: Vec<Offered>, taken: Timestamp) {
         let now = self.now().as_millisecond();
+        let mut gone = HashSet::new();
         let mut schedule = self.lock();
         for (&event, offered) in numbers.iter().zip(items) {
             let Offered { customer, key, document, deliveries } = offered;
@@ -129,10 +130,14 @@ impl Engine {
                 let document = document.clone();
                 let taken = taken.as_millisecond();
                 let item = Item { event, due, failures: 0, sends: 0, taken, customer, key, document };
-                schedule.offer(endpoint, item, now);
+                if !schedule.offer(endpoint, item, now) {
+                    gone.insert(endpoint);
+                }
             }
         }
         drop(schedule);
+        // It was deleted after the event was matched and before it was written.
+        gone.into_iter().for_each(|number| self.cancel_late(number));
         self.shared.woken.notify_one();
     }
 

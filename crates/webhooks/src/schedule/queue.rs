@@ -12,11 +12,11 @@ use super::shares::Share;
 use crate::book::Endpoint;
 
 /// Deliveries of one endpoint in memory at most.
-const WINDOW_MAX: usize = 64;
+const WINDOW_MAX: usize = 128;
 /// When the window has fewer, more are read.
-const WINDOW_LOW: usize = 16;
+const WINDOW_LOW: usize = 32;
 /// How many are read at once while memory is short.
-const ROWS_WHEN_SHORT: u32 = 4;
+const ROWS_WHEN_SHORT: usize = 4;
 /// With how many requests at once an endpoint goes on after its first answer.
 const LIMIT_FIRST: usize = 8;
 /// After so many failures one after another the breaker opens.
@@ -72,6 +72,15 @@ pub(crate) struct Finished {
     pub(crate) pause: Option<Duration>,
 }
 
+/// What is to be read of an endpoint's deliveries: those that are due first.
+#[derive(Debug, Clone)]
+pub(crate) struct Read {
+    pub(crate) endpoint: i64,
+    pub(crate) rows_max: usize,
+    /// Events that are not to be brought.
+    pub(crate) held: HashSet<i64>,
+}
+
 /// What an endpoint's turn gives.
 #[derive(Debug)]
 pub(super) enum Taken {
@@ -89,8 +98,10 @@ pub(super) struct Queue {
     pub(super) given: Vec<Share>,
     pub(super) host: Arc<str>,
     pub(super) timer: Option<i64>,
-    /// Whether it did not answer lately, or never yet.
+    /// Whether it did not answer lately.
     pub(super) is_slow: bool,
+    /// Whether it has answered at all.
+    is_proven: bool,
     /// Until when nothing is sent.
     pub(super) closed_until: Option<i64>,
     window: VecDeque<Item>,
@@ -117,7 +128,6 @@ pub(super) struct Queue {
 /// A read that is under way.
 #[derive(Debug)]
 struct Reading {
-    held: HashSet<i64>,
     /// Whether something was written meanwhile that the read may not see.
     again: bool,
     /// Whether the endpoint was stopped meanwhile: what the read saw may have been ended since.
@@ -132,7 +142,8 @@ impl Queue {
             given: Vec::new(),
             host: Arc::from(endpoint.url.authority()),
             timer: None,
-            is_slow: true,
+            is_slow: false,
+            is_proven: false,
             closed_until: None,
             window: VecDeque::new(),
             held: HashSet::new(),
@@ -223,16 +234,16 @@ impl Queue {
         self.more && self.reading.is_none() && self.window.len() < WINDOW_LOW
     }
 
-    /// Gives how many rows to read: what is held may be among them.
-    pub(super) fn begin_read(&mut self, has_room: bool) -> u32 {
-        self.reading = Some(Reading { held: self.held.clone(), again: false, is_void: false });
-        let rows = if has_room { u32::try_from(WINDOW_MAX).unwrap_or(u32::MAX) } else { ROWS_WHEN_SHORT };
-        rows.saturating_add(u32::try_from(self.held.len()).unwrap_or(u32::MAX))
+    /// Gives what to read: what is held now, is not to be brought, even if the read sees it as it was.
+    pub(super) fn begin_read(&mut self, has_room: bool) -> Read {
+        self.reading = Some(Reading { again: false, is_void: false });
+        let rows_max = if has_room { WINDOW_MAX } else { ROWS_WHEN_SHORT };
+        Read { endpoint: self.endpoint.subscription.number, rows_max, held: self.held.clone() }
     }
 
     /// Takes in what was read, as far as there is room, but a few in any case; gives the bytes it takes.
-    pub(super) fn read(&mut self, asked: u32, rows: Vec<Item>, room: usize, now: i64) -> usize {
-        let Some(Reading { held, again, is_void }) = self.reading.take() else { return 0 };
+    pub(super) fn read(&mut self, rows: Vec<Item>, is_all: bool, room: usize, now: i64) -> usize {
+        let Some(Reading { again, is_void }) = self.reading.take() else { return 0 };
         if self.stopped {
             return 0;
         }
@@ -240,10 +251,10 @@ impl Queue {
             self.more |= again;
             return 0;
         }
-        self.more = again || rows.len() >= asked as usize;
+        self.more = again || !is_all;
         let (mut bytes, mut taken) = (0, 0);
         for item in rows {
-            if held.contains(&item.event) || self.held.contains(&item.event) {
+            if self.held.contains(&item.event) {
                 continue;
             }
             if item.due > now {
@@ -252,7 +263,7 @@ impl Queue {
                 self.next_due = self.next_due.into_iter().chain([item.due]).min();
                 break;
             }
-            if self.window.len() >= 2 * WINDOW_MAX || (bytes >= room && taken >= ROWS_WHEN_SHORT) {
+            if bytes >= room && taken >= ROWS_WHEN_SHORT {
                 self.more = true;
                 break;
             }
@@ -309,6 +320,7 @@ impl Queue {
             (self.failures, self.breaker_wait) = (0, BREAKER_FIRST);
             self.limit = (self.limit + 1).min(limit_max);
         }
+        self.is_proven |= how.answered;
         let is_broken = self.endpoint.profile.breaker && self.failures >= BREAKER_FAILURES;
         let falters = how.failed && !self.endpoint.profile.breaker;
         self.is_slow = !how.answered || how.was_slow || falters || is_broken || how.pause.is_some();
@@ -360,7 +372,7 @@ impl Queue {
     }
 
     pub(super) fn is_runnable(&self, now: i64) -> bool {
-        let limit = if self.is_slow { 1 } else { self.limit };
+        let limit = if self.is_slow || !self.is_proven { 1 } else { self.limit };
         !self.is_closed(now) && self.in_flight < limit && (!self.window.is_empty() || self.wants_read())
     }
 

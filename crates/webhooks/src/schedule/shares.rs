@@ -5,23 +5,23 @@ use std::sync::Arc;
 
 use protocol::id::CustomerId;
 
-use super::Limits;
+use super::{Lane, Limits};
 
-/// Of all slots, one customer has at most one in so many.
+/// Of all slots one customer has at most one in so many, and of those of the second lane again: what hangs takes nothing from what
+/// answers.
 const CUSTOMER_PART: usize = 4;
 
 /// Who shares a limit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Share {
     Host(Arc<str>),
-    Customer(CustomerId),
+    Customer(CustomerId, Lane),
 }
 
 /// All that share something now.
 #[derive(Debug)]
 pub(super) struct Shares {
-    per_host_max: usize,
-    per_customer_max: usize,
+    limits: Limits,
     by_share: HashMap<Share, Sharers>,
 }
 
@@ -36,14 +36,14 @@ struct Sharers {
 
 impl Shares {
     pub(super) fn new(limits: &Limits) -> Self {
-        let per_customer_max = (limits.in_flight_max / CUSTOMER_PART).max(1);
-        Self { per_host_max: limits.per_host_max, per_customer_max, by_share: HashMap::new() }
+        Self { limits: limits.clone(), by_share: HashMap::new() }
     }
 
     pub(super) fn is_full(&self, share: &Share) -> bool {
         let max = match share {
-            Share::Host(_) => self.per_host_max,
-            Share::Customer(_) => self.per_customer_max,
+            Share::Host(_) => self.limits.per_host_max,
+            Share::Customer(_, Lane::Answering) => (self.limits.in_flight_max / CUSTOMER_PART).max(1),
+            Share::Customer(_, Lane::Slow) => (self.limits.slots(Lane::Slow) / CUSTOMER_PART).max(1),
         };
         self.by_share.get(share).is_some_and(|sharers| sharers.in_flight >= max)
     }

@@ -47,6 +47,7 @@ fn endpoint(number: i64, profile: &'static Profile, url: &str) -> Arc<Endpoint> 
     Arc::new(Endpoint {
         profile,
         url: callback_url(url, profile, &[], true).unwrap_or_else(|fault| panic!("{fault}")),
+        refusal: None,
         signer: Signer::new("app", &[], None, false),
         health_id: url.to_owned(),
         disabled: false,
@@ -119,24 +120,24 @@ impl Desk {
         while let Some(work) = self.schedule.next(self.now) {
             match work {
                 Work::Attempt(endpoint, item) => sent.push((endpoint.subscription.number, item.event)),
-                Work::Read(number, rows) => panic!("{number} reads {rows} rows"),
+                Work::Read(read) => panic!("{read:?}"),
             }
         }
         sent
     }
 
-    /// The one read that there is to do: how many rows.
-    fn read_asked(&mut self, number: i64) -> u32 {
+    /// The one read that there is to do.
+    fn asked(&mut self, number: i64) -> Read {
         match self.schedule.next(self.now) {
-            Some(Work::Read(who, rows)) if who == number => rows,
+            Some(Work::Read(read)) if read.endpoint == number => read,
             other => panic!("{other:?}"),
         }
     }
 
-    /// Gives rows to the read that asked for so many.
-    fn serve(&mut self, number: i64, asked: u32, rows: Vec<Item>) {
-        assert!(rows.len() <= asked as usize);
-        self.schedule.read(number, asked, rows, self.now);
+    /// Serves a read as the store does, from these rows.
+    fn serve(&mut self, read: &Read, rows: Vec<Item>) {
+        let (rows, is_all) = seen(read, rows);
+        self.schedule.read(read.endpoint, rows, is_all, self.now);
     }
 
     fn finish(&mut self, number: i64, event: i64, how: Finished) {
@@ -167,6 +168,14 @@ impl Desk {
     fn closed(&self, number: i64) -> Option<Duration> {
         self.schedule.closed_until(number, self.now)
     }
+}
+
+/// What a read sees of these rows, and whether that is all.
+fn seen(read: &Read, mut rows: Vec<Item>) -> (Vec<Item>, bool) {
+    rows.retain(|item| !read.held.contains(&item.event));
+    let is_all = rows.len() <= read.rows_max;
+    rows.truncate(read.rows_max);
+    (rows, is_all)
 }
 
 fn numbers(attempts: &[(i64, i64)]) -> Vec<i64> {

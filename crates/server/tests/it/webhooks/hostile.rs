@@ -108,7 +108,7 @@ async fn nothing_is_sent_to_an_address_that_is_not_public() {
     for (subscription, host) in subscriptions.iter().zip(hosts) {
         let attempt = seen_by_operators(&mut scene, subscription, 1).await.remove(0);
         let detail = attempt["detail"].as_str().unwrap();
-        assert!(detail.starts_with("nothing is sent to the host's address: "), "{host}: {detail}");
+        assert!(detail.starts_with("nothing is sent there: "), "{host}: {detail}");
         let pinged = scene.post(&at(subscription, "/ping"), &json!({"topicId": "contacts.created"})).await;
         assert_eq!((&pinged["success"], &pinged["error"]), (&json!(false), &json!("no connection came about")), "{host}");
     }
@@ -122,7 +122,7 @@ async fn a_name_is_judged_by_its_address() {
     let subscription = scene.subscribe(standard(&scene.receiver.url_at(NAME, "/a"))).await;
     scene.contact("C1").await;
     let attempt = seen_by_operators(&mut scene, &subscription, 1).await.remove(0);
-    assert_eq!(attempt["detail"], "nothing is sent to the host's address: 127.0.0.1 is a loopback address (RFC 1122)");
+    assert_eq!(attempt["detail"], "nothing is sent there: 127.0.0.1 is a loopback address (RFC 1122)");
     assert_eq!(scene.receiver.connections(), 0);
 }
 
@@ -168,7 +168,7 @@ async fn a_name_that_is_bent_between_two_attempts_is_judged_at_each() {
     let attempts = seen_by_operators(&mut scene, &subscription, 2).await;
     let details: Vec<_> = attempts.iter().rev().map(|attempt| attempt["detail"].as_str().unwrap()).collect();
     assert!(!details[0].starts_with("nothing is sent"), "{details:?}");
-    assert_eq!(details[1], "nothing is sent to the host's address: 127.0.0.1 is a loopback address (RFC 1122)");
+    assert_eq!(details[1], "nothing is sent there: 127.0.0.1 is a loopback address (RFC 1122)");
     assert_eq!(scene.receiver.connections(), 0);
 }
 
@@ -537,4 +537,18 @@ async fn a_name_server_that_does_not_answer_is_told_as_such() {
     in_flight(&scene, 1.0).await;
     scene.leap(Duration::from_secs(2));
     assert_eq!(scene.attempts(&subscription, 1).await[0]["error"], "the host's name could not be resolved");
+}
+
+#[tokio::test]
+async fn nothing_is_sent_to_a_port_that_is_allowed_no_more() {
+    let mut scene = Scene::start_strict().await;
+    let subscription = scene.standard("/a").await;
+    let mut scene = scene.restart(|config| config.webhooks.ports = vec![443]).await;
+    scene.contact("C1").await;
+    let attempt = scene.attempts(&subscription, 1).await[0].clone();
+    assert_eq!(attempt["error"], "no connection came about");
+    assert!(scene.receiver.received("/a").is_empty());
+    let shown = scene.operator().get(&format!("/webhooks/{}", subscription["id"].as_str().unwrap()), &[]).await;
+    let text = String::from_utf8(shown.body.to_vec()).unwrap();
+    assert!(text.contains("is not allowed; allowed: 443"), "{text}");
 }

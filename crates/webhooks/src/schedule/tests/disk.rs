@@ -8,8 +8,8 @@ use super::*;
 fn beyond_its_window_an_endpoint_s_deliveries_are_read_and_none_is_lost_or_repeated() {
     let mut desk = desk();
     desk.prove(1);
-    let mut disk: BTreeMap<i64, Item> = (10..=300).map(|event| (event, item(event))).collect();
-    desk.offer_all(1, 10..=300);
+    let mut disk: BTreeMap<i64, Item> = (10..=600).map(|event| (event, item(event))).collect();
+    desk.offer_all(1, 10..=600);
     let (mut sent, mut reads) = (Vec::new(), 0);
     while let Some(work) = desk.schedule.next(desk.now) {
         match work {
@@ -18,14 +18,14 @@ fn beyond_its_window_an_endpoint_s_deliveries_are_read_and_none_is_lost_or_repea
                 disk.remove(&item.event);
                 desk.take(1, item.event);
             }
-            Work::Read(number, rows) => {
+            Work::Read(read) => {
                 reads += 1;
-                assert_eq!((number, desk.schedule.queued(1)), (1, disk.len().try_into().unwrap()));
-                desk.serve(1, rows, disk.values().take(rows as usize).cloned().collect());
+                assert_eq!((read.endpoint, desk.schedule.queued(1)), (1, disk.len().try_into().unwrap()));
+                desk.serve(&read, disk.values().cloned().collect());
             }
         }
     }
-    assert_eq!(sent, (10..=300).collect::<Vec<_>>());
+    assert_eq!(sent, (10..=600).collect::<Vec<_>>());
     assert!((3..=10).contains(&reads), "{reads}");
     assert_eq!((desk.schedule.queued(1), desk.schedule.window_bytes), (0, 0));
 }
@@ -41,9 +41,9 @@ fn what_is_held_is_read_but_not_taken_twice() {
     desk.finish(1, 12, TAKEN);
     desk.schedule.requeued(1, 1, NOW, NOW);
     desk.pass(0);
-    let asked = desk.read_asked(1);
-    assert_eq!(asked, 64 + 20);
-    desk.serve(1, asked, (10..=30).map(item).collect());
+    let asked = desk.asked(1);
+    assert_eq!((asked.rows_max, &asked.held), (128, &(10..=29).collect()));
+    desk.serve(&asked, (10..=30).map(item).collect());
     for event in [11, 12] {
         desk.schedule.settled(1, event, None, desk.now);
     }
@@ -59,7 +59,7 @@ fn what_is_held_is_read_but_not_taken_twice() {
                     on_their_way.push(item.event);
                     sent.push(item.event);
                 }
-                Work::Read(number, rows) => desk.serve(number, rows, disk.iter().copied().map(item).collect()),
+                Work::Read(read) => desk.serve(&read, disk.iter().copied().map(item).collect()),
             }
         }
     }
@@ -73,12 +73,12 @@ fn what_is_offered_during_a_read_is_not_lost() {
     desk.prove(1);
     desk.schedule.requeued(1, 1, NOW, NOW);
     desk.pass(0);
-    let asked = desk.read_asked(1);
+    let asked = desk.asked(1);
     desk.offer(1, item(11));
     assert_eq!(desk.attempts(), [], "there may be others before it");
-    desk.serve(1, asked, vec![item(10)]);
-    let asked = desk.read_asked(1);
-    desk.serve(1, asked, vec![item(10), item(11)]);
+    desk.serve(&asked, vec![item(10)]);
+    let asked = desk.asked(1);
+    desk.serve(&asked, vec![item(10), item(11)]);
     assert_eq!(events(&desk.attempts()), [10, 11]);
 }
 
@@ -88,9 +88,9 @@ fn what_a_read_brings_before_it_is_offered_goes_once() {
     desk.prove(1);
     desk.schedule.requeued(1, 1, NOW, NOW);
     desk.pass(0);
-    let asked = desk.read_asked(1);
+    let asked = desk.asked(1);
     // It is on disk already, and its writer has yet to say so.
-    desk.serve(1, asked, vec![item(10), item(11)]);
+    desk.serve(&asked, vec![item(10), item(11)]);
     assert_eq!(events(&desk.attempts()), [10, 11]);
     desk.offer(1, item(11));
     assert_eq!(desk.attempts(), []);
@@ -108,20 +108,20 @@ fn a_retry_that_comes_to_disk_during_a_read_is_not_lost() {
     assert_eq!(events(&desk.attempts()), [10]);
     desk.schedule.requeued(1, 1, NOW, NOW);
     desk.pass(0);
-    let asked = desk.read_asked(1);
+    let asked = desk.asked(1);
     desk.finish(1, 10, REFUSED);
     desk.schedule.settled(1, 10, Some(NOW + 5000), desk.now);
     // What the read saw is older than the outcome.
-    desk.serve(1, asked, vec![item(10), item(11)]);
-    let asked = desk.read_asked(1);
+    desk.serve(&asked, vec![item(10), item(11)]);
+    let asked = desk.asked(1);
     let retry = Item { due: NOW + 5000, failures: 1, sends: 1, ..item(10) };
-    desk.serve(1, asked, vec![item(11), retry.clone()]);
+    desk.serve(&asked, vec![item(11), retry.clone()]);
     assert_eq!(events(&desk.attempts()), [11]);
     desk.take(1, 11);
     assert_eq!(desk.schedule.next_wake(), Some(NOW + 5000));
     desk.pass(5000);
-    let asked = desk.read_asked(1);
-    desk.serve(1, asked, vec![retry]);
+    let asked = desk.asked(1);
+    desk.serve(&asked, vec![retry]);
     assert_eq!(events(&desk.attempts()), [10]);
 }
 
@@ -135,12 +135,12 @@ fn what_is_queued_anew_before_its_outcome_is_told_is_not_lost() {
     // The outcome is on disk, and so is what queued it anew; this is told first.
     desk.schedule.requeued(1, 1, NOW, NOW);
     desk.pass(0);
-    let asked = desk.read_asked(1);
-    desk.serve(1, asked, vec![item(10)]);
+    let asked = desk.asked(1);
+    desk.serve(&asked, vec![item(10)]);
     assert_eq!(desk.attempts(), [], "it is held");
     desk.schedule.settled(1, 10, None, desk.now);
-    let asked = desk.read_asked(1);
-    desk.serve(1, asked, vec![item(10)]);
+    let asked = desk.asked(1);
+    desk.serve(&asked, vec![item(10)]);
     assert_eq!(events(&desk.attempts()), [10]);
     assert_eq!(desk.schedule.queued(1), 1);
 }
@@ -150,13 +150,13 @@ fn a_read_that_failed_is_tried_again_after_a_second() {
     let mut desk = desk();
     desk.schedule.open(endpoint(1, &STANDARD, "https://one.example.com/"), Some(NOW), Some(1), NOW);
     desk.pass(0);
-    assert_eq!(desk.read_asked(1), 64);
+    assert_eq!(desk.asked(1).rows_max, 128);
     desk.schedule.read_failed(1, desk.now);
     assert_eq!(desk.attempts(), []);
     assert_eq!(desk.schedule.next_wake(), Some(NOW + 1000));
     desk.pass(1000);
-    let asked = desk.read_asked(1);
-    desk.serve(1, asked, vec![item(10)]);
+    let asked = desk.asked(1);
+    desk.serve(&asked, vec![item(10)]);
     assert_eq!(events(&desk.attempts()), [10]);
 }
 
@@ -172,11 +172,11 @@ fn while_memory_is_short_deliveries_stay_on_disk_and_are_read_4_at_a_time() {
     assert_eq!(desk.schedule.window_bytes, 3 * bytes);
     let mut asked = Vec::new();
     while let Some(work) = desk.schedule.next(desk.now) {
-        if let Work::Read(number, rows) = work {
-            asked.push((number, rows));
+        if let Work::Read(read) = work {
+            asked.push((read.endpoint, read.rows_max, read.held.len()));
         }
     }
-    assert_eq!(asked, [(1, 4 + 3), (2, 4)]);
+    assert_eq!(asked, [(1, 4, 3), (2, 4, 0)]);
 }
 
 #[test]
@@ -192,13 +192,13 @@ fn windows_keep_to_their_bytes_however_many_endpoints_read_at_once() {
     desk.pass(0);
     while let Some(work) = desk.schedule.next(desk.now) {
         match work {
-            Work::Read(number, rows) => reads.push((number, rows)),
+            Work::Read(read) => reads.push(read),
             Work::Attempt(..) => panic!("nothing was read yet"),
         }
     }
     assert_eq!(reads.len(), 50);
-    for (number, rows) in reads {
-        desk.serve(number, rows, (1..=i64::from(rows)).map(large).collect());
+    for read in reads {
+        desk.serve(&read, (1..=200).map(large).collect());
     }
     let most = (100 + 50 * 4) * bytes;
     assert!(desk.schedule.window_bytes <= most, "{} of {most}", desk.schedule.window_bytes);
@@ -213,14 +213,14 @@ fn a_delivery_that_is_due_later_is_read_when_it_is_due() {
     desk.pass(699);
     assert_eq!(desk.attempts(), []);
     desk.pass(1);
-    let asked = desk.read_asked(1);
-    desk.serve(1, asked, vec![Item { due: NOW + 700, ..item(10) }, Item { due: NOW + 900, ..item(11) }]);
+    let asked = desk.asked(1);
+    desk.serve(&asked, vec![Item { due: NOW + 700, ..item(10) }, Item { due: NOW + 900, ..item(11) }]);
     assert_eq!(events(&desk.attempts()), [10]);
     desk.take(1, 10);
     assert_eq!(desk.schedule.next_wake(), Some(NOW + 900));
     desk.pass(200);
-    let asked = desk.read_asked(1);
-    desk.serve(1, asked, vec![Item { due: NOW + 900, ..item(11) }]);
+    let asked = desk.asked(1);
+    desk.serve(&asked, vec![Item { due: NOW + 900, ..item(11) }]);
     assert_eq!(events(&desk.attempts()), [11]);
 }
 
@@ -230,12 +230,12 @@ fn what_is_new_does_not_overtake_what_is_due_on_disk() {
     desk.schedule.open(endpoint(1, &STANDARD, "https://one.example.com/"), Some(NOW), Some(1), NOW);
     // Before anybody was woken for what a run before this one has left.
     desk.offer(1, item(11));
-    let asked = desk.read_asked(1);
+    let asked = desk.asked(1);
     desk.schedule.read_failed(1, desk.now);
     desk.offer(1, item(12));
-    assert_eq!((asked, desk.attempts()), (64, Vec::new()));
+    assert_eq!((asked.rows_max, desk.attempts()), (128, Vec::new()));
     desk.pass(1000);
-    let asked = desk.read_asked(1);
-    desk.serve(1, asked, (10..=12).map(item).collect());
+    let asked = desk.asked(1);
+    desk.serve(&asked, (10..=12).map(item).collect());
     assert_eq!(events(&desk.attempts()), [10]);
 }

@@ -30,8 +30,8 @@ fn what_is_stopped_gets_nothing_and_what_is_opened_again_reads_what_is_due() {
     assert_eq!((desk.attempts(), desk.in_flight()), (Vec::new(), 7), "what is on its way goes on");
     desk.schedule.open(endpoint(1, &STANDARD, "https://e1.example.com/b"), Some(NOW), None, desk.now);
     desk.pass(0);
-    let asked = desk.read_asked(1);
-    desk.serve(1, asked, (11..=31).map(item).collect());
+    let asked = desk.asked(1);
+    desk.serve(&asked, (11..=31).map(item).collect());
     let sent = desk.attempts();
     assert!(!sent.is_empty() && events(&sent).iter().all(|event| *event >= 18), "{sent:?}");
 }
@@ -47,8 +47,8 @@ fn what_is_opened_again_while_its_turn_was_coming_is_not_forgotten() {
     let due = desk.schedule.next_wake();
     assert!(due.is_some_and(|due| due <= desk.now), "{due:?}");
     desk.pass(0);
-    let asked = desk.read_asked(1);
-    desk.serve(1, asked, vec![item(10)]);
+    let asked = desk.asked(1);
+    desk.serve(&asked, vec![item(10)]);
     assert_eq!(events(&desk.attempts()), [10]);
 }
 
@@ -57,15 +57,15 @@ fn what_was_read_before_a_stop_is_not_sent_after_it() {
     let mut desk = desk();
     desk.schedule.open(endpoint(1, &STANDARD, "https://e1.example.com/a"), Some(NOW), Some(1), NOW);
     desk.pass(0);
-    let asked = desk.read_asked(1);
+    let asked = desk.asked(1);
     // All that is queued is ended, and the endpoint opened again, while the read is under way.
     desk.schedule.stop(1);
     desk.schedule.emptied(1, i64::MAX, 0);
     desk.schedule.open(endpoint(1, &STANDARD, "https://e1.example.com/a"), Some(NOW), None, desk.now);
-    desk.serve(1, asked, vec![item(10)]);
+    desk.serve(&asked, vec![item(10)]);
     desk.pass(0);
-    let asked = desk.read_asked(1);
-    desk.serve(1, asked, Vec::new());
+    let asked = desk.asked(1);
+    desk.serve(&asked, Vec::new());
     assert_eq!(desk.attempts(), []);
 }
 

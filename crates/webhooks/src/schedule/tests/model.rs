@@ -20,9 +20,8 @@ struct Row {
 /// A read that is under way.
 #[derive(Debug)]
 struct UnderWay {
-    number: i64,
-    asked: u32,
-    seen: Option<Vec<Item>>,
+    read: Read,
+    seen: Option<(Vec<Item>, bool)>,
 }
 
 /// An outcome: endpoint, event, and when it is due again.
@@ -127,9 +126,10 @@ impl Model {
         let now = self.desk.now;
         match self.desk.schedule.next(now) {
             Some(Work::Attempt(endpoint, item)) => self.attempt(&endpoint, item),
-            Some(Work::Read(number, asked)) => {
-                assert!(self.reads.iter().all(|read| read.number != number), "two reads of one endpoint");
-                self.reads.push(UnderWay { number, asked, seen: None });
+            Some(Work::Read(read)) => {
+                let is_other = |other: &UnderWay| other.read.endpoint != read.endpoint;
+                assert!(self.reads.iter().all(is_other), "two reads of one endpoint");
+                self.reads.push(UnderWay { read, seen: None });
                 if reads_see {
                     self.see(self.reads.len() - 1);
                 }
@@ -171,7 +171,12 @@ impl Model {
         };
         assert!(most(&|(number, _)| number.to_string()) <= limits.per_endpoint_max, "too many of an endpoint");
         assert!(most(&|(number, _)| (number % 2).to_string()) <= limits.per_host_max, "too many of a host");
-        assert!(most(&|(_, item)| item.customer.to_string()) <= (limits.in_flight_max / 4).max(1), "too many of a customer");
+        let mut answering = BTreeMap::new();
+        for flight in self.desk.schedule.flights.values().filter(|flight| flight.lane == Lane::Answering) {
+            *answering.entry(flight.customer).or_insert(0) += 1;
+        }
+        let most = answering.into_values().max().unwrap_or(0);
+        assert!(most <= (limits.in_flight_max / 4).max(1), "too many of a customer");
         let proven = |number: &i64| self.answered.contains(number);
         let unproven = (1..=ENDPOINTS).filter(|number| !proven(number));
         for number in unproven {
@@ -266,23 +271,22 @@ impl Model {
     /// The first rows by due time, as the store gives them.
     fn see(&mut self, which: usize) {
         let Some(place) = which.checked_rem(self.reads.len()) else { return };
-        let read = &mut self.reads[place];
-        if read.seen.is_none() {
-            let of_endpoint = self.disk.iter().filter(|((number, _), _)| *number == read.number);
+        let under_way = &mut self.reads[place];
+        if under_way.seen.is_none() {
+            let of_endpoint = self.disk.iter().filter(|((number, _), _)| *number == under_way.read.endpoint);
             let mut rows: Vec<_> = of_endpoint.filter_map(|(_, row)| Some(Item { due: row.due?, ..row.item.clone() })).collect();
             rows.sort_by_key(|item| (item.due, item.event));
-            rows.truncate(read.asked as usize);
-            read.seen = Some(rows);
+            under_way.seen = Some(seen(&under_way.read, rows));
         }
     }
 
     fn serve(&mut self, which: usize, fails: bool) {
         let Some(place) = which.checked_rem(self.reads.len()) else { return };
         self.see(place);
-        let UnderWay { number, asked, seen } = self.reads.swap_remove(place);
+        let UnderWay { read, seen } = self.reads.swap_remove(place);
         match seen.filter(|_| !fails) {
-            Some(rows) => self.desk.schedule.read(number, asked, rows, self.desk.now),
-            None => self.desk.schedule.read_failed(number, self.desk.now),
+            Some((rows, is_all)) => self.desk.schedule.read(read.endpoint, rows, is_all, self.desk.now),
+            None => self.desk.schedule.read_failed(read.endpoint, self.desk.now),
         }
     }
 

@@ -126,8 +126,8 @@ fn the_key_of_a_retry_does_not_count() {
     let retry = |event| Item { failures: 1, sends: 1, ..keyed(event, "K") };
     desk.schedule.requeued(1, 2, NOW, NOW);
     desk.pass(0);
-    let asked = desk.read_asked(1);
-    desk.serve(1, asked, vec![retry(10), retry(11), keyed(12, "K")]);
+    let asked = desk.asked(1);
+    desk.serve(&asked, vec![retry(10), retry(11), keyed(12, "K")]);
     assert_eq!(events(&desk.attempts()), [10, 11, 12]);
 }
 

@@ -63,21 +63,58 @@ fn endpoints_take_turns_however_much_each_has_to_send() {
     assert_eq!(numbers(&desk.attempts()), [1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 1, 1]);
 }
 
-#[test]
-fn endpoints_that_never_answered_share_a_quarter_of_the_slots() {
+/// A desk with endpoints 100 to 129, which have hung and have something to send.
+fn desk_of_those_that_hang() -> Desk {
     let mut desk = desk_with(Limits { in_flight_max: 16, ..Limits::default() });
-    desk.prove(1);
-    desk.prove(2);
     for number in 100..130 {
         desk.open(number);
         desk.offer(number, item(number));
+        assert_eq!(numbers(&desk.attempts()), [number]);
+        desk.finish(number, number, HUNG);
     }
+    (100..130).for_each(|number| desk.offer(number, item(1000 + number)));
+    desk
+}
+
+#[test]
+fn endpoints_that_hang_share_a_quarter_of_the_slots() {
+    let mut desk = desk_of_those_that_hang();
     assert_eq!(numbers(&desk.attempts()), [100, 101, 102, 103]);
+    desk.prove(1);
+    desk.prove(2);
     desk.offer_all(1, 10..=29);
     desk.offer_all(2, 10..=29);
     assert_eq!(desk.attempts().len(), 12, "those that answer have the rest");
-    desk.finish(100, 100, HUNG);
+    desk.finish(100, 1100, HUNG);
     assert_eq!(numbers(&desk.attempts()), [104]);
+}
+
+#[test]
+fn an_endpoint_that_is_new_does_not_wait_for_those_that_hang_and_gets_one_request_until_it_answers() {
+    let mut desk = desk_of_those_that_hang();
+    assert_eq!(desk.attempts().len(), 4);
+    desk.open(1);
+    desk.offer_all(1, 10..=29);
+    assert_eq!(desk.attempts(), [(1, 10)]);
+    desk.take(1, 10);
+    assert!(desk.attempts().len() > 1);
+}
+
+#[test]
+fn what_hangs_leaves_its_customer_s_share_to_what_answers() {
+    let mut desk = desk_with(Limits { in_flight_max: 16, ..Limits::default() });
+    desk.prove(1);
+    for number in 100..108 {
+        desk.open(number);
+        desk.offer(number, of(number, "ABC"));
+    }
+    (10..=29).for_each(|event| desk.offer(1, of(event, "ABC")));
+    let sent = numbers(&desk.attempts());
+    assert_eq!(sent, [100, 101, 102, 103], "a quarter of all");
+    desk.pass(SLOW_MILLIS + 1);
+    assert_eq!(numbers(&desk.attempts()), [104, 105, 106, 107]);
+    desk.pass(SLOW_MILLIS + 1);
+    assert_eq!(numbers(&desk.attempts()), [1; 4], "all that hang have left");
 }
 
 #[test]
