@@ -1,16 +1,19 @@
 //! All subscriptions, made ready: who is told of an event is a look-up in memory.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use catalogues::Catalogues;
+use hyper::header::{HeaderName, HeaderValue};
 use protocol::id::{ClientId, CustomerId};
+use serde_json::Value;
 use store::Store;
 
-use crate::catalogue::Catalogues;
 use crate::change::is_stamps_only;
 use crate::event::Event;
 use crate::profile::Profile;
-use crate::report::SANDBOX;
+use crate::report::{Reported, SANDBOX};
 use crate::sign::Signer;
 use crate::subscription::Subscription;
 use crate::url::CallbackUrl;
@@ -28,6 +31,8 @@ pub struct Endpoint {
     pub refusal: Option<String>,
     /// With what they are signed.
     pub signer: Signer,
+    /// What its owner has each request carry.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Whose health it shares: owner and callback URL.
     pub health_id: String,
     /// Whether its callback URL is disabled.
@@ -51,10 +56,14 @@ pub struct Book {
 }
 
 /// What decides who is told of an event.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Routing<'a> {
     /// The topic's id.
     pub topic: &'a str,
+    /// The event as it is kept.
+    pub document: &'a str,
+    /// The same, read when somebody's filters ask for it.
+    read: OnceCell<Value>,
     /// Whose event it is.
     pub customer: CustomerId,
     /// Whether it comes from a sandbox.
@@ -102,20 +111,38 @@ impl Grants {
 impl<'a> Routing<'a> {
     /// What decides who is told of an event as it is kept.
     #[must_use]
-    pub fn of(event: &'a Event<'a>, application: Option<&'a str>) -> Self {
-        let stamps_only = event.diff.is_some_and(is_stamps_only);
-        Self { topic: &event.topic, customer: event.customer, sandbox: event.sandbox, stamps_only, application }
+    pub fn of(event: &'a Event<'a>, document: &'a str, application: Option<&'a str>) -> Self {
+        let (stamps_only, read) = (event.diff.is_some_and(is_stamps_only), OnceCell::new());
+        Self { topic: &event.topic, document, read, customer: event.customer, sandbox: event.sandbox, stamps_only, application }
+    }
+
+    /// What decides who is told of a report.
+    #[must_use]
+    pub fn of_report(reported: &'a Reported) -> Self {
+        Self {
+            topic: &reported.topic,
+            document: &reported.document,
+            read: OnceCell::new(),
+            customer: reported.customer,
+            sandbox: reported.sandbox,
+            stamps_only: reported.stamps_only,
+            application: reported.application.as_deref(),
+        }
+    }
+
+    fn event(&self) -> &Value {
+        self.read.get_or_init(|| serde_json::from_str(self.document).unwrap_or_default())
     }
 }
 
 impl Book {
     /// A book of these.
     #[must_use]
-    pub fn new(endpoints: Vec<Arc<Endpoint>>) -> Self {
+    pub fn new(endpoints: Vec<Arc<Endpoint>>, catalogues: &Catalogues) -> Self {
         let mut book = Self::default();
         for endpoint in endpoints {
-            for topic in &endpoint.subscription.wish.topic_ids {
-                book.by_topic.entry(topic.clone()).or_default().push(endpoint.clone());
+            for topic in catalogues.topics().filter(|topic| endpoint.subscription.wish.is_about(topic)) {
+                book.by_topic.entry(topic.id.clone()).or_default().push(endpoint.clone());
             }
             book.by_number.insert(endpoint.subscription.number, endpoint.clone());
             book.by_id.insert(endpoint.subscription.id.clone(), endpoint);
@@ -147,16 +174,16 @@ impl Book {
     }
 
     /// The endpoints that an event is for, those that take nothing now included.
-    pub fn matching(&self, event: Routing<'_>, grants: &Grants) -> Vec<Arc<Endpoint>> {
+    pub fn matching(&self, event: &Routing<'_>, grants: &Grants) -> Vec<Arc<Endpoint>> {
         let subscribed = self.by_topic.get(event.topic).map(Vec::as_slice).unwrap_or_default();
         subscribed.iter().filter(|endpoint| is_for(endpoint, event, grants)).cloned().collect()
     }
 }
 
 /// Whether an event is for an endpoint.
-pub fn is_for(endpoint: &Endpoint, event: Routing<'_>, grants: &Grants) -> bool {
-    let Subscription { application, wish, .. } = &endpoint.subscription;
-    if !wish.topic_ids.iter().any(|topic| topic == event.topic) {
+pub fn is_for(endpoint: &Endpoint, event: &Routing<'_>, grants: &Grants) -> bool {
+    let Subscription { application, wish, by_operator, .. } = &endpoint.subscription;
+    if !grants.catalogues.topic(event.topic).is_some_and(|topic| wish.is_about(topic)) {
         return false;
     }
     if event.stamps_only && wish.ignore_etag_only_changes {
@@ -167,5 +194,6 @@ pub fn is_for(endpoint: &Endpoint, event: Routing<'_>, grants: &Grants) -> bool 
         true => names(SANDBOX),
         false => wish.customer_ids.is_empty() || names(event.customer.as_str()),
     };
-    is_chosen && grants.allow(application, event.topic, &event.customer, event.application)
+    let is_allowed = || *by_operator || grants.allow(application, event.topic, &event.customer, event.application);
+    is_chosen && is_allowed() && (wish.filters.is_empty() || wish.lets_pass(event.topic, event.event()))
 }

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::book::{Book, Endpoint, Grants};
-use crate::catalogue::{CatalogueError, Catalogues};
+use catalogues::{CatalogueError, Catalogues};
 use crate::event::Event;
 use crate::guard::Guard;
 use crate::health::Health;
@@ -46,7 +46,7 @@ pub use self::attempt::Pinged;
 pub use self::log::{Asked, Attempts, Delivery, DeliveryId, Retried};
 pub use self::replay::{Replay, ReplayRequest, Which};
 pub use self::show::Shown;
-pub use self::subscriptions::{ChangeError, GRACE_MAX, Owner};
+pub use self::subscriptions::{ChangeError, GRACE_MAX, Given, Headers, Owner};
 pub use self::take::OwnEvent;
 
 /// How long a wait for time to pass is at most: by then a jump of the wall clock is seen.
@@ -427,6 +427,11 @@ impl Engine {
         let mut random = [0; 10];
         let _the_time_is_left = aws_lc_rs::rand::fill(&mut random);
         EventId::new(u64::try_from(self.now().as_millisecond()).unwrap_or(0), random)
+    }
+
+    /// The one application that an event concerns; none where its topic is for all.
+    fn concerned(&self, event: &Event<'_>) -> Option<String> {
+        self.shared.catalogues.topic(&event.topic)?.concerned(event.new.or(event.data))
     }
 
     fn find(&self, id: &str) -> Option<Arc<Endpoint>> {

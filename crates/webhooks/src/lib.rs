@@ -6,14 +6,13 @@
 pub mod url; // a callback URL: what is accepted, and when two are the same
 pub mod guard; // which addresses may be connected to
 pub mod event; // what happened, as it is kept
-pub mod change; // what differs between two versions, and which topics that is
+pub mod change; // what differs between two versions
 pub mod profile; // how a vendor's webhooks behave, as data
 pub mod render; // the bodies that profiles send
 pub mod seal; // secrets at rest
 pub mod sign; // by what a receiver knows who sends
 pub mod verdict; // what an attempt means
 pub mod health; // how the receivers behind a callback URL are
-pub mod catalogue; // the topics there are
 pub mod report; // what other systems report
 pub mod subscription; // which topics and customers go where
 pub mod book; // all subscriptions, made ready

@@ -19,6 +19,10 @@ pub struct Profile {
     pub ports: Ports,
     /// What the body is said to be.
     pub content_type: &'static str,
+    /// Who it is said to come from; bellwire where there is none.
+    pub user_agent: Option<&'static str>,
+    /// A header that names the topic.
+    pub topic_header: Option<&'static str>,
     /// Makes the body of an attempt from the event and how often it was sent, this time included.
     pub render: fn(&Event<'_>, u32) -> Vec<u8>,
     /// By what the receiver knows who sends.
@@ -47,6 +51,10 @@ pub struct Profile {
     pub health: Option<HealthPolicy>,
     /// Whether an endpoint that fails again and again gets a pause beyond the schedule.
     pub breaker: bool,
+    /// Whether one that is disabled can be set active again; else it is deleted and made anew.
+    pub revivable: bool,
+    /// With which call its subscriptions are made, where it has a contract of its own; else with `/webhooks/subscriptions`.
+    pub made_with: Option<&'static str>,
 }
 
 /// By what a receiver knows who sends.
@@ -58,6 +66,8 @@ pub enum Proof {
     AppKey,
     /// `webhook-id`, `webhook-timestamp`, `webhook-signature` of Standard Webhooks 1.0.0.
     StandardWebhooks,
+    /// `webhook-id` alone, by which repeats are known where the body has no id of its own.
+    Id,
 }
 
 /// When an endpoint that fails is taken out.
@@ -85,6 +95,8 @@ impl Statuses {
     }
 }
 
+const DAY: u64 = 24 * 3600;
+
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -95,6 +107,8 @@ pub const STANDARD: Profile = Profile {
     catalogue: None,
     ports: Ports::Deployment,
     content_type: "application/json",
+    user_agent: None,
+    topic_header: None,
     render: render::standard,
     proofs: &[Proof::StandardWebhooks],
     success: Statuses(&[(200, 299)]),
@@ -117,8 +131,10 @@ pub const STANDARD: Profile = Profile {
     jitter_percent: 20,
     retry_after_max: Some(seconds(24 * 3600)),
     response_timeout: seconds(20),
-    health: Some(HealthPolicy { failures: 5, over: seconds(60), disabled_after: seconds(5 * 24 * 3600), deleted_after: None }),
+    health: Some(HealthPolicy { failures: 5, over: seconds(60), disabled_after: seconds(5 * DAY), deleted_after: None }),
     breaker: true,
+    revivable: true,
+    made_with: None,
 };
 
 /// Reapit Foundations: `https://foundations-documentation.reapit.cloud/api/webhooks`.
@@ -127,6 +143,8 @@ pub const REAPIT: Profile = Profile {
     catalogue: Some("reapit"),
     ports: Ports::Deployment,
     content_type: "application/json",
+    user_agent: None,
+    topic_header: None,
     render: render::reapit,
     proofs: &[Proof::ClientId, Proof::AppKey],
     success: Statuses(&[(200, 299)]),
@@ -141,10 +159,107 @@ pub const REAPIT: Profile = Profile {
     response_timeout: seconds(10),
     health: None,
     breaker: false,
+    revivable: true,
+    made_with: None,
+};
+
+/// ApiRTC (Apizee): `https://doc.apirtc.com`, "Webhooks". What it does not say of answers and retries is bellwire's choice.
+pub const APIRTC: Profile = Profile {
+    name: "apirtc",
+    catalogue: Some("apirtc"),
+    ports: Ports::Deployment,
+    content_type: "application/JSON",
+    user_agent: Some("Cloud Apizee"),
+    topic_header: None,
+    render: render::apirtc,
+    proofs: &[Proof::Id],
+    success: Statuses(&[(200, 299)]),
+    retry: Statuses(&[(429, 429), (500, 599)]),
+    final_: Statuses(&[(100, 199), (300, 428), (430, 499)]),
+    gone: Statuses(&[]),
+    retry_unreachable: true,
+    retry_sandbox: true,
+    schedule: &[seconds(5), seconds(60)],
+    jitter_percent: 10,
+    retry_after_max: Some(seconds(3600)),
+    response_timeout: seconds(10),
+    health: None,
+    breaker: true,
+    revivable: true,
+    made_with: Some("PUT /apirtc/webhook"),
+};
+
+/// Avaya Experience Platform, Digital Notification. The delays between attempts, and after how many errors a URL is unhealthy, are
+/// bellwire's choice: they are not published.
+pub const AVAYA: Profile = Profile {
+    name: "avaya",
+    catalogue: Some("avaya"),
+    ports: Ports::Deployment,
+    content_type: "application/json",
+    user_agent: None,
+    topic_header: None,
+    render: render::avaya,
+    proofs: &[Proof::Id],
+    success: Statuses(&[(200, 200)]),
+    retry: Statuses(&[(429, 429), (502, 504)]),
+    final_: Statuses(&[(100, 199), (201, 428), (430, 501), (505, 599)]),
+    gone: Statuses(&[]),
+    retry_unreachable: true,
+    retry_sandbox: true,
+    schedule: &AVAYA_SCHEDULE,
+    jitter_percent: 10,
+    retry_after_max: Some(seconds(3600)),
+    response_timeout: seconds(5),
+    health: Some(HealthPolicy {
+        failures: 5,
+        over: seconds(60),
+        disabled_after: seconds(8 * 3600),
+        deleted_after: Some(seconds(7 * DAY)),
+    }),
+    breaker: true,
+    revivable: false,
+    made_with: Some("POST /api/digital/webhook/v1/accounts/{accountId}/subscriptions"),
+};
+
+/// Enreach (formerly Benemen) webhooks. How often "a few times" is, and after how long, is bellwire's choice.
+pub const ENREACH: Profile = Profile {
+    name: "enreach",
+    catalogue: Some("enreach"),
+    ports: Ports::Only443,
+    content_type: "application/json; charset=utf-8",
+    user_agent: None,
+    topic_header: Some("x-benemen-event"),
+    render: render::enreach,
+    proofs: &[],
+    success: Statuses(&[(200, 200)]),
+    retry: Statuses(&[(100, 199), (201, 599)]),
+    final_: Statuses(&[]),
+    gone: Statuses(&[]),
+    retry_unreachable: true,
+    retry_sandbox: true,
+    schedule: &[seconds(5), seconds(30), seconds(120)],
+    jitter_percent: 10,
+    retry_after_max: None,
+    response_timeout: seconds(10),
+    health: None,
+    breaker: true,
+    revivable: true,
+    made_with: Some("PUT /enreach/webhooks, on the operators' listener"),
+};
+
+/// 5 s, and twice as long each time, up to 10 minutes: as long as the receiver can be unhealthy.
+const AVAYA_SCHEDULE: [Duration; 54] = {
+    let mut schedule = [seconds(600); 54];
+    let mut place = 0;
+    while place < 7 {
+        schedule[place] = seconds(5 << place);
+        place += 1;
+    }
+    schedule
 };
 
 /// All that there are.
-pub const PROFILES: [&Profile; 2] = [&STANDARD, &REAPIT];
+pub const PROFILES: [&Profile; 5] = [&STANDARD, &REAPIT, &APIRTC, &AVAYA, &ENREACH];
 
 impl Profile {
     /// The one with this name.

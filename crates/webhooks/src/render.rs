@@ -1,5 +1,6 @@
 //! The bodies that profiles send. Made anew for each attempt; the order and the case of the members are part of the contract.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use protocol::time;
@@ -26,6 +27,7 @@ pub fn reapit(event: &Event<'_>, sends: u32) -> Vec<u8> {
     body.put(format_args!(r#","eventTime":"{:.7}","topicId":"#, event.time));
     body.text(&event.topic);
     body.versions(event);
+    body.put(format_args!("}}"));
     body.0
 }
 
@@ -44,17 +46,76 @@ pub fn standard(event: &Event<'_>, _sends: u32) -> Vec<u8> {
         body.put(format_args!(r#","entityId":"#));
         body.text(entity);
     }
-    match event.data.map(|data| data.get().trim()) {
-        // An object: its members follow in their order.
-        Some(told) => {
-            let members = told.strip_prefix('{').unwrap_or("}");
-            let comma = if members.trim_start() == "}" { "" } else { "," };
-            body.put(format_args!("{comma}{members}"));
-        }
+    match event.data {
+        Some(_) => body.members(event.data),
         None => body.versions(event),
     }
+    body.put(format_args!("}}}}"));
+    body.0
+}
+
+/// ApiRTC's body. The id of a conversation is a text, the others are numbers.
+#[must_use]
+pub fn apirtc(event: &Event<'_>, _sends: u32) -> Vec<u8> {
+    let (object, name) = event.topic.split_once('.').unwrap_or((&event.topic, ""));
+    let entity = event.entity.as_deref().unwrap_or_default();
+    let mut body = Body::new(event);
+    body.put(format_args!(r#"{{"event":"#));
+    body.text(name);
+    body.put(format_args!(r#","time":{},"object":"#, event.time.as_second()));
+    body.text(object);
+    body.put(format_args!(r#","objectId":"#));
+    match object {
+        "conversation" => body.text(entity),
+        _ => body.put(format_args!("{entity}")),
+    }
+    body.put(format_args!(r#","props":{}}}"#, raw(event.data)));
+    body.0
+}
+
+/// Avaya's body: type and time, then what was reported.
+#[must_use]
+pub fn avaya(event: &Event<'_>, _sends: u32) -> Vec<u8> {
+    let mut body = Body::new(event);
+    body.put(format_args!(r#"{{"eventType":"#));
+    body.text(&event.topic);
+    body.put(format_args!(r#","eventDate":"{}""#, time::millis(event.time)));
+    body.members(event.data);
     body.put(format_args!("}}"));
     body.0
+}
+
+/// Enreach's body: the organization and the entity, what was reported, then id and time. The time has no zone and is UTC.
+#[must_use]
+pub fn enreach(event: &Event<'_>, _sends: u32) -> Vec<u8> {
+    let organization = event.data.and_then(|data| serde_json::from_str::<Organization<'_>>(data.get()).ok());
+    let organization = organization.map(|organization| organization.id).unwrap_or_default();
+    let at = format!("{:.7}", event.time);
+    let at = at.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.');
+    let mut body = Body::new(event);
+    body.put(format_args!(r#"{{"RootEntityType":"Organization","RootEntityId":"#));
+    body.text(&organization);
+    body.put(format_args!(r#","EventType":"#));
+    body.text(&event.topic);
+    body.put(format_args!(r#","EntityType":"{}","EntityId":"#, entity_type(&event.topic)));
+    body.text(event.entity.as_deref().unwrap_or_default());
+    body.members(event.data);
+    body.put(format_args!(r#","Id":"#));
+    body.text(&event.id);
+    body.put(format_args!(r#","Timestamp":"{at}"}}"#));
+    body.0
+}
+
+#[derive(serde::Deserialize)]
+struct Organization<'a> {
+    #[serde(rename = "OrganizationId", borrow)]
+    id: Cow<'a, str>,
+}
+
+/// What an Enreach event is about, by the begin of its name; `Undefined` for types that are yet to come.
+fn entity_type(topic: &str) -> &'static str {
+    let types = [("User", "User"), ("Queue", "Queue"), ("Callback", "CallList")];
+    types.iter().find(|(begin, _)| topic.starts_with(begin)).map_or("Undefined", |(_, entity)| entity)
 }
 
 /// A body that is being written.
@@ -74,10 +135,18 @@ impl Body {
         let _infallible = serde_json::to_writer(&mut self.0, text);
     }
 
-    /// The entity as it is, as it was, and what differs; the end of the object that they are part of.
+    /// The members of an object, in their order, behind others.
+    fn members(&mut self, object: Option<&RawValue>) {
+        let inner = object.and_then(|object| object.get().trim().strip_prefix('{')?.strip_suffix('}')).unwrap_or_default();
+        if !inner.trim().is_empty() {
+            self.put(format_args!(",{inner}"));
+        }
+    }
+
+    /// The entity as it is, as it was, and what differs.
     fn versions(&mut self, event: &Event<'_>) {
         let (new, old, diff) = (raw(event.new), raw(event.old), raw(event.diff));
-        self.put(format_args!(r#","new":{new},"old":{old},"diff":{diff}}}"#));
+        self.put(format_args!(r#","new":{new},"old":{old},"diff":{diff}"#));
     }
 }
 

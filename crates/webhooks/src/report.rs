@@ -13,7 +13,7 @@ use protocol::time;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::catalogue::{Catalogues, OWN, Topic};
+use catalogues::{Catalogues, Entity, OWN, Told, Topic};
 use crate::change::{diff, is_stamps_only};
 use crate::event::Event;
 
@@ -159,8 +159,10 @@ impl<'a> Report<'a> {
         let (versions, data) = (Versions { old: part("old"), new: part("new") }, part("data"));
         if let Some(topic) = topic {
             check(topic, versions, data, faults);
+            check_entity(topic, entity.as_deref(), "entityId", faults);
         }
-        let related = members.take("related").map(|json| related(json, raws.get("related").copied(), catalogues, faults));
+        let related =
+            members.take("related").map(|json| related(json, raws.get("related").copied(), (catalogues, topic), faults));
         let (topic, customer, time, sandbox) = (topic?, customer?, time?, sandbox?);
         let sandbox = sandbox || customer.as_str() == SANDBOX;
         Some(Self { topic, customer, entity, time, sandbox, versions, data, related: related.unwrap_or_default() })
@@ -190,7 +192,7 @@ impl<'a> Report<'a> {
     ) -> Reported {
         let both = old.zip(new).filter(|_| topic.id.ends_with(".modified"));
         let diff = both.and_then(|(old, new)| diff(old, new));
-        let application = topic.concerned(new);
+        let application = topic.concerned(new.or(self.data));
         let event = Event {
             id: Cow::Owned(id),
             change: Cow::Borrowed(change),
@@ -251,6 +253,47 @@ fn find<'c>(catalogues: &'c Catalogues, catalogue: &str, topic: &str, faults: &m
 
 /// What a topic's event must have, and what must not stand in it.
 fn check(topic: &Topic, versions: Versions<'_>, data: Option<&RawValue>, faults: &mut Faults) {
+    match topic.told {
+        Told::Versions => check_versions(topic, versions, data, faults),
+        Told::Data => check_data(topic, versions, data, faults),
+    }
+}
+
+fn check_data(topic: &Topic, versions: Versions<'_>, data: Option<&RawValue>, faults: &mut Faults) {
+    for (name, _) in [("old", versions.old), ("new", versions.new)].iter().filter(|(_, version)| version.is_some()) {
+        faults.add(*name, format!("is not used by topics of the catalogue {}: data is", topic.catalogue));
+    }
+    let Some(data) = data.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok()) else {
+        return faults.add("data", "is required");
+    };
+    for name in topic.reserved.iter().filter(|name| data.get(name.as_str()).is_some()) {
+        faults.add(format!("data.{name}"), "must not be given: it follows from the topic, the entity and the time");
+    }
+    topic.check(&data, "data", faults);
+}
+
+/// What the id of an entity must be by its catalogue.
+fn check_entity(topic: &Topic, entity: Option<&str>, path: &str, faults: &mut Faults) {
+    let Some(entity) = entity else { return };
+    let is_uuid = || {
+        let lengths = [8, 4, 4, 4, 12];
+        let is_part = |(part, length): (&str, usize)| part.len() == length && part.bytes().all(|b| b.is_ascii_hexdigit());
+        entity.split('-').count() == lengths.len() && entity.split('-').zip(lengths).all(is_part)
+    };
+    let fault = match topic.entity {
+        Entity::Text => None,
+        // Written without a sign and without zeros in front, so that it is a JSON number.
+        Entity::Integer if entity.parse::<u64>().is_ok_and(|number| number.to_string() == entity) => None,
+        Entity::Uuid if is_uuid() => None,
+        Entity::Integer => Some("must be a whole number in digits"),
+        Entity::Uuid => Some("must be a UUID"),
+    };
+    if let Some(fault) = fault {
+        faults.add(path, format!("{fault}, got {}", shown(entity)));
+    }
+}
+
+fn check_versions(topic: &Topic, versions: Versions<'_>, data: Option<&RawValue>, faults: &mut Faults) {
     if versions.old.is_none() && versions.new.is_none() {
         faults.add("new", "is required, or old where the entity is gone");
     }
@@ -310,9 +353,14 @@ fn object(json: &Json<'_>, path: &str, faults: &mut Faults) -> bool {
 fn related<'a>(
     json: Json<'a>,
     raw: Option<&'a RawValue>,
-    catalogues: &'a Catalogues,
+    (catalogues, of): (&'a Catalogues, Option<&Topic>),
     faults: &mut Faults,
 ) -> Vec<(&'a Topic, Cow<'a, str>, Versions<'a>)> {
+    let Some(of) = of else { return Vec::new() };
+    if of.told == Told::Data {
+        faults.add("related", format!("is not used by topics of the catalogue {}", of.catalogue));
+        return Vec::new();
+    }
     let Json::Array(list) = json else {
         faults.add("related", format!("must be an array, got {}", json.kind()));
         return Vec::new();
@@ -325,7 +373,7 @@ fn related<'a>(
     let mut all = Vec::new();
     for (place, (json, raw)) in list.into_iter().zip(raw).enumerate() {
         let mut own = Faults::default();
-        all.extend(related_one(json, raw, catalogues, &mut own));
+        all.extend(related_one(json, raw, (catalogues, &of.catalogue), &mut own));
         for fault in own.as_slice() {
             let place = format!("related[{place}]");
             faults.add(format!("{place}{}", below(&place, &fault.field)), fault.message.clone());
@@ -337,17 +385,13 @@ fn related<'a>(
 fn related_one<'a>(
     json: Json<'a>,
     raw: &'a RawValue,
-    catalogues: &'a Catalogues,
+    (catalogues, catalogue): (&'a Catalogues, &str),
     faults: &mut Faults,
 ) -> Option<(&'a Topic, Cow<'a, str>, Versions<'a>)> {
     let mut members = Members::open(json, "", &["topic", "entityId", "old", "new"], faults)?;
     let raws: std::collections::BTreeMap<Cow<'a, str>, &'a RawValue> = serde_json::from_str(raw.get()).ok()?;
     let topic = string(members.require("topic", faults), "topic", faults);
-    let topic = topic.and_then(|topic| {
-        let catalogue = catalogues.topic(&topic).map_or("", |topic| topic.catalogue.as_str()).to_owned();
-        let catalogue = if catalogue.is_empty() || catalogue == OWN { "reapit".to_owned() } else { catalogue };
-        find(catalogues, &catalogue, &topic, faults)
-    });
+    let topic = topic.and_then(|topic| find(catalogues, catalogue, &topic, faults));
     let entity = members.require("entityId", faults).and_then(|json| entity(json, "entityId", faults));
     let mut part =
         |name: &str| members.take(name).and_then(|json| object(&json, name, faults).then(|| raws.get(name).copied())?);

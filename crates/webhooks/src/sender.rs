@@ -22,9 +22,11 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{self, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_util::task::TaskTracker;
 
 use crate::guard::Guard;
@@ -63,6 +65,9 @@ pub enum SenderError {
         /// What is wrong with it.
         fault: String,
     },
+    /// No TLS.
+    #[error("TLS cannot be used: {0}")]
+    Tls(String),
     /// No resolver.
     #[error("the name servers cannot be used: {0}")]
     Resolver(String),
@@ -74,9 +79,18 @@ pub(crate) struct Sender {
     guard: Guard,
     resolver: Resolver,
     tls: Arc<ClientConfig>,
+    unverified: Arc<ClientConfig>,
     pool: Pool,
     clock: Clock,
     tasks: TaskTracker,
+}
+
+/// Where a request goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) url: &'a CallbackUrl,
+    /// Whether the receiver's certificate is taken unseen.
+    pub(crate) insecure: bool,
 }
 
 /// How long each phase took, in whole microseconds; those of a kept connection are 0.
@@ -122,6 +136,7 @@ impl Sender {
             guard,
             resolver: Resolver::new(&config.name_servers)?,
             tls: Arc::new(tls(config)?),
+            unverified: Arc::new(unverified()?),
             pool: Pool::default(),
             clock,
             tasks,
@@ -135,10 +150,10 @@ impl Sender {
     /// Posts `body`.
     ///
     /// Cancel safety: a request that is dropped is broken off, and its connection with it.
-    pub(crate) async fn post(&self, url: &CallbackUrl, headers: HeaderMap, body: Bytes, limit: Duration) -> Exchange {
+    pub(crate) async fn post(&self, target: Target<'_>, headers: HeaderMap, body: Bytes, limit: Duration) -> Exchange {
         let mut exchange = Exchange::unsent(Unreachable::Broken(String::new()));
-        let sent = match request(url, headers, body) {
-            Ok(request) => self.exchange(url, request, limit, &mut exchange).await,
+        let sent = match request(target.url, headers, body) {
+            Ok(request) => self.exchange(target, request, limit, &mut exchange).await,
             Err(unreachable) => Err(unreachable),
         };
         if let Err(unreachable) = sent {
@@ -149,16 +164,16 @@ impl Sender {
 
     async fn exchange(
         &self,
-        url: &CallbackUrl,
+        target: Target<'_>,
         mut request: Request<Full<Bytes>>,
         limit: Duration,
         exchange: &mut Exchange,
     ) -> Result<(), Unreachable> {
         loop {
-            let mut kept = match self.pool.take(&Place::of(url), self.clock.running(), &self.guard) {
+            let mut kept = match self.pool.take(&Place::of(target), self.clock.running(), &self.guard) {
                 Some(kept) => kept,
                 // Boxed, since it is seldom needed and would make every attempt's task several times as large.
-                None => Box::pin(self.connect(url, &mut exchange.phases)).await?,
+                None => Box::pin(self.connect(target, &mut exchange.phases)).await?,
             };
             (exchange.peer, exchange.reused) = (Some(kept.peer), kept.used);
             let began = Instant::now();
@@ -193,7 +208,8 @@ impl Sender {
         Ok(())
     }
 
-    async fn connect(&self, url: &CallbackUrl, phases: &mut Phases) -> Result<Kept, Unreachable> {
+    async fn connect(&self, target: Target<'_>, phases: &mut Phases) -> Result<Kept, Unreachable> {
+        let url = target.url;
         let began = Instant::now();
         let addresses = match url.host() {
             Host::Address(address) => vec![*address],
@@ -208,11 +224,11 @@ impl Sender {
         let timed_out = |_| Unreachable::TimedOut { phase: "connecting", limit: CONNECT_LIMIT };
         let (stream, peer) = self.clock.timeout(CONNECT_LIMIT, dial(&vetted, url.port())).await.map_err(timed_out)??;
         phases.connect = micros(began);
-        let place = Place::of(url);
+        let place = Place::of(target);
         let connection = if url.is_tls() {
             let began = Instant::now();
             let timed_out = |_| Unreachable::TimedOut { phase: "TLS", limit: TLS_LIMIT };
-            let connector = TlsConnector::from(self.tls.clone());
+            let connector = TlsConnector::from(if target.insecure { self.unverified.clone() } else { self.tls.clone() });
             let secured = self.clock.timeout(TLS_LIMIT, connector.connect(server_name(url)?, stream)).await.map_err(timed_out)?;
             let secured = secured.map_err(|error| Unreachable::Tls(error.to_string()))?;
             phases.tls = micros(began);
@@ -255,6 +271,54 @@ fn tls(config: &Config) -> Result<ClientConfig, SenderError> {
         }
     }
     Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Takes whatever certificate comes: for the subscriptions of a profile that knows this, and says so.
+fn unverified() -> Result<ClientConfig, SenderError> {
+    let provider = CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()));
+    let taken = AnyCertificate(provider.clone());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| SenderError::Tls(error.to_string()))?;
+    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(taken)).with_no_client_auth())
+}
+
+/// Asks nothing of a certificate but that its owner has its key.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 fn server_name(url: &CallbackUrl) -> Result<ServerName<'static>, Unreachable> {

@@ -160,6 +160,7 @@ impl Signer {
                     let signature = key.pair.sign(&[seconds.to_string().as_bytes(), message.body].concat());
                     put(APP_KEY, &format!("s:{}:{seconds}:{}", key.id, URL_SAFE_NO_PAD.encode(signature)));
                 }
+                Proof::Id => put(WEBHOOK_ID, message.id),
                 Proof::StandardWebhooks => {
                     let at = seconds.to_string();
                     let signed = [message.id.as_bytes(), b".", at.as_bytes(), b".", message.body].concat();

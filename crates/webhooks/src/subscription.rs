@@ -1,12 +1,14 @@
 //! A subscription: which topics and customers go to a URL, and how. What its owner asks for is read here, every fault at once.
 
+use hyper::header::HeaderName;
 use jiff::Timestamp;
 use protocol::fault::{Faults, Malformed, Members, shown};
 use protocol::id::{ClientId, CustomerId};
 use protocol::json::{self, Json};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::catalogue::{Catalogues, Topic};
+use catalogues::{Catalogues, Topic};
 use crate::guard::Guard;
 use crate::profile::{PROFILES, Profile, Proof, STANDARD};
 use crate::report::SANDBOX;
@@ -30,11 +32,17 @@ pub struct Subscription {
     /// The customer for whom alone the application made it; its token named one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bound_to: Option<CustomerId>,
+    /// Whether operators made it: no application's grants count, and none can change it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_operator: bool,
     /// What its owner asks for.
     #[serde(flatten)]
     pub wish: Wish,
     /// The secrets that deliveries are signed with, sealed; the newest first.
     pub secrets: Vec<KeptSecret>,
+    /// Headers that its owner has each request carry, sealed: names and values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headers: Option<String>,
     /// When it was made.
     pub created: Timestamp,
     /// When it was last changed.
@@ -45,7 +53,7 @@ pub struct Subscription {
 }
 
 /// What the owner of a subscription asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Wish {
     /// Where deliveries go.
@@ -64,6 +72,57 @@ pub struct Wish {
     pub profile: String,
     /// Whether an asymmetric signature (`v1a`) stands beside `v1`.
     pub asymmetric: bool,
+    /// What of its topics it is about, where that is not all: every one of them must let an event pass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<Filter>,
+    /// Whether the receiver's certificate is taken unseen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insecure_tls: bool,
+    /// What was asked for in a vendor's own words, where it was asked for in them.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub vendor: Value,
+}
+
+/// Stands for all topics of a catalogue, those that are yet to come included.
+pub const ALL_TOPICS: &str = "*";
+
+/// Lets some events of a topic pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Filter {
+    /// The topic that it is for; all where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// Where the value stands that it goes by: a JSON pointer into the event as it is kept.
+    pub path: String,
+    /// The values that it is about.
+    pub values: Vec<String>,
+    /// Whether those are the ones that do not pass.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub except: bool,
+}
+
+impl Filter {
+    fn lets_pass(&self, event: &Value) -> bool {
+        let value = event.pointer(&self.path).and_then(Value::as_str);
+        value.is_some_and(|value| self.values.iter().any(|named| named == value)) != self.except
+    }
+}
+
+impl Wish {
+    /// Whether it is about a topic.
+    #[must_use]
+    pub fn is_about(&self, topic: &Topic) -> bool {
+        let is_whole = || Profile::find(&self.profile).and_then(|profile| profile.catalogue) == Some(&topic.catalogue);
+        self.topic_ids.iter().any(|id| *id == topic.id || (id == ALL_TOPICS && is_whole()))
+    }
+
+    /// Whether an event of a topic, as it is kept, passes.
+    #[must_use]
+    pub fn lets_pass(&self, topic: &str, event: &Value) -> bool {
+        let mut of_topic = self.filters.iter().filter(|filter| filter.topic.as_deref().is_none_or(|of| of == topic));
+        of_topic.all(|filter| filter.lets_pass(event))
+    }
 }
 
 /// A secret as it is kept.
@@ -193,6 +252,7 @@ impl Reading<'_, '_> {
             ignore_etag_only_changes: ignore.unwrap_or(true),
             profile: profile.name.to_owned(),
             asymmetric,
+            ..Wish::default()
         };
         Some((wish, secret))
     }
@@ -209,10 +269,15 @@ impl Reading<'_, '_> {
         if !is_kept {
             self.faults.add("profile", format!("cannot be changed: it is {kept}; make another subscription"));
         } else if found.is_none() {
-            let known: Vec<_> = PROFILES.iter().map(|profile| profile.name).collect();
+            let known: Vec<_> = PROFILES.iter().filter(|profile| profile.made_with.is_none()).map(|profile| profile.name).collect();
             self.faults.add("profile", format!("must be one of {}, got {}", known.join(", "), shown(&name)));
         }
-        found.filter(|_| is_kept)
+        let found = found.filter(|_| is_kept)?;
+        if let Some(call) = found.made_with {
+            self.faults.add("profile", format!("is {name}: its subscriptions are made and changed with {call}"));
+            return None;
+        }
+        Some(found)
     }
 
     fn url(&mut self, profile: &Profile, before: Option<&Wish>) -> Option<String> {
@@ -368,6 +433,42 @@ impl Reading<'_, '_> {
         }
         Some(Some(texts))
     }
+}
+
+/// Headers that a receiver's owner cannot have sent: the server's own, and those of the connection.
+const HEADERS_OWN: [&str; 13] = [
+    "host",
+    "content-length",
+    "content-type",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "upgrade",
+    "te",
+    "trailer",
+    "expect",
+    "user-agent",
+    "webhook-id",
+    "proxy-connection",
+];
+/// Headers that a request can be made to carry.
+pub const HEADERS_MAX: usize = 20;
+const HEADER_BYTES_MAX: usize = 1024;
+
+/// What is wrong with a header that each request is to carry.
+#[must_use]
+pub fn header_fault(name: &str, value: &str) -> Option<String> {
+    let Ok(parsed) = name.parse::<HeaderName>() else {
+        return Some("is no name of a header: letters, digits and !#$%&'*+-.^_`|~ (RFC 9110 §5.6.2)".to_owned());
+    };
+    if HEADERS_OWN.contains(&parsed.as_str()) {
+        return Some("is set by the server".to_owned());
+    }
+    let is_plain = value.bytes().all(|byte| (0x20..0x7f).contains(&byte)) && value.trim() == value;
+    if !is_plain || name.len() + value.len() > HEADER_BYTES_MAX {
+        return Some(format!("must be visible ASCII without space at its ends, up to {HEADER_BYTES_MAX} bytes with its name"));
+    }
+    None
 }
 
 fn topic_fault(topic: &Topic, profile: &Profile, asker: &Asker<'_>) -> Option<String> {

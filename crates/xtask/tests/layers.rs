@@ -8,13 +8,14 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, with the crates of this workspace that it may depend on.
-const MAY_DEPEND_ON: [(&str, &[&str]); 10] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 11] = [
     ("clock", &[]),
     ("protocol", &[]),
     ("sessions", &["protocol", "clock"]),
     ("store", &["protocol"]),
     ("connectors", &["protocol"]),
-    ("webhooks", &["protocol", "clock", "store"]),
+    ("catalogues", &["protocol"]),
+    ("webhooks", &["protocol", "clock", "store", "catalogues"]),
     ("client", &["protocol"]),
     ("server", &["protocol", "clock", "sessions", "store", "connectors", "webhooks", "client"]),
     ("xtask", &["protocol", "client"]),
@@ -34,7 +35,7 @@ const ONLY_USED_BY: [(&str, &[&str]); 12] = [
     ("aws-lc-rs", &["webhooks"]),
     ("hickory-resolver", &["webhooks"]),
     ("tokio-rustls", &["webhooks"]),
-    ("jsonschema", &["webhooks"]),
+    ("jsonschema", &["catalogues"]),
 ];
 
 /// Crate → its normal dependencies.

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use protocol::id::CustomerId;
 use serde_json::{Value, json};
-use webhooks::engine::{ChangeError, Owner, Shown};
+use webhooks::engine::{ChangeError, Given, Owner, Shown};
 use webhooks::sign::Secret;
 use webhooks::subscription::{Asker, Contract, Wish, is_permitted};
 
@@ -23,6 +23,10 @@ use crate::http::request::{Application, check_content_type, check_length, read_b
 
 pub(crate) use self::replays::{ask as ask_for_replay, show as show_replay};
 
+/// What Avaya's documentation has its subscribers do.
+const NOT_REVIVABLE: &str = "The subscription is disabled, since its callback URL was unhealthy for too long. 1. List all your \
+     subscriptions and take a note of the attributes, subscriptionId included, of those with this callback URL. 2. Delete the \
+     disabled subscription by its subscriptionId. 3. Create it again; it will have a new subscriptionId";
 /// Bytes of a body at most: a thousand customers fit.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
@@ -57,7 +61,7 @@ struct Asking<'a> {
 
 impl Asking<'_> {
     fn owner(self) -> Owner {
-        Owner { application: self.application.client_id, bound_to: self.application.bound_to }
+        Owner { application: self.application.client_id, bound_to: self.application.bound_to, by_operator: false }
     }
 
     /// Reads what a body asks for.
@@ -70,14 +74,14 @@ impl Asking<'_> {
     /// Makes a subscription from a body.
     async fn create(self, body: &[u8], contract: Contract) -> Result<Shown, ApiError> {
         let (wish, secret) = self.read(body, contract, None)?;
-        self.node.webhooks.create(self.owner(), wish, secret).await.map_err(refuse)
+        self.node.webhooks.create(self.owner(), wish, Given { secret, headers: None }).await.map_err(refuse)
     }
 
     /// Changes a subscription as a body asks.
     async fn update(self, id: &str, body: &[u8], contract: Contract) -> Result<Shown, ApiError> {
         let before = self.node.webhooks.wish(id, &self.owner()).ok_or(ApiError::NoSuch("subscription"))?;
         let (wish, _) = self.read(body, contract, Some(&before))?;
-        self.node.webhooks.update(id, &self.owner(), wish).await.map_err(refuse)
+        self.node.webhooks.update(id, &self.owner(), wish, None).await.map_err(refuse)
     }
 
     /// What is known of the one who asks.
@@ -133,6 +137,7 @@ fn refuse(error: ChangeError) -> ApiError {
         ChangeError::NoSecret(profile) => ApiError::Conflict(format!(
             "The profile {profile} has no secret: its deliveries are signed with the application's key"
         )),
+        ChangeError::NotRevivable => ApiError::Conflict(NOT_REVIVABLE.to_owned()),
         ChangeError::Store(error) => error.into(),
         ChangeError::Seal(error) => {
             tracing::error!(%error, "a subscription was not changed");

@@ -1,5 +1,3 @@
-use serde_json::json;
-
 use super::*;
 
 fn raw(text: &str) -> Box<RawValue> {
@@ -49,39 +47,6 @@ fn r26_stamps_alone_are_told_from_r27_stamps_with_anything_else() {
     assert!(!only(r#"{"id":"A","x":1,"_eTag":"1"}"#, r#"{"id":"A","_eTag":"2"}"#));
     assert!(!only(r#"{"id":"A","x":{"_eTag":"1"}}"#, r#"{"id":"A","x":{"_eTag":"2"}}"#), "only at the top");
     assert!(!only("1", "1"));
-}
-
-#[test]
-fn a_value_becomes_one_of_these_only_when_it_was_none_of_them() {
-    let when: When = serde_json::from_value(json!({"path": "/s", "to": ["a", "b"], "created": true})).unwrap();
-    let (was, is) = (json!({"s": "x"}), json!({"s": "a"}));
-    assert!(when.fires(Some(&was), &is));
-    assert!(when.fires(None, &is));
-    assert!(!when.fires(Some(&json!({"s": "b"})), &is), "from one to the other of them is nothing new");
-    assert!(!when.fires(Some(&is), &was));
-    assert!(when.fires(Some(&json!({})), &is));
-    let existing: When = serde_json::from_value(json!({"path": "/s", "to": ["a"], "from": ["x"], "created": false})).unwrap();
-    assert!(!existing.fires(None, &is));
-    assert!(existing.fires(Some(&was), &is));
-    assert!(!existing.fires(Some(&json!({"s": "y"})), &is));
-}
-
-#[test]
-fn a_value_is_changed_set_or_all_true() {
-    let rule = |rule: Value| serde_json::from_value::<When>(rule).unwrap();
-    let changed = rule(json!({"changed": "/a/b"}));
-    assert!(changed.fires(Some(&json!({"a": {"b": 1}})), &json!({"a": {"b": 2}})));
-    assert!(!changed.fires(Some(&json!({"a": {"b": 1}})), &json!({"a": {"b": 1}})));
-    assert!(!changed.fires(None, &json!({"a": {"b": 2}})));
-    let set = rule(json!({"set": "/d", "created": true}));
-    assert!(set.fires(Some(&json!({"d": null})), &json!({"d": "x"})));
-    assert!(!set.fires(Some(&json!({"d": "x"})), &json!({"d": "y"})), "for the first time only");
-    assert!(!set.fires(None, &json!({"d": null})));
-    let all = rule(json!({"all": ["/x", "/y"], "created": true}));
-    assert!(all.fires(None, &json!({"x": true, "y": null})));
-    assert!(!all.fires(None, &json!({"x": null})), "nobody had to confirm");
-    assert!(!all.fires(Some(&json!({"x": true})), &json!({"x": true, "y": true})), "it was so before");
-    assert!(all.fires(Some(&json!({"x": true, "y": false})), &json!({"x": true, "y": true})));
 }
 
 #[test]

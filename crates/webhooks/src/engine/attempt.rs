@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use jiff::Timestamp;
 use protocol::fault::Malformed;
 use protocol::id::CustomerId;
@@ -20,7 +20,7 @@ use crate::event::Event;
 use crate::metrics::{Came, OfAttempt};
 use crate::report::read;
 use crate::schedule::{Finished, Item};
-use crate::sender::{Exchange, shown};
+use crate::sender::{Exchange, Target, shown};
 use crate::sign::Message;
 use crate::verdict::{Answer, Attempted, Next, Unreachable, Verdict, judge};
 
@@ -161,7 +161,7 @@ impl Engine {
 
     /// Whether the application may still be told: grants and installations can have been taken away since.
     fn is_granted(&self, endpoint: &Endpoint, event: &Event<'_>) -> bool {
-        let (application, concerned) = (&endpoint.subscription.application, self.shared.catalogues.concerned(event));
+        let (application, concerned) = (&endpoint.subscription.application, self.concerned(event));
         self.shared.grants.allow(application, &event.topic, &event.customer, concerned.as_deref())
     }
 
@@ -182,9 +182,13 @@ impl Engine {
         let body = Bytes::from((endpoint.profile.render)(event, sends));
         let mut headers = HeaderMap::with_capacity(HEADERS_SENT);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(endpoint.profile.content_type));
-        headers.insert(USER_AGENT, OWN_USER_AGENT);
+        headers.insert(USER_AGENT, endpoint.profile.user_agent.map_or(OWN_USER_AGENT, HeaderValue::from_static));
+        let topic = HeaderValue::from_str(&event.topic).ok();
+        headers.extend(endpoint.profile.topic_header.map(HeaderName::from_static).zip(topic));
+        headers.extend(endpoint.headers.iter().cloned());
         endpoint.signer.prove(endpoint.profile.proofs, Message { id: &event.id, at, body: &body }, &mut headers);
-        self.shared.sender.post(&endpoint.url, headers, body, endpoint.profile.response_timeout).await
+        let target = Target { url: &endpoint.url, insecure: endpoint.subscription.wish.insecure_tls };
+        self.shared.sender.post(target, headers, body, endpoint.profile.response_timeout).await
     }
 
     fn outcome(&self, tried: &Tried<'_>, item: &Item) -> Outcome {
@@ -235,8 +239,7 @@ impl Engine {
     /// where the subscription is not about the topic.
     pub async fn ping(&self, id: &str, topic: &str) -> Option<Pinged> {
         let endpoint = self.find(id)?;
-        let topic = endpoint.subscription.wish.topic_ids.iter().find(|other| *other == topic)?;
-        let topic = self.shared.catalogues.topic(topic)?;
+        let topic = self.shared.catalogues.topic(topic).filter(|topic| endpoint.subscription.wish.is_about(topic))?;
         let example = self.example(topic.example)?;
         let mut event = Event::read(&example).ok()?;
         event.customer = CustomerId::parse(PING_CUSTOMER).ok()?;

@@ -217,7 +217,7 @@ impl Engine {
             (Which::Missing, state) => state.is_none(),
         };
         let Some(event) = Event::read(&candidate.document).ok().filter(|_| stands) else { return false };
-        let concerned = self.shared.catalogues.concerned(&event);
-        is_for(endpoint, Routing::of(&event, concerned.as_deref()), &self.shared.grants)
+        let concerned = self.concerned(&event);
+        is_for(endpoint, &Routing::of(&event, &candidate.document, concerned.as_deref()), &self.shared.grants)
     }
 }

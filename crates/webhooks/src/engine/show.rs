@@ -1,8 +1,10 @@
 //! A subscription as it is shown to its owner and to operators.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use protocol::id::CustomerId;
 use serde_json::{Value, json};
 
 use crate::book::Endpoint;
@@ -27,6 +29,10 @@ pub struct Shown {
     pub active: bool,
     /// Its profile's name.
     pub profile: &'static str,
+    /// What was asked for in a vendor's own words.
+    pub vendor: Value,
+    /// The customers that it is for.
+    pub customers: Vec<CustomerId>,
 }
 
 impl Engine {
@@ -40,8 +46,11 @@ impl Engine {
         let mut native = resthook.clone();
         let key = self.key(application);
         let rotating = secrets.iter().filter_map(|secret| secret.until).filter(|until| *until > self.now()).max();
+        // The names alone: values let in who has them.
+        let headers: BTreeMap<_, _> = endpoint.headers.iter().map(|(name, _)| (name.as_str(), "***")).collect();
         let own = json!({
             "applicationId": application, "customerIds": wish.customer_ids, "profile": wish.profile,
+            "filters": wish.filters, "insecureTls": wish.insecure_tls, "headers": headers,
             "asymmetric": wish.asymmetric, "signingKeyId": key.as_ref().map(|key| key.id().to_owned()),
             "publicKey": key.as_ref().filter(|_| wish.asymmetric).map(|key| key.public_standard()),
             "oldSecretUntil": rotating, "queued": self.lock().queued(*number), "health": self.show_health(endpoint),
@@ -52,7 +61,8 @@ impl Engine {
             native.extend(secret.map(|secret| ("secret".to_owned(), Value::from(secret.shown()))));
         }
         let (profile, active) = (endpoint.profile.name, wish.active);
-        Shown { native, resthook, modified: *modified, created: *created, active, profile }
+        let (vendor, customers) = (wish.vendor.clone(), wish.customer_ids.clone());
+        Shown { native, resthook, modified: *modified, created: *created, active, profile, vendor, customers }
     }
 
     fn show_health(&self, endpoint: &Endpoint) -> Value {

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use hyper::header::{HeaderName, HeaderValue};
 use jiff::SignedDuration;
 use protocol::id::{ClientId, CustomerId};
 use serde::{Deserialize, Serialize};
@@ -31,11 +32,26 @@ pub struct Owner {
     pub application: ClientId,
     /// The customer for whom alone it speaks.
     pub bound_to: Option<CustomerId>,
+    /// Whether it is an operator, for a customer.
+    pub by_operator: bool,
 }
+
+/// The secrets of a subscription as its owner gives them.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// What its deliveries are signed with.
+    pub secret: Option<Secret>,
+    /// Headers that each request carries; those of before stay where there are none.
+    pub headers: Option<Headers>,
+}
+
+/// Names and values of headers.
+pub type Headers = Vec<(String, String)>;
 
 impl Owner {
     fn sees(&self, subscription: &Subscription) -> bool {
         let is_own = subscription.application == self.application && subscription.deleted.is_none();
+        let is_own = is_own && subscription.by_operator == self.by_operator;
         is_own && self.bound_to.is_none_or(|customer| subscription.wish.customer_ids == [customer])
     }
 }
@@ -49,6 +65,8 @@ pub enum ChangeError {
     TooMany(usize),
     /// The subscription's profile knows no secrets.
     NoSecret(&'static str),
+    /// The subscription is disabled, and its profile has no way back.
+    NotRevivable,
     /// The store did not take it.
     Store(StoreError),
     /// A secret could not be made or sealed.
@@ -107,18 +125,20 @@ impl Engine {
     ///
     /// # Errors
     /// [`ChangeError`].
-    pub async fn create(&self, owner: Owner, wish: Wish, given: Option<Secret>) -> Result<Shown, ChangeError> {
-        let Owner { application, bound_to } = owner;
+    pub async fn create(&self, owner: Owner, wish: Wish, given: Given) -> Result<Shown, ChangeError> {
+        let Owner { application, bound_to, by_operator } = owner;
         let _changing = self.shared.changes.lock().await;
         let number = self.check_room(&application)?;
         self.ensure_key(application).await?;
         let (id, now) = (self.new_id().hyphenated(), self.now());
         let profile = Profile::find(&wish.profile);
         let has_secret = profile.is_some_and(|profile| profile.proofs.contains(&Proof::StandardWebhooks));
-        let secret = if has_secret { Some(given.or_else(Secret::generate).ok_or(Unopened)?) } else { None };
+        let secret = if has_secret { Some(given.secret.or_else(Secret::generate).ok_or(Unopened)?) } else { None };
         let secrets = secret.iter().map(|secret| self.keep(secret, &id)).collect::<Result<_, _>>()?;
+        let headers = given.headers.map(|headers| self.keep_headers(&headers, &id)).transpose()?;
+        let (created, modified, deleted) = (now, now, None);
         let subscription =
-            Subscription { number, id, application, bound_to, wish, secrets, created: now, modified: now, deleted: None };
+            Subscription { number, id, application, bound_to, by_operator, wish, secrets, headers, created, modified, deleted };
         let endpoint = self.write_subscription(subscription).await?;
         tracing::info!(subscription = %endpoint.subscription.id, %application, url = endpoint.url.authority(), "subscribed");
         Ok(self.show(&endpoint, secret.as_ref()))
@@ -128,12 +148,18 @@ impl Engine {
     ///
     /// # Errors
     /// [`ChangeError`].
-    pub async fn update(&self, id: &str, owner: &Owner, wish: Wish) -> Result<Shown, ChangeError> {
+    pub async fn update(&self, id: &str, owner: &Owner, wish: Wish, headers: Option<Headers>) -> Result<Shown, ChangeError> {
         let _changing = self.shared.changes.lock().await;
         let before = self.seen(id, Some(owner)).ok_or(ChangeError::Unknown)?;
         let mut subscription = before.subscription.clone();
+        if before.disabled && !before.profile.revivable {
+            return Err(ChangeError::NotRevivable);
+        }
         if wish.active && before.disabled {
             self.revive(&before.health_id).await?;
+        }
+        if let Some(headers) = headers {
+            subscription.headers = Some(self.keep_headers(&headers, id)?);
         }
         (subscription.wish, subscription.modified) = (wish, self.now());
         let endpoint = self.write_subscription(subscription).await?;
@@ -149,6 +175,9 @@ impl Engine {
         let before = self.seen(id, Some(owner)).ok_or(ChangeError::Unknown)?;
         let mut subscription = before.subscription.clone();
         (subscription.wish.active, subscription.modified) = (active, self.now());
+        if active && before.disabled && !before.profile.revivable {
+            return Err(ChangeError::NotRevivable);
+        }
         if active && before.disabled {
             self.revive(&before.health_id).await?;
         }
@@ -280,6 +309,20 @@ impl Engine {
         Ok(KeptSecret { sealed: self.shared.sealer.seal(secret.as_bytes(), id)?, until: None })
     }
 
+    fn keep_headers(&self, headers: &Headers, id: &str) -> Result<String, Unopened> {
+        self.shared.sealer.seal(&serde_json::to_vec(headers).unwrap_or_default(), id)
+    }
+
+    fn open_headers(&self, sealed: &str, id: &str) -> Result<Vec<(HeaderName, HeaderValue)>, Unopened> {
+        let headers: Headers = serde_json::from_slice(&self.shared.sealer.unseal(sealed, id)?).map_err(|_malformed| Unopened)?;
+        let header = |(name, value): &(String, String)| {
+            let mut value = HeaderValue::from_str(value).map_err(|_invalid| Unopened)?;
+            value.set_sensitive(true);
+            Ok((name.parse().map_err(|_invalid| Unopened)?, value))
+        };
+        headers.iter().map(header).collect()
+    }
+
     /// Writes a subscription, then puts it to work.
     async fn write_subscription(&self, subscription: Subscription) -> Result<Arc<Endpoint>, ChangeError> {
         let text = serde_json::to_string(&subscription).unwrap_or_default();
@@ -317,9 +360,12 @@ impl Engine {
         let secrets = subscription.secrets.iter().map(open).collect::<Result<Vec<_>, Unopened>>()?;
         let key = self.key(&subscription.application);
         let signer = Signer::new(subscription.application.as_str(), &secrets, key, subscription.wish.asymmetric);
-        let health_id = format!("{} {} {}", profile.name, subscription.application, url.comparable());
+        let headers = subscription.headers.as_deref().map(|sealed| self.open_headers(sealed, &subscription.id));
+        let headers = headers.transpose()?.unwrap_or_default();
+        let of = subscription.bound_to.map(|customer| format!(" {customer}")).unwrap_or_default();
+        let health_id = format!("{} {}{of} {}", profile.name, subscription.application, url.comparable());
         let disabled = self.is_disabled(&health_id);
-        Ok(Endpoint { profile, url, refusal, signer, health_id, disabled, subscription })
+        Ok(Endpoint { profile, url, refusal, signer, headers, health_id, disabled, subscription })
     }
 
     fn is_disabled(&self, health_id: &str) -> bool {
@@ -340,7 +386,7 @@ impl Engine {
     }
 
     fn replace(&self, all: Vec<Arc<Endpoint>>) {
-        *self.shared.book.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Book::new(all));
+        *self.shared.book.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Book::new(all, &self.shared.catalogues));
     }
 
     /// Makes the book anew, after the health of a callback URL has changed.

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use store::webhooks::{HandOver, NewDelivery, NewEvent};
 
 use crate::book::Routing;
-use crate::catalogue::OWN;
+use catalogues::OWN;
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::report::{Reported, SANDBOX};
@@ -96,9 +96,8 @@ impl Engine {
         let mut brought: HashMap<i64, i64> = HashMap::new();
         let mut events = Vec::with_capacity(reported.len());
         for reported in reported {
-            let routing = routing(&reported);
             let due = self.next_due(taken);
-            let matching = book.matching(routing, &self.shared.grants);
+            let matching = book.matching(&Routing::of_report(&reported), &self.shared.grants);
             let mut deliveries = Vec::with_capacity(matching.len());
             for endpoint in &matching {
                 let number = endpoint.subscription.number;
@@ -163,16 +162,5 @@ impl Engine {
         let (id, time, data) = (self.new_id(), self.now(), data.get());
         let own = OwnEvent { topic, id, customer, entity, time, data, in_order: false };
         self.own_event(own).map(|event| event.encode())
-    }
-}
-
-/// What decides who is told of a report.
-pub(super) fn routing(reported: &Reported) -> Routing<'_> {
-    Routing {
-        topic: &reported.topic,
-        customer: reported.customer,
-        sandbox: reported.sandbox,
-        stamps_only: reported.stamps_only,
-        application: reported.application.as_deref(),
     }
 }

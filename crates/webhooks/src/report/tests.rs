@@ -281,7 +281,7 @@ fn numbers_spaces_and_the_order_of_members_are_kept_as_they_were_written() {
     let new = r#"{ "z":1.10, "id":"A1","n":12345678901234567890123,"e":1E5,"deep":{"b":-0.0,"a":"\u00e9"} }"#;
     let old = r#"{"id":"A1","z":1.1}"#;
     let body = format!(
-        r#"{{"new":{new},"old":{old},"catalogue":"reapit","topic":"contacts.modified","customerId":"DEM","occurredAt":"2026-03-02T09:15:40Z"}}"#
+        r#"{{"new":{new},"old":{old},"catalogue":"reapit","topic":"contacts.modified","customerId":"DEM","entityId":"A1","occurredAt":"2026-03-02T09:15:40Z"}}"#
     );
     let reports = read_text(&body).unwrap_or_else(|error| panic!("{error:?}"));
     let document = &reports.events[0].document;
@@ -297,4 +297,12 @@ fn who_is_spoken_for_is_told_once_each() {
         reports.spoken_for.iter().map(|(catalogue, customer)| (catalogue.as_str(), customer.as_str())).collect();
     assert_eq!(spoken_for, [("reapit", "DEM"), ("reapit", "SBOX")]);
     assert_eq!(reports.events.len(), 3);
+}
+
+#[test]
+fn every_example_that_others_report_is_read_as_an_event_of_its_topic() {
+    for topic in CATALOGUES.topics().filter(|topic| topic.catalogue != OWN) {
+        let reports = read_text(topic.example).unwrap_or_else(|error| panic!("{}: {error:?}", topic.id));
+        assert_eq!(topics(&reports).first(), Some(&topic.id.as_str()));
+    }
 }

@@ -32,14 +32,17 @@ fn endpoint(number: i64, profile: &'static Profile, url: &str) -> Arc<Endpoint> 
         ignore_etag_only_changes: true,
         profile: profile.name.to_owned(),
         asymmetric: false,
+        ..Wish::default()
     };
     let subscription = Subscription {
         number,
         id: format!("{number:08}-0000-7000-8000-000000000000"),
         application: ClientId::parse("app").unwrap(),
         bound_to: None,
+        by_operator: false,
         wish,
         secrets: Vec::new(),
+        headers: None,
         created: Timestamp::UNIX_EPOCH,
         modified: Timestamp::UNIX_EPOCH,
         deleted: None,
@@ -48,6 +51,7 @@ fn endpoint(number: i64, profile: &'static Profile, url: &str) -> Arc<Endpoint> 
         profile,
         url: callback_url(url, profile, &[], true).unwrap_or_else(|fault| panic!("{fault}")),
         refusal: None,
+        headers: Vec::new(),
         signer: Signer::new("app", &[], None, false),
         health_id: url.to_owned(),
         disabled: false,

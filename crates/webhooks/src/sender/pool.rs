@@ -5,9 +5,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::Connection;
+use super::{Connection, Target};
 use crate::guard::Guard;
-use crate::url::CallbackUrl;
 
 /// How long a connection can be idle.
 const IDLE_MAX: Duration = Duration::from_secs(90);
@@ -21,11 +20,13 @@ pub(super) struct Place {
     authority: String,
     port: u16,
     is_tls: bool,
+    /// Whether its certificate was taken unseen: such a connection is not for those who want to see it.
+    insecure: bool,
 }
 
 impl Place {
-    pub(super) fn of(url: &CallbackUrl) -> Self {
-        Self { authority: url.authority().to_owned(), port: url.port(), is_tls: url.is_tls() }
+    pub(super) fn of(Target { url, insecure }: Target<'_>) -> Self {
+        Self { authority: url.authority().to_owned(), port: url.port(), is_tls: url.is_tls(), insecure }
     }
 }
 

@@ -91,6 +91,7 @@ fn what_is_left_out_has_its_default() {
         ignore_etag_only_changes: true,
         profile: "standard".to_owned(),
         asymmetric: false,
+        ..Wish::default()
     };
     assert_eq!(made(&with(&json!({}))), expected);
     let nulls = json!({"url": URL, "topicIds": ["contacts.modified"], "active": null, "profile": null, "customerIds": null});
@@ -388,6 +389,8 @@ fn a_subscription_is_read_back_as_it_was_kept() {
         application: application(),
         bound_to: Some(customer("DEM")),
         wish: made(&with(&json!({"customerIds": ["DEM"], "description": "a \"b\""}))),
+        by_operator: false,
+        headers: None,
         secrets: vec![KeptSecret { sealed: "x".to_owned(), until: None }, KeptSecret { sealed: "y".to_owned(), until: Some(at) }],
         created: at,
         modified: at,

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_catalogue_that_is_not_there_or_bellwire_s_own_is_refused() {
-    let expected = "must be one that others report to (reapit), got";
+    let expected = "must be one that others report to (apirtc, avaya, enreach, reapit), got";
     assert_fault(&with(&json!({"catalogue": "avaia"})), "catalogue", &format!("{expected} \"avaia\""));
     let own = with(&json!({"catalogue": "bellwire", "topic": "telephony.missedCall"}));
     assert_fault(&own, "catalogue", &format!("{expected} \"bellwire\""));

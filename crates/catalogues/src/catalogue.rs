@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use include_dir::{Dir, include_dir};
 use jsonschema::Validator;
@@ -10,8 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::change::When;
-use crate::event::Event;
+use crate::when::When;
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../protocol/catalogues");
 
@@ -52,13 +52,43 @@ pub struct Topic {
     pub scope: Option<String>,
     /// When it fires with a change of its entity that is reported under another topic.
     pub when: Option<When>,
-    /// Where in `new` the one application stands that it concerns.
+    /// Where in `new` or `data` the one application stands that it concerns.
     pub application: Option<String>,
+    /// What a report of it tells.
+    pub told: Told,
+    /// What `entityId` is.
+    pub entity: Entity,
     /// JSON Schema of `old` and `new`, or of `data`.
     pub schema: Value,
+    /// Members that `data` must not have, since the server puts them in.
+    pub reserved: Arc<[String]>,
     /// An event of it, as `POST /events` takes it.
     pub example: &'static str,
     validator: Validator,
+}
+
+/// What a report of a topic tells.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Told {
+    /// An entity before and after: `old` and `new`.
+    #[default]
+    Versions,
+    /// What happened: `data`.
+    Data,
+}
+
+/// What the id of an entity is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Entity {
+    /// Any text.
+    #[default]
+    Text,
+    /// A whole number in digits.
+    Integer,
+    /// A UUID.
+    Uuid,
 }
 
 #[derive(Deserialize)]
@@ -67,6 +97,10 @@ struct File {
     catalogue: String,
     #[serde(rename = "description")]
     _description: String,
+    #[serde(default)]
+    told: Told,
+    #[serde(default)]
+    reserved: Vec<String>,
     topics: Vec<Entry>,
 }
 
@@ -80,6 +114,8 @@ struct Entry {
     schema: String,
     when: Option<When>,
     application: Option<String>,
+    #[serde(default)]
+    entity: Entity,
     #[serde(default, rename = "later")]
     _later: bool,
 }
@@ -100,15 +136,28 @@ impl Catalogues {
 
     fn add(&mut self, name: &str) -> Result<(), String> {
         let file: File = serde_json::from_str(text(&format!("{name}/catalogue.json"))?).map_err(|error| error.to_string())?;
+        let reserved: Arc<[String]> = file.reserved.into();
         for entry in file.topics {
             let schema = text(&format!("{name}/schemas/{}.json", entry.schema))?;
             let schema: Value = serde_json::from_str(schema).map_err(|error| format!("{}: {error}", entry.schema))?;
             let validator = jsonschema::validator_for(&schema).map_err(|error| format!("{}: {error}", entry.schema))?;
             let example = text(&format!("{name}/examples/{}.json", entry.id))?;
-            let Entry { id, name, description, scope, when, application, .. } = entry;
-            let catalogue = file.catalogue.clone();
-            let topic =
-                Topic { id: id.clone(), catalogue, name, description, scope, when, application, schema, example, validator };
+            let Entry { id, name, description, scope, when, application, entity, .. } = entry;
+            let topic = Topic {
+                id: id.clone(),
+                catalogue: file.catalogue.clone(),
+                name,
+                description,
+                scope,
+                when,
+                application,
+                told: file.told,
+                entity,
+                schema,
+                reserved: reserved.clone(),
+                example,
+                validator,
+            };
             if self.by_topic.insert(id.clone(), topic).is_some() {
                 return Err(format!("{id} stands in two catalogues"));
             }
@@ -133,12 +182,6 @@ impl Catalogues {
         self.by_topic.get(id)
     }
 
-    /// The one application that an event concerns; none where its topic is for all.
-    #[must_use]
-    pub fn concerned(&self, event: &Event<'_>) -> Option<String> {
-        self.topic(&event.topic)?.concerned(event.new)
-    }
-
     /// The topic whose id is the most like this one.
     #[must_use]
     pub fn nearest(&self, id: &str) -> Option<&Topic> {
@@ -161,12 +204,13 @@ impl Catalogues {
 }
 
 impl Topic {
-    /// The one application that an event of the topic concerns, by the entity as it is now; none where the topic is for all.
+    /// The one application that an event of the topic concerns, by the entity as it is now or by what happened; none where the topic
+    /// is for all.
     #[must_use]
-    pub fn concerned(&self, new: Option<&RawValue>) -> Option<String> {
+    pub fn concerned(&self, told: Option<&RawValue>) -> Option<String> {
         let path = self.application.as_deref()?;
-        let new = new.and_then(|new| serde_json::from_str::<Value>(new.get()).ok());
-        Some(new.as_ref().and_then(|new| new.pointer(path)).and_then(Value::as_str).unwrap_or_default().to_owned())
+        let told = told.and_then(|told| serde_json::from_str::<Value>(told.get()).ok());
+        Some(told.as_ref().and_then(|told| told.pointer(path)).and_then(Value::as_str).unwrap_or_default().to_owned())
     }
 
     /// Adds what is wrong with a value of the topic that stands at `path`.
