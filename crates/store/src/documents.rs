@@ -20,6 +20,8 @@ pub enum Kind {
     Health,
     /// Deliveries that are queued anew, step by step.
     Replay,
+    /// Which customer an id of a vendor's is.
+    Account,
 }
 
 impl Kind {
@@ -31,6 +33,7 @@ impl Kind {
             Self::SigningKey => "signing key",
             Self::Health => "health",
             Self::Replay => "replay",
+            Self::Account => "account",
         }
     }
 }

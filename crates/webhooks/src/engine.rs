@@ -10,8 +10,9 @@ mod show; // a subscription for those who ask
 mod take; // events → who is told
 mod replay; // deliveries queued anew
 mod log; // attempts and deliveries for those who ask
+mod accounts; // which customer a vendor's id is
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -20,7 +21,7 @@ use std::time::Duration;
 use clock::Clock;
 use ipnet::IpNet;
 use jiff::Timestamp;
-use protocol::id::{ClientId, EventId};
+use protocol::id::{ClientId, CustomerId, EventId};
 use store::Store;
 use store::documents::Kind;
 use store::error::StoreError;
@@ -140,6 +141,9 @@ struct Shared {
     keys: RwLock<HashMap<ClientId, Arc<AppKey>>>,
     outcomes: Mutex<record::Gathered>,
     replays: Mutex<HashMap<String, Replay>>,
+    accounts: RwLock<BTreeMap<String, CustomerId>>,
+    /// Only one change by a vendor's contract at a time: it looks at what there is before it changes it.
+    by_contract: tokio::sync::Mutex<()>,
     /// Only one change of subscriptions at a time.
     changes: tokio::sync::Mutex<()>,
     /// The last number that an attempt was given.
@@ -194,6 +198,8 @@ impl Engine {
             keys: RwLock::default(),
             outcomes: Mutex::default(),
             replays: Mutex::default(),
+            accounts: RwLock::default(),
+            by_contract: tokio::sync::Mutex::new(()),
             changes: tokio::sync::Mutex::new(()),
             numbers: AtomicI64::new(0),
             endpoints: AtomicI64::new(0),
@@ -281,6 +287,7 @@ impl Engine {
             }
         }
         self.load_subscriptions(store.documents(Kind::Subscription).await?)?;
+        self.load_accounts().await?;
         self.load_replays(store.documents(Kind::Replay).await?);
         let queues = store.queues().await?;
         let newest = queues.iter().map(|queue| queue.newest_attempt).max().unwrap_or(0);

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::profile::HealthPolicy;
 
+/// How long before its subscriptions are deleted an owner is told.
+const WARNED_BEFORE: Duration = Duration::from_secs(24 * 3600);
+
 /// How the receivers behind a callback URL of one owner are. Kept on disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -26,6 +29,9 @@ pub struct Health {
     /// Whether the receiver itself said that nobody is there any more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     gone: bool,
+    /// Whether its owner was told that its subscriptions will be deleted soon.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    warned: bool,
 }
 
 /// Where a callback URL stands.
@@ -74,6 +80,15 @@ impl Health {
             return true;
         }
         false
+    }
+
+    /// Whether it is time to tell its owner that its subscriptions will be deleted; once.
+    pub fn warn(&mut self, policy: HealthPolicy, now: Timestamp) -> bool {
+        let deleted = self.disabled_at.zip(policy.deleted_after).map(|(disabled, after)| later(disabled, after));
+        let is_due = deleted.is_some_and(|deleted| later(now, WARNED_BEFORE) >= deleted && now < deleted);
+        let warns = is_due && !self.warned;
+        self.warned |= warns;
+        warns
     }
 
     /// Where it stands at `now`, after [`Health::pass`].

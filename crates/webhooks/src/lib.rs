@@ -15,6 +15,7 @@ pub mod verdict; // what an attempt means
 pub mod health; // how the receivers behind a callback URL are
 pub mod report; // what other systems report
 pub mod subscription; // which topics and customers go where
+pub mod vendor; // the same, in vendors' own words
 pub mod book; // all subscriptions, made ready
 pub mod schedule; // whose turn it is
 pub mod sender; // one request over a connection that is kept

@@ -248,6 +248,7 @@ pub const ENREACH: Profile = Profile {
 };
 
 /// 5 s, and twice as long each time, up to 10 minutes: as long as the receiver can be unhealthy.
+#[expect(clippy::indexing_slicing, reason = "the compiler does it, and would say so")]
 const AVAYA_SCHEDULE: [Duration; 54] = {
     let mut schedule = [seconds(600); 54];
     let mut place = 0;

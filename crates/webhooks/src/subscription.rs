@@ -296,15 +296,9 @@ impl Reading<'_, '_> {
                 return None;
             }
         };
-        match callback_url(&text, profile, self.asker.ports, self.asker.loopback) {
-            Err(fault) => self.faults.add("url", fault.to_string()),
-            Ok(url) => match url.host() {
-                Host::Address(address) => match self.asker.guard.judge(*address) {
-                    Err(refused) => self.faults.add("url", format!("nothing is sent there: {refused}")),
-                    Ok(()) => return Some(text),
-                },
-                Host::Name(_) => return Some(text),
-            },
+        match url_fault(&text, profile, self.asker) {
+            Some(fault) => self.faults.add("url", fault),
+            None => return Some(text),
         }
         None
     }
@@ -484,6 +478,19 @@ fn topic_fault(topic: &Topic, profile: &Profile, asker: &Asker<'_>) -> Option<St
 #[must_use]
 pub fn is_permitted(topic: &Topic, asker: &Asker<'_>) -> bool {
     topic.scope.as_deref().is_none_or(asker.holds)
+}
+
+/// Why the one who asks cannot have deliveries sent to a URL.
+pub(crate) fn url_fault(text: &str, profile: &Profile, asker: &Asker<'_>) -> Option<String> {
+    match callback_url(text, profile, asker.ports, asker.loopback) {
+        Err(fault) => Some(fault.to_string()),
+        Ok(url) => match url.host() {
+            Host::Address(address) => {
+                asker.guard.judge(*address).err().map(|refused| format!("nothing is sent there: {refused}"))
+            }
+            Host::Name(_) => None,
+        },
+    }
 }
 
 /// Reads a callback URL by the rules of a profile and of the deployment.

@@ -143,7 +143,7 @@ impl From<StoreError> for ApiError {
 }
 
 impl ApiError {
-    fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Unreadable(_) | Self::Refused(Refusal::CustomerMissing) => StatusCode::BAD_REQUEST,
             Self::Token(_) => StatusCode::UNAUTHORIZED,
@@ -201,7 +201,7 @@ impl ApiError {
         }
     }
 
-    fn description(&self) -> String {
+    pub(crate) fn description(&self) -> String {
         match self {
             Self::Unreadable(text) | Self::Forbidden(text) | Self::Conflict(text) => text.clone(),
             Self::Token(_) => UNAUTHORIZED.to_owned(),

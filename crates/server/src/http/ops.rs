@@ -5,6 +5,7 @@
 mod directories; // who the negotiators of each customer are
 mod connectors; // whose callbacks are taken
 mod webhooks; // who is told of events, and how that goes
+mod vendors; // what operators set up for vendors' webhooks
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -70,6 +71,8 @@ async fn route(node: &Arc<Node>, request: Request<Incoming>) -> Result<Response<
         (_, ["directories", rest @ ..]) => directories::answer(node, request, rest).await,
         (_, ["webhooks", rest @ ..]) => webhooks::answer(node, request, rest).await,
         (_, ["connectors", rest @ ..]) => connectors::answer(node, request, rest).await,
+        (_, ["avaya", "accounts", rest @ ..]) => vendors::accounts(node, request, rest).await,
+        (_, ["enreach", "webhooks"]) => vendors::configuration(node, request).await,
         (_, ["sessions", _, _]) => Err(ApiError::Method("DELETE")),
         (_, ["livez" | "readyz" | "metrics" | "applications"]) => Err(ApiError::Method("GET")),
         (_, ["applications", _] | ["applications", _, "customers", _]) => Err(ApiError::Method("PUT")),

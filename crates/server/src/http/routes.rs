@@ -40,7 +40,10 @@ async fn route(node: &std::sync::Arc<Node>, peer: IpAddr, request: Request<Incom
         (&Method::GET, "/notifications" | "/notifications/") => notifications::list(node, peer, &request).await,
         (&Method::GET, "/negotiators" | "/negotiators/") => negotiators::list(node, peer, &request),
         (&Method::POST, "/events" | "/events/") => events::post(node, peer, request).await,
-        (_, path) if is_below(path, "/webhooks") || is_below(path, "/resthooks") => webhooks::answer(node, peer, request).await,
+        (_, path) if ["/webhooks", "/resthooks", "/apirtc"].iter().any(|prefix| is_below(path, prefix)) => {
+            webhooks::answer(node, peer, request).await
+        }
+        (_, path) if webhooks::is_avaya(path) => Ok(webhooks::answer_avaya(node, peer, request).await),
         (&Method::GET, "/session") => session::open(node, peer, request).await,
         (&Method::GET, "/openapi.json") => openapi(node, peer),
         (&Method::GET, path) if let Some((id, None)) = item(path, "/negotiators/") => negotiators::one(node, peer, &request, id),

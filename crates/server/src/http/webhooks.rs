@@ -2,6 +2,8 @@
 
 mod subscriptions; // made, changed, taken away, tried out
 mod resthooks; // the same, in Reapit's public contract
+mod apirtc; // the same, as ApiRTC's console has it
+mod avaya; // the same, in Avaya's contract
 mod log; // attempts, deliveries, what was sent
 mod replays; // deliveries queued anew
 
@@ -30,7 +32,29 @@ const NOT_REVIVABLE: &str = "The subscription is disabled, since its callback UR
 /// Bytes of a body at most: a thousand customers fit.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// Answers what stands below `/webhooks` and `/resthooks`.
+/// Whether a path is one of Avaya's contract.
+pub(crate) fn is_avaya(path: &str) -> bool {
+    path.strip_prefix(avaya::BASE).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Answers what stands below Avaya's base path: refusals too are as its contract has them.
+pub(crate) async fn answer_avaya(node: &Node, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
+    let path = request.uri().path().to_owned();
+    let segments: Vec<_> = path.strip_prefix(avaya::BASE).unwrap_or_default().trim_matches('/').split('/').collect();
+    let answered = match Application::identify(node, peer, request.headers()) {
+        Ok(application) => {
+            let asking = Asking { node, application: &application };
+            avaya::answer(asking, request.method().clone(), &segments, request).await
+        }
+        Err(error) => Err(error),
+    };
+    answered.unwrap_or_else(|error| {
+        error.count(node);
+        avaya::problem(node, error, &path)
+    })
+}
+
+/// Answers what stands below `/webhooks`, `/resthooks` and `/apirtc`.
 pub(crate) async fn answer(node: &Node, peer: IpAddr, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
     let path = request.uri().path().to_owned();
     let segments: Vec<_> = path.trim_matches('/').split('/').collect();
@@ -38,6 +62,7 @@ pub(crate) async fn answer(node: &Node, peer: IpAddr, request: Request<Incoming>
     let asking = Asking { node, application: &application };
     match (request.method().clone(), segments.as_slice()) {
         (method, ["resthooks", rest @ ..]) => resthooks::answer(asking, method, rest, request).await,
+        (method, ["apirtc", "webhook"]) => apirtc::answer(asking, method, request).await,
         (Method::GET, ["webhooks", "topics"]) => Ok(topics(asking)),
         (Method::GET, ["webhooks", "signing", key]) => signing(asking, key),
         (Method::GET, ["webhooks", "usage"]) => log::usage(asking, &request).await,
@@ -128,7 +153,7 @@ async fn parsed_body<T: serde::de::DeserializeOwned>(node: &Node, request: Reque
     read_json(&body(node, request).await?)
 }
 
-fn refuse(error: ChangeError) -> ApiError {
+pub(crate) fn refuse(error: ChangeError) -> ApiError {
     match error {
         ChangeError::Unknown => ApiError::NoSuch("subscription"),
         ChangeError::TooMany(max) => {

@@ -5,22 +5,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::civil::Date;
-use protocol::id::ClientId;
+use protocol::id::{ClientId, CustomerId};
+use serde_json::json;
 use store::documents::Kind;
 use store::error::StoreError;
 use store::webhooks::{Outcome, Outcomes, State};
 
 use crate::book::Endpoint;
-use crate::engine::{AGAIN_AFTER, Engine};
+use crate::engine::{AGAIN_AFTER, Engine, OwnEvent};
 use crate::health::{Health, Standing};
 use crate::profile::HealthPolicy;
+use crate::subscription::Subscription;
 use crate::verdict::Next;
 
+/// Who stands for the customer where a subscription is for all.
+const NO_CUSTOMER: &str = "none";
 /// How long outcomes gather before they are written: what a crash repeats at most.
 const GATHER: Duration = Duration::from_millis(20);
 /// Outcomes of one commit at most.
 const BATCH_MAX: usize = 1024;
 const SECONDS_A_DAY: i64 = 24 * 3600;
+
+/// What the passing of time did to a callback URL.
+#[derive(Debug, Clone, Copy)]
+enum Passed {
+    Disabled,
+    Expiring,
+    Deleted,
+}
 
 /// Outcomes that wait for the disk.
 #[derive(Debug, Default)]
@@ -149,9 +161,21 @@ impl Engine {
         if after != before {
             self.outcomes().health.insert(id.clone(), after.clone());
         }
-        tell_standing(endpoint, policy, &before, &after, now);
+        let standing = after.standing(policy, now);
+        match (before.standing(policy, now), standing) {
+            (Standing::Healthy, Standing::Unhealthy(_, until)) => {
+                let (subscription, url) = (&endpoint.subscription.id, endpoint.url.authority());
+                tracing::warn!(%subscription, url, disabled_at = %until, "receiver unhealthy");
+                self.tell_owners(id, "webhook.unhealthy", standing);
+            }
+            (Standing::Unhealthy(..), Standing::Healthy) => {
+                let (subscription, url) = (&endpoint.subscription.id, endpoint.url.authority());
+                tracing::info!(%subscription, url, "receiver healthy again");
+            }
+            _ => {}
+        }
         if after.is_disabled() && !before.is_disabled() {
-            self.disable(id);
+            self.disable(id, standing);
         }
     }
 
@@ -165,24 +189,71 @@ impl Engine {
         for (id, health) in self.health().iter_mut() {
             let Some(policy) = policies.get(id.as_str()) else { continue };
             if health.pass(*policy, now) {
-                due.push((id.clone(), health.clone(), false));
+                due.push((id.clone(), health.clone(), Passed::Disabled));
+            }
+            if health.warn(*policy, now) {
+                due.push((id.clone(), health.clone(), Passed::Expiring));
             }
             if health.standing(*policy, now) == Standing::Deleted {
-                due.push((id.clone(), health.clone(), true));
+                due.push((id.clone(), health.clone(), Passed::Deleted));
             }
         }
-        for (id, health, is_over) in due {
-            let text = serde_json::to_string(&health).unwrap_or_default();
+        for (id, health, passed) in due {
+            let Some(policy) = policies.get(id.as_str()) else { continue };
+            let (text, standing) = (serde_json::to_string(&health).unwrap_or_default(), health.standing(*policy, now));
             // Seen again at the next look, if the disk refuses.
-            if self.shared.store.put_document(Kind::Health, id.clone(), text).await.is_ok() {
-                if is_over { self.delete_all_of(&id).await } else { self.disable(&id) }
+            if self.shared.store.put_document(Kind::Health, id.clone(), text).await.is_err() {
+                continue;
+            }
+            match passed {
+                Passed::Disabled => self.disable(&id, standing),
+                Passed::Expiring => self.tell_owners(&id, "webhook.expiring", standing),
+                Passed::Deleted => {
+                    self.tell_owners(&id, "webhook.deleted", health.standing(*policy, now));
+                    self.delete_all_of(&id).await;
+                }
             }
         }
     }
 
+    /// Tells the owners of all subscriptions that share a callback URL's health how it is, if they ask.
+    fn tell_owners(&self, health_id: &str, topic: &'static str, standing: Standing) {
+        if !self.is_asked_for(topic) {
+            return;
+        }
+        let (since, until) = match standing {
+            Standing::Unhealthy(since, until) => (since, Some(until)),
+            Standing::Disabled(since, until) => (since, until),
+            Standing::Healthy | Standing::Deleted => (self.now(), None),
+        };
+        let book = self.book();
+        let sharing = book.endpoints().filter(|endpoint| endpoint.health_id == health_id);
+        let hand_overs = sharing.filter_map(|endpoint| {
+            let Subscription { id, application, wish, .. } = &endpoint.subscription;
+            let data = json!({
+                "applicationId": application, "subscriptionId": id, "profile": endpoint.profile.name, "url": wish.url,
+                "since": since, "until": until,
+            });
+            // A subscription for all customers is about none of them.
+            let customer = wish.customer_ids.first().copied().or_else(|| CustomerId::parse(NO_CUSTOMER).ok())?;
+            let (change, time, data) = (self.new_id(), self.now(), data.to_string());
+            self.own(OwnEvent { topic, id: change, customer, entity: id, time, data: &data, in_order: true })
+        });
+        for hand_over in hand_overs.collect::<Vec<_>>() {
+            let (store, now) = (self.shared.store.clone(), self.now());
+            let telling = async move {
+                if let Err(error) = store.hand_over(hand_over, None, now).await {
+                    tracing::warn!(%error, topic, "an owner is not told");
+                }
+            };
+            self.shared.tasks.spawn(telling);
+        }
+    }
+
     /// Sends nothing more to a callback URL: all subscriptions that share it take nothing any more.
-    fn disable(&self, health_id: &str) {
+    fn disable(&self, health_id: &str, standing: Standing) {
         self.shared.metrics.disabled.inc();
+        self.tell_owners(health_id, "webhook.disabled", standing);
         let book = self.book();
         let sharing: Vec<_> = book.endpoints().filter(|endpoint| endpoint.health_id == health_id).cloned().collect();
         tracing::warn!(subscriptions = sharing.len(), url = health_id, "callback URL disabled: its subscriptions take nothing");
@@ -245,18 +316,5 @@ impl Engine {
             self.lock().forget(number, self.now().as_millisecond());
             self.drop_endpoint(&endpoint.subscription.id);
         }
-    }
-}
-
-fn tell_standing(endpoint: &Endpoint, policy: HealthPolicy, before: &Health, after: &Health, now: jiff::Timestamp) {
-    let subscription = &endpoint.subscription.id;
-    match (before.standing(policy, now), after.standing(policy, now)) {
-        (Standing::Healthy, Standing::Unhealthy(_, until)) => {
-            tracing::warn!(%subscription, url = endpoint.url.authority(), disabled_at = %until, "receiver unhealthy");
-        }
-        (Standing::Unhealthy(..), Standing::Healthy) => {
-            tracing::info!(%subscription, url = endpoint.url.authority(), "receiver healthy again");
-        }
-        _ => {}
     }
 }

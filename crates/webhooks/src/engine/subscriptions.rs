@@ -144,6 +144,22 @@ impl Engine {
         Ok(self.show(&endpoint, secret.as_ref()))
     }
 
+    /// Keeps others from changing subscriptions by a vendor's contract while this is held.
+    pub async fn exclusively(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.shared.by_contract.lock().await
+    }
+
+    /// Whether a subscription is what is asked for already.
+    #[must_use]
+    pub fn stands(&self, id: &str, owner: &Owner, wish: &Wish, headers: &Headers) -> bool {
+        let Some(endpoint) = self.seen(id, Some(owner)) else { return false };
+        let carried = endpoint.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let is_same = |((a, b), (name, value)): ((&str, &[u8]), &(String, String))| {
+            a.eq_ignore_ascii_case(name) && b == value.as_bytes()
+        };
+        endpoint.subscription.wish == *wish && endpoint.headers.len() == headers.len() && carried.zip(headers).all(is_same)
+    }
+
     /// Changes a subscription. To set it active again, or to give it another URL, makes a disabled one take events.
     ///
     /// # Errors

@@ -60,7 +60,7 @@ impl Engine {
             customer: own.customer,
             sandbox: event.sandbox,
             stamps_only: false,
-            application: None,
+            application: self.concerned(&event),
             change: own.id.hyphenated(),
             key: event.key.as_deref().map(str::to_owned),
             document: event.encode(),

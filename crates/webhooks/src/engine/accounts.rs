@@ -1,0 +1,60 @@
+//! Accounts: which customer an id of a vendor's is.
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+use protocol::id::CustomerId;
+use store::documents::Kind;
+use store::error::StoreError;
+
+use crate::engine::Engine;
+
+/// Accounts at most: one for each of thousands of offices.
+pub(super) const ACCOUNTS_MAX: usize = 10_000;
+
+impl Engine {
+    /// All accounts with their customers.
+    #[must_use]
+    pub fn accounts(&self) -> BTreeMap<String, CustomerId> {
+        self.shared.accounts.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The customer of an account.
+    #[must_use]
+    pub fn account(&self, id: &str) -> Option<CustomerId> {
+        self.shared.accounts.read().unwrap_or_else(PoisonError::into_inner).get(id).copied()
+    }
+
+    /// Says whose an account is; gives whether there was room.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn put_account(&self, id: &str, customer: CustomerId) -> Result<bool, StoreError> {
+        let _changing = self.shared.changes.lock().await;
+        let accounts = self.accounts();
+        if accounts.len() >= ACCOUNTS_MAX && !accounts.contains_key(id) {
+            return Ok(false);
+        }
+        self.shared.store.put_document(Kind::Account, id.to_owned(), customer.to_string()).await?;
+        self.shared.accounts.write().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), customer);
+        Ok(true)
+    }
+
+    /// Takes an account away; its subscriptions stay until they are deleted. Gives whether there was one.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn remove_account(&self, id: &str) -> Result<bool, StoreError> {
+        let _changing = self.shared.changes.lock().await;
+        let removed = self.shared.store.remove_document(Kind::Account, id.to_owned()).await?;
+        self.shared.accounts.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        Ok(removed)
+    }
+
+    pub(super) async fn load_accounts(&self) -> Result<(), StoreError> {
+        let documents = self.shared.store.documents(Kind::Account).await?;
+        let accounts = documents.into_iter().filter_map(|(id, customer)| Some((id, CustomerId::parse(&customer).ok()?)));
+        *self.shared.accounts.write().unwrap_or_else(PoisonError::into_inner) = accounts.collect();
+        Ok(())
+    }
+}
