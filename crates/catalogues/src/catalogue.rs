@@ -56,8 +56,12 @@ pub struct Topic {
     pub application: Option<String>,
     /// What a report of it tells.
     pub told: Told,
+    /// Whether `data` can be left out.
+    pub data_optional: bool,
     /// What `entityId` is.
     pub entity: Entity,
+    /// Where in `data` the value stands by which events are told in order.
+    pub order: Option<Arc<str>>,
     /// JSON Schema of `old` and `new`, or of `data`.
     pub schema: Value,
     /// Members that `data` must not have, since the server puts them in.
@@ -76,6 +80,14 @@ pub enum Told {
     Versions,
     /// What happened: `data`.
     Data,
+}
+
+/// Whether a text is a UUID, in either case.
+#[must_use]
+pub fn is_uuid(text: &str) -> bool {
+    let lengths = [8, 4, 4, 4, 12];
+    let is_part = |(part, length): (&str, usize)| part.len() == length && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    text.split('-').count() == lengths.len() && text.split('-').zip(lengths).all(is_part)
 }
 
 /// What the id of an entity is.
@@ -100,12 +112,14 @@ struct File {
     #[serde(default)]
     told: Told,
     #[serde(default)]
+    order: Option<String>,
+    #[serde(default)]
     reserved: Vec<String>,
     topics: Vec<Entry>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Entry {
     id: String,
     name: String,
@@ -114,6 +128,8 @@ struct Entry {
     schema: String,
     when: Option<When>,
     application: Option<String>,
+    #[serde(default)]
+    data_optional: bool,
     #[serde(default)]
     entity: Entity,
     #[serde(default, rename = "later")]
@@ -136,13 +152,13 @@ impl Catalogues {
 
     fn add(&mut self, name: &str) -> Result<(), String> {
         let file: File = serde_json::from_str(text(&format!("{name}/catalogue.json"))?).map_err(|error| error.to_string())?;
-        let reserved: Arc<[String]> = file.reserved.into();
+        let (reserved, order): (Arc<[String]>, Option<Arc<str>>) = (file.reserved.into(), file.order.map(Arc::from));
         for entry in file.topics {
             let schema = text(&format!("{name}/schemas/{}.json", entry.schema))?;
             let schema: Value = serde_json::from_str(schema).map_err(|error| format!("{}: {error}", entry.schema))?;
             let validator = jsonschema::validator_for(&schema).map_err(|error| format!("{}: {error}", entry.schema))?;
             let example = text(&format!("{name}/examples/{}.json", entry.id))?;
-            let Entry { id, name, description, scope, when, application, entity, .. } = entry;
+            let Entry { id, name, description, scope, when, application, data_optional, entity, .. } = entry;
             let topic = Topic {
                 id: id.clone(),
                 catalogue: file.catalogue.clone(),
@@ -152,7 +168,9 @@ impl Catalogues {
                 when,
                 application,
                 told: file.told,
+                data_optional,
                 entity,
+                order: order.clone(),
                 schema,
                 reserved: reserved.clone(),
                 example,
@@ -211,6 +229,14 @@ impl Topic {
         let path = self.application.as_deref()?;
         let told = told.and_then(|told| serde_json::from_str::<Value>(told.get()).ok());
         Some(told.as_ref().and_then(|told| told.pointer(path)).and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+
+    /// By what an event of the topic is told in order with others.
+    #[must_use]
+    pub fn ordered_by(&self, data: Option<&RawValue>) -> Option<String> {
+        let (path, data) = (self.order.as_deref()?, data?);
+        let data: Value = serde_json::from_str(data.get()).ok()?;
+        data.pointer(path)?.as_str().map(str::to_owned)
     }
 
     /// Adds what is wrong with a value of the topic that stands at `path`.

@@ -16,6 +16,8 @@ mod session; // who is logged in
 mod directory; // who the negotiators of a customer are
 mod connector; // whose callbacks are taken
 mod webhook; // who is told of events, and how that goes
+mod avaya; // whose accounts are
+mod enreach; // the configuration of a customer's webhooks
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,6 +57,10 @@ enum Command {
     Connector(connector::ConnectorArgs),
     /// Webhooks: who is told of events, and how that goes.
     Webhook(webhook::WebhookArgs),
+    /// Avaya: whose the accounts are that webhooks are subscribed for.
+    Avaya(avaya::AvayaArgs),
+    /// Enreach: the configuration of a customer's webhooks.
+    Enreach(enreach::EnreachArgs),
 }
 
 /// What can be said on the command line goes over the environment and the file.
@@ -93,6 +99,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Directory(args) => directory::run(&args),
         Command::Connector(args) => connector::run(&args),
         Command::Webhook(args) => webhook::run(&args),
+        Command::Avaya(args) => avaya::run(&args),
+        Command::Enreach(args) => enreach::run(&args),
     }
 }
 

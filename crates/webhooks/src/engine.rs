@@ -32,7 +32,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::book::{Book, Endpoint, Grants};
-use catalogues::{CatalogueError, Catalogues};
 use crate::event::Event;
 use crate::guard::Guard;
 use crate::health::Health;
@@ -42,6 +41,7 @@ use crate::schedule::{Item, Limits, Read, Schedule, Work};
 use crate::seal::{KeyError, Sealer, Unopened};
 use crate::sender::{self, Sender, SenderError};
 use crate::sign::AppKey;
+use catalogues::{CatalogueError, Catalogues};
 
 pub use self::attempt::Pinged;
 pub use self::log::{Asked, Attempts, Delivery, DeliveryId, Retried};

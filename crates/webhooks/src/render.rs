@@ -69,7 +69,7 @@ pub fn apirtc(event: &Event<'_>, _sends: u32) -> Vec<u8> {
         "conversation" => body.text(entity),
         _ => body.put(format_args!("{entity}")),
     }
-    body.put(format_args!(r#","props":{}}}"#, raw(event.data)));
+    body.put(format_args!(r#","props":{}}}"#, event.data.map_or("{}", RawValue::get)));
     body.0
 }
 

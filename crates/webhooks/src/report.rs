@@ -13,9 +13,9 @@ use protocol::time;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use catalogues::{Catalogues, Entity, OWN, Told, Topic};
 use crate::change::{diff, is_stamps_only};
 use crate::event::Event;
+use catalogues::{Catalogues, Entity, OWN, Told, Topic, is_uuid};
 
 /// Bytes of one report at most.
 pub const EVENT_BYTES_MAX: usize = 256 * 1024;
@@ -193,6 +193,7 @@ impl<'a> Report<'a> {
         let both = old.zip(new).filter(|_| topic.id.ends_with(".modified"));
         let diff = both.and_then(|(old, new)| diff(old, new));
         let application = topic.concerned(new.or(self.data));
+        let key = topic.ordered_by(self.data).map(|by| format!("{} {} {by}", topic.catalogue, self.customer));
         let event = Event {
             id: Cow::Owned(id),
             change: Cow::Borrowed(change),
@@ -202,7 +203,7 @@ impl<'a> Report<'a> {
             entity,
             time: self.time,
             sandbox: self.sandbox,
-            key: None,
+            key: key.as_deref().map(Cow::Borrowed),
             new,
             old,
             diff: diff.as_deref(),
@@ -215,8 +216,8 @@ impl<'a> Report<'a> {
             stamps_only: diff.as_deref().is_some_and(is_stamps_only),
             application,
             change: change.to_owned(),
-            key: None,
             document: event.encode(),
+            key,
         }
     }
 }
@@ -264,7 +265,10 @@ fn check_data(topic: &Topic, versions: Versions<'_>, data: Option<&RawValue>, fa
         faults.add(*name, format!("is not used by topics of the catalogue {}: data is", topic.catalogue));
     }
     let Some(data) = data.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok()) else {
-        return faults.add("data", "is required");
+        if !topic.data_optional {
+            faults.add("data", "is required");
+        }
+        return;
     };
     for name in topic.reserved.iter().filter(|name| data.get(name.as_str()).is_some()) {
         faults.add(format!("data.{name}"), "must not be given: it follows from the topic, the entity and the time");
@@ -275,16 +279,11 @@ fn check_data(topic: &Topic, versions: Versions<'_>, data: Option<&RawValue>, fa
 /// What the id of an entity must be by its catalogue.
 fn check_entity(topic: &Topic, entity: Option<&str>, path: &str, faults: &mut Faults) {
     let Some(entity) = entity else { return };
-    let is_uuid = || {
-        let lengths = [8, 4, 4, 4, 12];
-        let is_part = |(part, length): (&str, usize)| part.len() == length && part.bytes().all(|b| b.is_ascii_hexdigit());
-        entity.split('-').count() == lengths.len() && entity.split('-').zip(lengths).all(is_part)
-    };
     let fault = match topic.entity {
         Entity::Text => None,
         // Written without a sign and without zeros in front, so that it is a JSON number.
         Entity::Integer if entity.parse::<u64>().is_ok_and(|number| number.to_string() == entity) => None,
-        Entity::Uuid if is_uuid() => None,
+        Entity::Uuid if is_uuid(entity) => None,
         Entity::Integer => Some("must be a whole number in digits"),
         Entity::Uuid => Some("must be a UUID"),
     };

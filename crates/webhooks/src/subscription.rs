@@ -8,12 +8,12 @@ use protocol::json::{self, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use catalogues::{Catalogues, Topic};
 use crate::guard::Guard;
 use crate::profile::{PROFILES, Profile, Proof, STANDARD};
 use crate::report::SANDBOX;
 use crate::sign::Secret;
 use crate::url::{CallbackUrl, Host, Schemes, UrlFault, UrlRule};
+use catalogues::{Catalogues, Topic, is_uuid};
 
 /// Customers that a subscription can name.
 pub const CUSTOMERS_MAX: usize = 1000;
@@ -104,8 +104,9 @@ pub struct Filter {
 
 impl Filter {
     fn lets_pass(&self, event: &Value) -> bool {
-        let value = event.pointer(&self.path).and_then(Value::as_str);
-        value.is_some_and(|value| self.values.iter().any(|named| named == value)) != self.except
+        let value = event.pointer(&self.path).and_then(Value::as_str).unwrap_or_default();
+        let is_named = |named: &String| named == value || (is_uuid(named) && named.eq_ignore_ascii_case(value));
+        self.values.iter().any(is_named) != self.except
     }
 }
 
@@ -269,7 +270,8 @@ impl Reading<'_, '_> {
         if !is_kept {
             self.faults.add("profile", format!("cannot be changed: it is {kept}; make another subscription"));
         } else if found.is_none() {
-            let known: Vec<_> = PROFILES.iter().filter(|profile| profile.made_with.is_none()).map(|profile| profile.name).collect();
+            let known: Vec<_> =
+                PROFILES.iter().filter(|profile| profile.made_with.is_none()).map(|profile| profile.name).collect();
             self.faults.add("profile", format!("must be one of {}, got {}", known.join(", "), shown(&name)));
         }
         let found = found.filter(|_| is_kept)?;

@@ -7,11 +7,40 @@ pub mod enreach; // the configuration that its support would load
 
 use std::fmt;
 
-use protocol::fault::{Faults, shown};
+use protocol::fault::{Faults, Malformed, shown};
+use protocol::json::{self, Json};
 use serde_json::Value;
 
 use crate::profile::Profile;
 use crate::subscription::{Asker, url_fault};
+
+/// Reads a document; members that are given twice are faults already.
+///
+/// # Errors
+/// [`Malformed::Unreadable`].
+fn document(body: &[u8]) -> Result<(Value, Faults), Malformed> {
+    let mut faults = Faults::default();
+    check_repeats(&json::read(body)?, "", &mut faults);
+    Ok((serde_json::from_slice(body).unwrap_or_default(), faults))
+}
+
+fn check_repeats(json: &Json<'_>, path: &str, faults: &mut Faults) {
+    match json {
+        Json::Object(members) => {
+            for (place, (name, value)) in members.iter().enumerate() {
+                let path = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
+                if members.iter().take(place).any(|(other, _)| other == name) {
+                    faults.add(&path, "is given more than once");
+                }
+                check_repeats(value, &path, faults);
+            }
+        }
+        Json::Array(items) => {
+            items.iter().enumerate().for_each(|(place, item)| check_repeats(item, &format!("{path}[{place}]"), faults));
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+    }
+}
 
 /// What stands at a place of a document; null where nothing does.
 fn of(value: &Value, pointer: &str) -> Value {

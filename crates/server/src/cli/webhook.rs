@@ -120,7 +120,7 @@ fn print_line(subscription: &Value) {
 fn print_attempt(attempt: &Value) {
     let of = |name| text(attempt, name).unwrap_or_default();
     let phases = attempt.get("phases").unwrap_or(&Value::Null);
-    println!("  {} {:<8} {:<28} {}  {phases} ms", of("at"), of("outcome"), of("topic"), of("why"));
+    println!("  {} {:<8} {:<28} {}  {phases} ms", of("at"), of("outcome"), of("topicId"), of("why"));
 }
 
 fn text<'v>(of: &'v Value, name: &str) -> Option<&'v str> {

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::support::PATIENCE;
@@ -89,10 +89,15 @@ impl Receiver {
     pub(crate) async fn start_tls(names: &[&str]) -> (Self, String) {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let certified = rcgen::generate_simple_self_signed(names).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der()));
-        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certified.cert.der().clone()], key);
-        let receiver = Self::serve(Some(TlsAcceptor::from(Arc::new(config.unwrap())))).await;
+        let receiver = Self::start_tls_with(certified.cert.der().clone(), certified.signing_key.serialize_der()).await;
         (receiver, certified.cert.pem())
+    }
+
+    /// With TLS by this certificate and its key.
+    pub(crate) async fn start_tls_with(certificate: CertificateDer<'static>, key: Vec<u8>) -> Self {
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key));
+        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key);
+        Self::serve(Some(TlsAcceptor::from(Arc::new(config.unwrap())))).await
     }
 
     async fn serve(tls: Option<TlsAcceptor>) -> Self {

@@ -2,6 +2,9 @@
 
 mod reapit; // Reapit's webhooks, statement by statement
 mod standard; // Standard Webhooks, statement by statement
+mod apirtc; // ApiRTC's webhooks, statement by statement
+mod avaya; // Avaya's, statement by statement
+mod enreach; // Enreach's, statement by statement
 mod engine; // what holds for all profiles
 mod lanes; // those that hang beside those that do not
 mod api; // subscriptions, log, replays; what is refused
@@ -27,7 +30,8 @@ use crate::support::{Caller, PATIENCE, TestNode, body, strict, token};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 const SCOPES: &str = "contacts.read applicants.read landlords.read vendors.read appointments.read properties.read \
-                      notifications.telephony.read notifications.telephony.write events.reapit.write";
+                      notifications.telephony.read notifications.telephony.write events.reapit.write events.apirtc.read \
+                      events.apirtc.write events.avaya.read events.avaya.write events.enreach.write";
 
 /// A node, a receiver, and the application "app", which may everything that is used here.
 pub(crate) struct Scene {

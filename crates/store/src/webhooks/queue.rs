@@ -99,9 +99,8 @@ fn queues(connection: &Connection) -> rusqlite::Result<Vec<EndpointQueue>> {
 
 /// What is held is passed over in the index alone: there can be many times more of it than rows that are asked for.
 fn due(connection: &Connection, endpoint: i64, rows_max: usize, held: &HashSet<i64>) -> rusqlite::Result<(Vec<DueRow>, bool)> {
-    let mut index = connection.prepare_cached(
-        "SELECT event, due FROM webhook_delivery WHERE endpoint = ?1 AND due IS NOT NULL ORDER BY due, event",
-    )?;
+    let mut index = connection
+        .prepare_cached("SELECT event, due FROM webhook_delivery WHERE endpoint = ?1 AND due IS NOT NULL ORDER BY due, event")?;
     let mut select = connection.prepare_cached(
         "SELECT d.failures, d.sends, e.taken, e.document FROM webhook_delivery d JOIN webhook_event e ON e.number = d.event
          WHERE d.event = ?1 AND d.endpoint = ?2",

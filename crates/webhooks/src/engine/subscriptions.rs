@@ -111,6 +111,14 @@ impl Engine {
         self.seen(id, owner).map(|endpoint| self.show(&endpoint, None))
     }
 
+    /// The topics that a subscription is about, those of a whole catalogue one by one.
+    #[must_use]
+    pub fn topics_of(&self, id: &str) -> Vec<String> {
+        let Some(endpoint) = self.find(id) else { return Vec::new() };
+        let topics = self.shared.catalogues.topics().filter(|topic| endpoint.subscription.wish.is_about(topic));
+        topics.map(|topic| topic.id.clone()).collect()
+    }
+
     pub(super) fn seen(&self, id: &str, owner: Option<&Owner>) -> Option<Arc<Endpoint>> {
         self.find(id).filter(|endpoint| owner.is_none_or(|owner| owner.sees(&endpoint.subscription)))
     }
@@ -128,7 +136,7 @@ impl Engine {
     pub async fn create(&self, owner: Owner, wish: Wish, given: Given) -> Result<Shown, ChangeError> {
         let Owner { application, bound_to, by_operator } = owner;
         let _changing = self.shared.changes.lock().await;
-        let number = self.check_room(&application)?;
+        let number = self.check_room(&application, by_operator)?;
         self.ensure_key(application).await?;
         let (id, now) = (self.new_id().hyphenated(), self.now());
         let profile = Profile::find(&wish.profile);
@@ -154,9 +162,8 @@ impl Engine {
     pub fn stands(&self, id: &str, owner: &Owner, wish: &Wish, headers: &Headers) -> bool {
         let Some(endpoint) = self.seen(id, Some(owner)) else { return false };
         let carried = endpoint.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let is_same = |((a, b), (name, value)): ((&str, &[u8]), &(String, String))| {
-            a.eq_ignore_ascii_case(name) && b == value.as_bytes()
-        };
+        let is_same =
+            |((a, b), (name, value)): ((&str, &[u8]), &(String, String))| a.eq_ignore_ascii_case(name) && b == value.as_bytes();
         endpoint.subscription.wish == *wish && endpoint.headers.len() == headers.len() && carried.zip(headers).all(is_same)
     }
 
@@ -168,9 +175,7 @@ impl Engine {
         let _changing = self.shared.changes.lock().await;
         let before = self.seen(id, Some(owner)).ok_or(ChangeError::Unknown)?;
         let mut subscription = before.subscription.clone();
-        if before.disabled && !before.profile.revivable {
-            return Err(ChangeError::NotRevivable);
-        }
+        self.check_revivable(&before)?;
         if wish.active && before.disabled {
             self.revive(&before.health_id).await?;
         }
@@ -191,14 +196,20 @@ impl Engine {
         let before = self.seen(id, Some(owner)).ok_or(ChangeError::Unknown)?;
         let mut subscription = before.subscription.clone();
         (subscription.wish.active, subscription.modified) = (active, self.now());
-        if active && before.disabled && !before.profile.revivable {
-            return Err(ChangeError::NotRevivable);
+        if active {
+            self.check_revivable(&before)?;
         }
         if active && before.disabled {
             self.revive(&before.health_id).await?;
         }
         let endpoint = self.write_subscription(subscription).await?;
         Ok(self.show(&endpoint, None))
+    }
+
+    /// By the health itself: the book follows it a moment later.
+    fn check_revivable(&self, endpoint: &Endpoint) -> Result<(), ChangeError> {
+        let is_over = !endpoint.profile.revivable && self.is_disabled(&endpoint.health_id);
+        if is_over { Err(ChangeError::NotRevivable) } else { Ok(()) }
     }
 
     /// Begins anew with a callback URL that was disabled: all subscriptions that share it take events again.
@@ -284,13 +295,14 @@ impl Engine {
         self.key(application).filter(|key| key.id() == key_id)
     }
 
-    fn check_room(&self, application: &ClientId) -> Result<i64, ChangeError> {
+    fn check_room(&self, application: &ClientId, by_operator: bool) -> Result<i64, ChangeError> {
         let (own_max, all_max) = self.shared.config.subscriptions_max;
         let book = self.book();
         let own = book
             .endpoints()
             .filter(|endpoint| endpoint.subscription.application == *application && endpoint.subscription.deleted.is_none());
-        if own.count() >= own_max {
+        // What operators set up is of all customers together.
+        if !by_operator && own.count() >= own_max {
             return Err(ChangeError::TooMany(own_max));
         }
         if book.endpoints().count() >= all_max {
@@ -368,7 +380,8 @@ impl Engine {
         // By the widest rules; by those of the deployment, which may have changed since it was made, nothing may be sent to it.
         let url = callback_url(&subscription.wish.url, profile, &[], true).map_err(|_fault| Unopened)?;
         let config = &self.shared.config;
-        let refusal = callback_url(&subscription.wish.url, profile, &config.ports, config.dev).err().map(|fault| fault.to_string());
+        let refusal =
+            callback_url(&subscription.wish.url, profile, &config.ports, config.dev).err().map(|fault| fault.to_string());
         let open = |kept: &KeptSecret| {
             let secret = Secret::from_bytes(self.shared.sealer.unseal(&kept.sealed, &subscription.id)?);
             Ok((secret.ok_or(Unopened)?, kept.until))

@@ -11,11 +11,11 @@ use serde_json::value::RawValue;
 use store::webhooks::{HandOver, NewDelivery, NewEvent};
 
 use crate::book::Routing;
-use catalogues::OWN;
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::report::{Reported, SANDBOX};
 use crate::schedule::{Item, Key};
+use catalogues::OWN;
 
 /// Something that bellwire itself tells.
 #[derive(Debug, Clone, Copy)]

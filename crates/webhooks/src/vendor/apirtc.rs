@@ -5,7 +5,7 @@ use protocol::fault::{Faults, Malformed};
 use protocol::id::CustomerId;
 use serde_json::{Value, json};
 
-use super::{Part, of};
+use super::{Part, document, of};
 use crate::engine::{Headers, Shown};
 use crate::profile::APIRTC;
 use crate::subscription::{ALL_TOPICS, Asker, HEADERS_MAX, Wish, header_fault};
@@ -15,10 +15,8 @@ use crate::subscription::{ALL_TOPICS, Asker, HEADERS_MAX, Wish, header_fault};
 /// # Errors
 /// [`Malformed`], with every fault.
 pub fn read(body: &[u8], company: CustomerId, asker: &Asker<'_>) -> Result<Option<(Wish, Headers)>, Malformed> {
-    protocol::json::read(body)?;
-    let value: Value = serde_json::from_slice(body).unwrap_or_default();
-    let (whole, mut faults) = (Part::whole(&value), Faults::default());
-    let faults = &mut faults;
+    let (value, mut faults) = document(body)?;
+    let (whole, faults) = (Part::whole(&value), &mut faults);
     whole.knows(&["enabled", "url", "headers"], faults);
     let enabled = whole.member("enabled").flag(faults).unwrap_or(false);
     let url = whole.member("url");

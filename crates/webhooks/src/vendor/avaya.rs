@@ -3,11 +3,11 @@
 //! The nine types that can be subscribed to stand for six types of events: `CUSTOMER_MESSAGES` and `CC_MESSAGES` arrive as `MESSAGES`,
 //! and `ALL` stands for all, those that are yet to come included.
 
-use protocol::fault::Faults;
+use protocol::fault::{Faults, Malformed};
 use protocol::id::CustomerId;
 use serde_json::{Value, json};
 
-use super::{Part, of};
+use super::{Part, document, of};
 use crate::engine::Shown;
 use crate::profile::AVAYA;
 use crate::subscription::{ALL_TOPICS, Asker, Filter, Wish};
@@ -49,12 +49,13 @@ pub fn provider_fault(id: &str) -> Option<String> {
 /// Reads what is asked for an account. Members that the contract does not name, such as `subscriptionId`, are left out.
 ///
 /// # Errors
-/// Every fault; the messages are those of the contract where it gives any.
-pub fn read(body: &Value, account: &str, customer: CustomerId, asker: &Asker<'_>) -> Result<Wish, Faults> {
-    let (whole, mut faults) = (Part::whole(body), Faults::default());
-    if !body.is_object() {
+/// [`Malformed`], with every fault; the messages are those of the contract where it gives any.
+pub fn read(body: &[u8], account: &str, customer: CustomerId, asker: &Asker<'_>) -> Result<Wish, Malformed> {
+    let (value, mut faults) = document(body)?;
+    let whole = Part::whole(&value);
+    if !value.is_object() {
         whole.fault(&mut faults, "must be an object");
-        return Err(faults);
+        return Err(Malformed::Invalid(faults));
     }
     let provider = required(&whole.member("channelProviderId"), &mut faults).and_then(|part| part.text(&mut faults));
     if let Some(fault) = provider.and_then(provider_fault) {
@@ -73,7 +74,7 @@ pub fn read(body: &Value, account: &str, customer: CustomerId, asker: &Asker<'_>
             vendor: json!({"accountId": account, "channelProviderId": provider, "eventTypes": types}),
             ..Wish::default()
         }),
-        _ => Err(faults),
+        _ => Err(Malformed::Invalid(faults)),
     }
 }
 
@@ -129,8 +130,7 @@ fn filters(account: &str, provider: &str, types: &[String]) -> Vec<Filter> {
         except,
     };
     let asked = |name: &str| types.iter().any(|other| other == name);
-    let mut filters =
-        vec![one(None, "/data/accountId", account, false), one(None, "/data/channelProviderId", provider, false)];
+    let mut filters = vec![one(None, "/data/accountId", account, false), one(None, "/data/channelProviderId", provider, false)];
     let only_cc = asked("CC_MESSAGES");
     if !asked("ALL") && !asked(MESSAGES) && only_cc != asked("CUSTOMER_MESSAGES") {
         filters.push(one(Some(MESSAGES), "/data/senderParticipantType", "CUSTOMER", only_cc));

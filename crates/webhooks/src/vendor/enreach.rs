@@ -3,11 +3,12 @@
 //! A document is an endpoint with its subscriptions; a configuration is one document or a list of them, and is the whole of what the
 //! organization has. Two names of the vendor's own sample are not among its events: they are taken for the ones that are meant.
 
+use catalogues::is_uuid;
 use protocol::fault::{Faults, Malformed};
 use protocol::id::CustomerId;
 use serde_json::{Value, json};
 
-use super::Part;
+use super::{Part, document};
 use crate::engine::Headers;
 use crate::profile::ENREACH;
 use crate::subscription::{Asker, Filter, Wish, header_fault};
@@ -16,6 +17,8 @@ use crate::subscription::{Asker, Filter, Wish, header_fault};
 pub const DOCUMENTS_MAX: usize = 100;
 /// Subscriptions of one document at most.
 pub const SUBSCRIPTIONS_MAX: usize = 1000;
+/// What is shown in place of a secret.
+const HIDDEN: &str = "***";
 const TOKEN_HEADER: &str = "X-Benemen-Token";
 const ALIASES: [(&str, &str); 2] =
     [("QueueCallInConnected", "QueueCallInUserConnected"), ("QueueCallInAllocated", "QueueCallInUserAllocated")];
@@ -34,9 +37,8 @@ pub struct Configuration {
 /// # Errors
 /// [`Malformed`], with every fault.
 pub fn read(body: &[u8], customer: CustomerId, asker: &Asker<'_>) -> Result<Configuration, Malformed> {
-    protocol::json::read(body)?;
-    let value: Value = serde_json::from_slice(body).unwrap_or_default();
-    let (whole, mut faults) = (Part::whole(&value), Faults::default());
+    let (value, mut faults) = document(body)?;
+    let whole = Part::whole(&value);
     let documents: Vec<_> = if value.is_array() { whole.items().collect() } else { vec![Part::whole(&value)] };
     if documents.len() > DOCUMENTS_MAX {
         whole.fault(&mut faults, format_args!("must hold up to {DOCUMENTS_MAX} documents, got {}", documents.len()));
@@ -44,7 +46,9 @@ pub fn read(body: &[u8], customer: CustomerId, asker: &Asker<'_>) -> Result<Conf
     }
     let mut configuration = Configuration { endpoints: Vec::new(), warnings: Vec::new() };
     for document in documents {
-        let Some((wish, headers)) = endpoint(&document, customer, asker, (&mut faults, &mut configuration.warnings)) else { continue };
+        let Some((wish, headers)) = endpoint(&document, customer, asker, (&mut faults, &mut configuration.warnings)) else {
+            continue;
+        };
         if configuration.endpoints.iter().any(|(other, _)| other.url == wish.url) {
             document.member("Webhook").member("Endpoint").fault(&mut faults, "is given in two documents");
         }
@@ -71,8 +75,14 @@ fn endpoint(
     let url = endpoint.url(&ENREACH, asker, faults);
     let insecure_tls = webhook.member("InsecureSSL").flag(faults).unwrap_or(false);
     let token = secret.text(faults).filter(|token| !token.is_empty());
+    if token == Some(HIDDEN) {
+        secret.fault(faults, "stands for a secret that is not shown; give the secret itself");
+    }
     if let Some(fault) = token.and_then(|token| header_fault(TOKEN_HEADER, token)) {
         secret.fault(faults, fault);
+    }
+    if insecure_tls {
+        warnings.push(format!("{}: certificates of this endpoint are not checked", webhook.member("InsecureSSL").path));
     }
     let rules = subscriptions(&document.member("Subscriptions"), asker, (faults, warnings));
     let wish = Wish {
@@ -114,6 +124,9 @@ fn subscriptions(part: &Part<'_>, asker: &Asker<'_>, (faults, warnings): (&mut F
         item.knows(&["EventType", "EntityId", "AllEntities"], faults);
         let topic = topic(&item.member("EventType"), asker, (faults, warnings));
         let (entity, all) = (item.member("EntityId").text(faults), item.member("AllEntities").flag(faults).unwrap_or(false));
+        if entity.is_some_and(|entity| !is_uuid(entity)) {
+            item.member("EntityId").fault(faults, "must be a UUID");
+        }
         if entity.is_some() == all {
             item.fault(faults, "must have either EntityId or AllEntities: true");
         }
@@ -155,6 +168,6 @@ fn vendor(url: &str, insecure_tls: bool, has_secret: bool, rules: &[Rule]) -> Va
         }
     });
     let subscriptions: Vec<_> = subscriptions.collect();
-    let secret = has_secret.then_some("***");
+    let secret = has_secret.then_some(HIDDEN);
     json!({"Webhook": {"Endpoint": url, "InsecureSSL": insecure_tls, "Secret": secret}, "Subscriptions": subscriptions})
 }

@@ -3,7 +3,7 @@
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use webhooks::engine::Asked;
 
 use super::{BODY_BYTES_MAX, json, json_body};
@@ -35,7 +35,8 @@ pub(super) async fn answer(node: &Node, request: Request<Incoming>, rest: &[&str
             json(&json!({"subscription": subscription, "attempts": attempts.shown}))
         }
         (&Method::POST, [id, "ping"]) => {
-            let first = find(id)?.native.pointer("/topicIds/0").and_then(Value::as_str).unwrap_or_default().to_owned();
+            find(id)?;
+            let first = node.webhooks.topics_of(id).first().cloned().unwrap_or_default();
             let Ping { topic_id } = json_body(node, request, BODY_BYTES_MAX).await?;
             let pinged = node.webhooks.ping(id, &topic_id.unwrap_or(first)).await;
             json(&pinged.ok_or_else(|| ApiError::Unreadable("The subscription is not about this topic".to_owned()))?)

@@ -16,7 +16,7 @@ use webhooks::vendor::avaya;
 
 use super::{Asking, body, refuse};
 use crate::app::Node;
-use crate::http::answer::{empty, json_response};
+use crate::http::answer::{empty, json_response, refuse_body};
 use crate::http::error::{ApiError, Body};
 use crate::http::paging::parameters;
 
@@ -136,11 +136,9 @@ impl Account<'_> {
 
     async fn read(self, request: Request<Incoming>) -> Result<Wish, ApiError> {
         let body = body(self.asking.node, request).await?;
-        let body: Value = serde_json::from_slice(&body)
-            .map_err(|error| ApiError::Unreadable(format!("The body cannot be used: {error}")))?;
         let application = self.asking.application;
         let (holds, installed) = (|scope: &str| application.holds(scope), |_: &CustomerId| true);
-        avaya::read(&body, self.id, self.customer, &self.asking.asker(&holds, &installed)).map_err(ApiError::Invalid)
+        avaya::read(&body, self.id, self.customer, &self.asking.asker(&holds, &installed)).map_err(refuse_body)
     }
 }
 
