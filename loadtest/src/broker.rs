@@ -71,12 +71,14 @@ impl Broker {
         processor_time_of(&pid.to_string())
     }
 
-    /// The memory of the process in MiB, shared pages by share (proc(5), `smaps_rollup`).
+    /// The memory of the process in MiB.
     pub(crate) fn memory(&self) -> Result<u64> {
-        let pid = self.child.id().context("the broker has ended")?;
-        let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-        let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).context("a Pss line")?;
-        Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? / 1024)
+        Ok(memory_of(&self.pid().context("the broker has ended")?)? / 1024)
+    }
+
+    /// The process, while it runs.
+    pub(crate) fn pid(&self) -> Option<String> {
+        self.child.id().map(|pid| pid.to_string())
     }
 
     /// The text of `/metrics`.
@@ -121,7 +123,15 @@ pub(crate) fn processor_time_of(pid: &str) -> Result<Duration> {
     Ok(Duration::from_secs_f64(f64::from(u32::try_from(ticks)?) / f64::from(u32::try_from(clock_ticks_per_second())?)))
 }
 
-fn free_address() -> Result<String> {
+/// The memory of a process in KiB, shared pages by share (proc(5), `smaps_rollup`).
+pub(crate) fn memory_of(pid: &str) -> Result<u64> {
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).context("a Pss line")?;
+    Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
+}
+
+/// An address on this machine that nobody listens on.
+pub(crate) fn free_address() -> Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
