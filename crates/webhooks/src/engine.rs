@@ -287,6 +287,7 @@ impl Engine {
             }
         }
         self.load_subscriptions(store.documents(Kind::Subscription).await?)?;
+        self.forget_all_unused().await?;
         self.load_accounts().await?;
         self.load_replays(store.documents(Kind::Replay).await?);
         let queues = store.queues().await?;

@@ -43,8 +43,8 @@ pub enum Standing {
     Unhealthy(Timestamp, Timestamp),
     /// Nothing is sent since then; its subscriptions are deleted at the second moment, where there is one.
     Disabled(Timestamp, Option<Timestamp>),
-    /// The time is over: its subscriptions are to be deleted.
-    Deleted,
+    /// The time is over that it was disabled for since then: its subscriptions are to be deleted.
+    Deleted(Timestamp),
 }
 
 impl Health {
@@ -97,7 +97,7 @@ impl Health {
         if let Some(disabled) = self.disabled_at {
             let deleted = policy.deleted_after.map(|after| later(disabled, after));
             return if deleted.is_some_and(|deleted| now >= deleted) {
-                Standing::Deleted
+                Standing::Deleted(disabled)
             } else {
                 Standing::Disabled(disabled, deleted)
             };
@@ -183,7 +183,7 @@ mod tests {
         health.pass(POLICY, at(60 + 8 * HOUR + 5 * 24 * HOUR));
         let deleted = 60 + 8 * HOUR + 7 * 24 * HOUR;
         assert_eq!(health.standing(POLICY, at(deleted - 1)), Standing::Disabled(at(60 + 8 * HOUR), Some(at(deleted))));
-        assert_eq!(health.standing(POLICY, at(deleted)), Standing::Deleted);
+        assert_eq!(health.standing(POLICY, at(deleted)), Standing::Deleted(at(60 + 8 * HOUR)));
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub struct Profile {
     pub response_timeout: Duration,
     /// When an endpoint that fails is taken out; never where there is none.
     pub health: Option<HealthPolicy>,
+    /// Whether all of a customer's subscriptions with a callback URL share its health, whichever application made them.
+    pub health_by_customer: bool,
     /// Whether an endpoint that fails again and again gets a pause beyond the schedule.
     pub breaker: bool,
     /// Whether one that is disabled can be set active again; else it is deleted and made anew.
@@ -132,6 +134,7 @@ pub const STANDARD: Profile = Profile {
     retry_after_max: Some(seconds(24 * 3600)),
     response_timeout: seconds(20),
     health: Some(HealthPolicy { failures: 5, over: seconds(60), disabled_after: seconds(5 * DAY), deleted_after: None }),
+    health_by_customer: false,
     breaker: true,
     revivable: true,
     made_with: None,
@@ -158,6 +161,7 @@ pub const REAPIT: Profile = Profile {
     retry_after_max: None,
     response_timeout: seconds(10),
     health: None,
+    health_by_customer: false,
     breaker: false,
     revivable: true,
     made_with: None,
@@ -184,6 +188,7 @@ pub const APIRTC: Profile = Profile {
     retry_after_max: Some(seconds(3600)),
     response_timeout: seconds(10),
     health: None,
+    health_by_customer: false,
     breaker: true,
     revivable: true,
     made_with: Some("PUT /apirtc/webhook"),
@@ -216,6 +221,7 @@ pub const AVAYA: Profile = Profile {
         disabled_after: seconds(8 * 3600),
         deleted_after: Some(seconds(7 * DAY)),
     }),
+    health_by_customer: true,
     breaker: true,
     revivable: false,
     made_with: Some("POST /api/digital/webhook/v1/accounts/{accountId}/subscriptions"),
@@ -242,6 +248,7 @@ pub const ENREACH: Profile = Profile {
     retry_after_max: None,
     response_timeout: seconds(10),
     health: None,
+    health_by_customer: false,
     breaker: true,
     revivable: true,
     made_with: Some("PUT /enreach/webhooks, on the operators' listener"),

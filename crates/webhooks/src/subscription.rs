@@ -431,11 +431,9 @@ impl Reading<'_, '_> {
     }
 }
 
-/// Headers that a receiver's owner cannot have sent: the server's own, and those of the connection.
-const HEADERS_OWN: [&str; 13] = [
+/// Headers that a receiver's owner cannot have sent: the server's own, those of the connection and of the body.
+const HEADERS_OWN: [&str; 12] = [
     "host",
-    "content-length",
-    "content-type",
     "transfer-encoding",
     "connection",
     "keep-alive",
@@ -444,9 +442,14 @@ const HEADERS_OWN: [&str; 13] = [
     "trailer",
     "expect",
     "user-agent",
-    "webhook-id",
-    "proxy-connection",
+    "x-signature",
+    "accept-encoding",
+    "range",
 ];
+/// The same, by how they begin.
+const HEADERS_OWN_BEGIN: [&str; 5] = ["content-", "proxy-", "webhook-", "x-benemen-", "reapit-webhook-"];
+/// What is shown in place of a value that lets in who has it.
+pub const HIDDEN: &str = "***";
 /// Headers that a request can be made to carry.
 pub const HEADERS_MAX: usize = 20;
 const HEADER_BYTES_MAX: usize = 1024;
@@ -457,8 +460,18 @@ pub fn header_fault(name: &str, value: &str) -> Option<String> {
     let Ok(parsed) = name.parse::<HeaderName>() else {
         return Some("is no name of a header: letters, digits and !#$%&'*+-.^_`|~ (RFC 9110 §5.6.2)".to_owned());
     };
-    if HEADERS_OWN.contains(&parsed.as_str()) {
+    let parsed = parsed.as_str();
+    if HEADERS_OWN.contains(&parsed) || HEADERS_OWN_BEGIN.iter().any(|begin| parsed.starts_with(begin)) {
         return Some("is set by the server".to_owned());
+    }
+    value_fault(name, value)
+}
+
+/// What is wrong with the value of a header.
+#[must_use]
+pub fn value_fault(name: &str, value: &str) -> Option<String> {
+    if value == HIDDEN {
+        return Some("stands for a value that is not shown; give the value itself".to_owned());
     }
     let is_plain = value.bytes().all(|byte| (0x20..0x7f).contains(&byte)) && value.trim() == value;
     if !is_plain || name.len() + value.len() > HEADER_BYTES_MAX {

@@ -66,10 +66,15 @@ async fn ask(args: &AvayaArgs) -> Result<Option<Value>, OpsError> {
     match command {
         AccountCommand::Add { account, customer } => {
             args.ops.send(Method::PUT, &path(account), Some(json!({"customerId": customer}))).await?;
+            println!("account {account} is that of {customer}");
             Ok(None)
         }
         AccountCommand::List => args.ops.send(Method::GET, "/avaya/accounts", None).await,
-        AccountCommand::Remove { account } => args.ops.send(Method::DELETE, &path(account), None).await.map(|_| None),
+        AccountCommand::Remove { account } => {
+            args.ops.send(Method::DELETE, &path(account), None).await?;
+            println!("account {account} removed; subscriptions that were made for it go on until they are deleted");
+            Ok(None)
+        }
     }
 }
 

@@ -26,9 +26,9 @@ use crate::http::request::{Application, check_content_type, check_length, read_b
 pub(crate) use self::replays::{ask as ask_for_replay, show as show_replay};
 
 /// What Avaya's documentation has its subscribers do.
-const NOT_REVIVABLE: &str = "The subscription is disabled, since its callback URL was unhealthy for too long. 1. List all your \
-     subscriptions and take a note of the attributes, subscriptionId included, of those with this callback URL. 2. Delete the \
-     disabled subscription by its subscriptionId. 3. Create it again; it will have a new subscriptionId";
+const NOT_REVIVABLE: &str = "The subscription is disabled, or would be: the callback URL was unhealthy for too long. 1. List all your \
+     subscriptions and take a note of the attributes, subscriptionId included, of those with this callback URL. 2. Delete all of \
+     them that are disabled, by subscriptionId. 3. Create them again; they will have new subscriptionIds";
 /// Bytes of a body at most: a thousand customers fit.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 

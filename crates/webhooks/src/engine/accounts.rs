@@ -25,19 +25,25 @@ impl Engine {
         self.shared.accounts.read().unwrap_or_else(PoisonError::into_inner).get(id).copied()
     }
 
-    /// Says whose an account is; gives whether there was room.
+    /// Says whose an account is. Gives why not, where there is no room or it is another's.
     ///
     /// # Errors
     /// Any [`StoreError`].
-    pub async fn put_account(&self, id: &str, customer: CustomerId) -> Result<bool, StoreError> {
+    pub async fn put_account(&self, id: &str, customer: CustomerId) -> Result<Option<String>, StoreError> {
         let _changing = self.shared.changes.lock().await;
         let accounts = self.accounts();
-        if accounts.len() >= ACCOUNTS_MAX && !accounts.contains_key(id) {
-            return Ok(false);
+        match accounts.get(id) {
+            Some(other) if *other != customer => {
+                return Ok(Some(format!("The account {id} is that of {other}; remove it first")));
+            }
+            None if accounts.len() >= ACCOUNTS_MAX => {
+                return Ok(Some(format!("There are {ACCOUNTS_MAX} accounts already, which is as many as can be")));
+            }
+            Some(_) | None => {}
         }
         self.shared.store.put_document(Kind::Account, id.to_owned(), customer.to_string()).await?;
         self.shared.accounts.write().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), customer);
-        Ok(true)
+        Ok(None)
     }
 
     /// Takes an account away; its subscriptions stay until they are deleted. Gives whether there was one.

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use catalogues::Entity;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use jiff::Timestamp;
 use protocol::fault::Malformed;
@@ -244,7 +245,10 @@ impl Engine {
         let example = self.example(topic.example)?;
         let mut event = Event::read(&example).ok()?;
         event.customer = CustomerId::parse(PING_CUSTOMER).ok()?;
-        event.entity = Some(Cow::Borrowed(PING_ENTITY));
+        // Where the id must be a number it stays that of the example.
+        if topic.entity != Entity::Integer {
+            event.entity = Some(Cow::Borrowed(PING_ENTITY));
+        }
         let began = self.now();
         event.time = began;
         let exchange = self.send(&endpoint, &event, 1, began).await;

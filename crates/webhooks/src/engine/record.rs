@@ -142,6 +142,10 @@ impl Engine {
     pub(super) fn note_health(&self, endpoint: &Endpoint, next: &Next) {
         let Some(policy) = endpoint.profile.health else { return };
         let id = &endpoint.health_id;
+        // What was on its way when the last subscription with the URL was changed or went says nothing of who comes later.
+        if !self.is_used(id) {
+            return;
+        }
         let mut all = self.health();
         if *next == Next::Delivered && !all.contains_key(id) {
             return;
@@ -186,34 +190,46 @@ impl Engine {
         let policies: HashMap<&str, HealthPolicy> =
             book.endpoints().filter_map(|endpoint| Some((endpoint.health_id.as_str(), endpoint.profile.health?))).collect();
         let mut due = Vec::new();
-        for (id, health) in self.health().iter_mut() {
+        for (id, before) in self.health().iter() {
             let Some(policy) = policies.get(id.as_str()) else { continue };
+            let mut health = before.clone();
             if health.pass(*policy, now) {
-                due.push((id.clone(), health.clone(), Passed::Disabled));
-            }
-            if health.warn(*policy, now) {
-                due.push((id.clone(), health.clone(), Passed::Expiring));
-            }
-            if health.standing(*policy, now) == Standing::Deleted {
-                due.push((id.clone(), health.clone(), Passed::Deleted));
+                due.push((id.clone(), before.clone(), health, Passed::Disabled));
+            } else if health.warn(*policy, now) {
+                due.push((id.clone(), before.clone(), health, Passed::Expiring));
+            } else if matches!(health.standing(*policy, now), Standing::Deleted(_)) {
+                due.push((id.clone(), before.clone(), health, Passed::Deleted));
             }
         }
-        for (id, health, passed) in due {
+        for (id, before, health, passed) in due {
             let Some(policy) = policies.get(id.as_str()) else { continue };
             let (text, standing) = (serde_json::to_string(&health).unwrap_or_default(), health.standing(*policy, now));
-            // Seen again at the next look, if the disk refuses.
-            if self.shared.store.put_document(Kind::Health, id.clone(), text).await.is_err() {
+            // On disk first: what the disk refuses, or what has changed meanwhile, is seen again at the next look.
+            if self.shared.store.put_document(Kind::Health, id.clone(), text).await.is_err()
+                || !self.exchange(&id, &before, health)
+            {
                 continue;
             }
             match passed {
                 Passed::Disabled => self.disable(&id, standing),
                 Passed::Expiring => self.tell_owners(&id, "webhook.expiring", standing),
                 Passed::Deleted => {
-                    self.tell_owners(&id, "webhook.deleted", health.standing(*policy, now));
+                    self.tell_owners(&id, "webhook.deleted", standing);
                     self.delete_all_of(&id).await;
                 }
             }
         }
+    }
+
+    /// Puts a health in place of the one that it was made from, if that is still the one; gives whether.
+    fn exchange(&self, id: &str, before: &Health, after: Health) -> bool {
+        let mut all = self.health();
+        let current = all.get_mut(id).filter(|current| *current == before);
+        current.map(|current| *current = after).is_some()
+    }
+
+    pub(super) fn forget_gathered_health(&self, id: &str) {
+        self.outcomes().health.remove(id);
     }
 
     /// Tells the owners of all subscriptions that share a callback URL's health how it is, if they ask.
@@ -224,7 +240,8 @@ impl Engine {
         let (since, until) = match standing {
             Standing::Unhealthy(since, until) => (since, Some(until)),
             Standing::Disabled(since, until) => (since, until),
-            Standing::Healthy | Standing::Deleted => (self.now(), None),
+            Standing::Deleted(since) => (since, None),
+            Standing::Healthy => (self.now(), None),
         };
         let book = self.book();
         let sharing = book.endpoints().filter(|endpoint| endpoint.health_id == health_id);
@@ -256,7 +273,8 @@ impl Engine {
         self.tell_owners(health_id, "webhook.disabled", standing);
         let book = self.book();
         let sharing: Vec<_> = book.endpoints().filter(|endpoint| endpoint.health_id == health_id).cloned().collect();
-        tracing::warn!(subscriptions = sharing.len(), url = health_id, "callback URL disabled: its subscriptions take nothing");
+        let url = sharing.first().map(|endpoint| endpoint.url.authority().to_owned()).unwrap_or_default();
+        tracing::warn!(subscriptions = sharing.len(), url, "callback URL disabled: its subscriptions take nothing");
         self.rebuild();
         for endpoint in sharing {
             self.lock().stop(endpoint.subscription.number);

@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::health::Standing;
 use crate::profile::{Profile, Statuses};
 use crate::sign::Secret;
-use crate::subscription::Subscription;
+use crate::subscription::{HIDDEN, Subscription};
 
 /// A subscription as it is shown.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ impl Engine {
         let key = self.key(application);
         let rotating = secrets.iter().filter_map(|secret| secret.until).filter(|until| *until > self.now()).max();
         // The names alone: values let in who has them.
-        let headers: BTreeMap<_, _> = endpoint.headers.iter().map(|(name, _)| (name.as_str(), "***")).collect();
+        let headers: BTreeMap<_, _> = endpoint.headers.iter().map(|(name, _)| (name.as_str(), HIDDEN)).collect();
         let own = json!({
             "applicationId": application, "customerIds": wish.customer_ids, "profile": wish.profile,
             "filters": wish.filters, "insecureTls": wish.insecure_tls, "headers": headers,
@@ -77,7 +77,7 @@ impl Engine {
                 json!({"state": "unhealthy", "since": since, "disabledAt": until, "pausedUntil": paused})
             }
             Some(Standing::Disabled(since, until)) => json!({"state": "disabled", "since": since, "deletedAt": until}),
-            Some(Standing::Deleted) => json!({"state": "deleted"}),
+            Some(Standing::Deleted(_)) => json!({"state": "deleted"}),
         }
     }
 }
@@ -91,7 +91,10 @@ fn policy(profile: &Profile) -> Value {
         "scheduleSeconds": profile.schedule.iter().copied().map(seconds).collect::<Vec<_>>(),
         "jitterPercent": profile.jitter_percent, "retryAfterMaxSeconds": profile.retry_after_max.map(seconds),
         "responseTimeoutSeconds": seconds(profile.response_timeout), "retrySandbox": profile.retry_sandbox,
+        "unhealthyAfterFailures": profile.health.map(|health| health.failures),
+        "unhealthyAfterSeconds": profile.health.map(|health| seconds(health.over)),
         "disabledAfterSeconds": profile.health.map(|health| seconds(health.disabled_after)),
+        "deletedAfterSeconds": profile.health.and_then(|health| health.deleted_after).map(seconds),
     })
 }
 

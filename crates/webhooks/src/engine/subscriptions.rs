@@ -19,6 +19,7 @@ use crate::profile::{Profile, Proof};
 use crate::seal::Unopened;
 use crate::sign::{AppKey, Secret, Signer};
 use crate::subscription::{KeptSecret, Subscription, Wish, callback_url};
+use crate::url::CallbackUrl;
 
 /// For how long an old secret can stay valid beside a new one.
 pub const GRACE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -147,6 +148,7 @@ impl Engine {
         let (created, modified, deleted) = (now, now, None);
         let subscription =
             Subscription { number, id, application, bound_to, by_operator, wish, secrets, headers, created, modified, deleted };
+        self.check_revivable(&self.prepare(subscription.clone())?)?;
         let endpoint = self.write_subscription(subscription).await?;
         tracing::info!(subscription = %endpoint.subscription.id, %application, url = endpoint.url.authority(), "subscribed");
         Ok(self.show(&endpoint, secret.as_ref()))
@@ -183,7 +185,9 @@ impl Engine {
             subscription.headers = Some(self.keep_headers(&headers, id)?);
         }
         (subscription.wish, subscription.modified) = (wish, self.now());
+        self.check_revivable(&self.prepare(subscription.clone())?)?;
         let endpoint = self.write_subscription(subscription).await?;
+        self.forget_unused(&before.health_id).await?;
         Ok(self.show(&endpoint, None))
     }
 
@@ -225,8 +229,29 @@ impl Engine {
     }
 
     async fn forget_health(&self, health_id: &str) -> Result<(), StoreError> {
+        self.forget_gathered_health(health_id);
         self.shared.store.remove_document(Kind::Health, health_id.to_owned()).await?;
         self.health().remove(health_id);
+        Ok(())
+    }
+
+    /// Forgets the health of a callback URL that no subscription has any more: who comes later begins anew.
+    async fn forget_unused(&self, health_id: &str) -> Result<(), StoreError> {
+        if self.is_used(health_id) { Ok(()) } else { self.forget_health(health_id).await }
+    }
+
+    /// Whether a subscription has the callback URL that a health is of.
+    pub(super) fn is_used(&self, health_id: &str) -> bool {
+        let is_its = |endpoint: &Arc<Endpoint>| endpoint.health_id == health_id && endpoint.subscription.deleted.is_none();
+        self.book().endpoints().any(is_its)
+    }
+
+    /// Forgets what a run before this one has left of callback URLs that no subscription has.
+    pub(super) async fn forget_all_unused(&self) -> Result<(), StoreError> {
+        let known: Vec<String> = self.health().keys().cloned().collect();
+        for id in known {
+            self.forget_unused(&id).await?;
+        }
         Ok(())
     }
 
@@ -244,11 +269,7 @@ impl Engine {
         let subscription = Subscription { deleted: Some(self.now()), ..before.subscription.clone() };
         let endpoint = self.write_subscription(subscription).await?;
         tracing::info!(subscription = %endpoint.subscription.id, "unsubscribed");
-        let is_shared = |other: &&Arc<Endpoint>| other.health_id == endpoint.health_id && other.subscription.deleted.is_none();
-        if self.book().endpoints().find(is_shared).is_none() {
-            self.forget_health(&endpoint.health_id).await?;
-        }
-        Ok(())
+        Ok(self.forget_unused(&endpoint.health_id).await?)
     }
 
     /// Takes all subscriptions away that share a callback URL's health, and the health with them.
@@ -391,8 +412,7 @@ impl Engine {
         let signer = Signer::new(subscription.application.as_str(), &secrets, key, subscription.wish.asymmetric);
         let headers = subscription.headers.as_deref().map(|sealed| self.open_headers(sealed, &subscription.id));
         let headers = headers.transpose()?.unwrap_or_default();
-        let of = subscription.bound_to.map(|customer| format!(" {customer}")).unwrap_or_default();
-        let health_id = format!("{} {}{of} {}", profile.name, subscription.application, url.comparable());
+        let health_id = health_id(profile, &subscription, &url);
         let disabled = self.is_disabled(&health_id);
         Ok(Endpoint { profile, url, refusal, signer, headers, health_id, disabled, subscription })
     }
@@ -434,4 +454,15 @@ impl Engine {
     pub(super) fn drop_endpoint(&self, id: &str) {
         self.replace(self.book().endpoints().filter(|endpoint| endpoint.subscription.id != id).cloned().collect());
     }
+}
+
+/// Whose health an endpoint shares: that of its owner's callback URL.
+fn health_id(profile: &Profile, subscription: &Subscription, url: &CallbackUrl) -> String {
+    let Subscription { application, bound_to, .. } = subscription;
+    let owner = match bound_to {
+        Some(customer) if profile.health_by_customer => customer.to_string(),
+        Some(customer) => format!("{application} {customer}"),
+        None => application.to_string(),
+    };
+    format!("{} {owner} {}", profile.name, url.comparable())
 }

@@ -142,7 +142,7 @@ fn filters(account: &str, provider: &str, types: &[String]) -> Vec<Filter> {
 #[must_use]
 pub fn show(shown: &Shown) -> Value {
     let (vendor, native) = (&shown.vendor, &shown.native);
-    let status = of(native, "/health/state");
+    let status = if shown.active { of(native, "/health/state") } else { json!("inactive") };
     let mut subscription = json!({
         "subscriptionId": of(native, "/id"), "channelProviderId": of(vendor, "/channelProviderId"),
         "callbackUrl": of(native, "/url"), "eventTypes": of(vendor, "/eventTypes"), "status": status,

@@ -11,14 +11,12 @@ use serde_json::{Value, json};
 use super::{Part, document};
 use crate::engine::Headers;
 use crate::profile::ENREACH;
-use crate::subscription::{Asker, Filter, Wish, header_fault};
+use crate::subscription::{Asker, Filter, HIDDEN, Wish, value_fault};
 
 /// Documents of one configuration at most.
 pub const DOCUMENTS_MAX: usize = 100;
 /// Subscriptions of one document at most.
 pub const SUBSCRIPTIONS_MAX: usize = 1000;
-/// What is shown in place of a secret.
-const HIDDEN: &str = "***";
 const TOKEN_HEADER: &str = "X-Benemen-Token";
 const ALIASES: [(&str, &str); 2] =
     [("QueueCallInConnected", "QueueCallInUserConnected"), ("QueueCallInAllocated", "QueueCallInUserAllocated")];
@@ -75,10 +73,7 @@ fn endpoint(
     let url = endpoint.url(&ENREACH, asker, faults);
     let insecure_tls = webhook.member("InsecureSSL").flag(faults).unwrap_or(false);
     let token = secret.text(faults).filter(|token| !token.is_empty());
-    if token == Some(HIDDEN) {
-        secret.fault(faults, "stands for a secret that is not shown; give the secret itself");
-    }
-    if let Some(fault) = token.and_then(|token| header_fault(TOKEN_HEADER, token)) {
+    if let Some(fault) = token.and_then(|token| value_fault(TOKEN_HEADER, token)) {
         secret.fault(faults, fault);
     }
     if insecure_tls {

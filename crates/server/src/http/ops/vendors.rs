@@ -43,8 +43,8 @@ pub(super) async fn accounts(node: &Node, request: Request<Incoming>, rest: &[&s
                 return Err(ApiError::Unreadable(format!("The account {}", avaya::ACCOUNT_RULE)));
             }
             let Account { customer_id } = json_body(node, request, BODY_BYTES_MAX).await?;
-            if !node.webhooks.put_account(&id, parsed(&customer_id, CustomerId::parse)?).await? {
-                return Err(ApiError::Conflict("There are as many accounts as can be".to_owned()));
+            if let Some(why) = node.webhooks.put_account(&id, parsed(&customer_id, CustomerId::parse)?).await? {
+                return Err(ApiError::Conflict(why));
             }
             Ok(super::text(StatusCode::NO_CONTENT, ""))
         }

@@ -3,12 +3,14 @@
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use protocol::authorise::Refusal;
-use protocol::id::CustomerId;
+use protocol::fault::Faults;
+use protocol::id::{ClientId, CustomerId};
 use webhooks::engine::{Given, Shown};
 use webhooks::profile::APIRTC;
 use webhooks::vendor::apirtc;
 
 use super::{Asking, body, refuse};
+use crate::app::Node;
 use crate::http::answer::{empty, json_response, refuse_body};
 use crate::http::error::{ApiError, Body};
 
@@ -47,6 +49,11 @@ async fn set(asking: Asking<'_>, company: CustomerId, body: &[u8], replace: bool
     if before.is_some() && !replace {
         return Err(ApiError::Conflict("The company has a hook already; PUT replaces it".to_owned()));
     }
+    if wanted.is_none() && !replace {
+        let mut faults = Faults::default();
+        faults.add("url", "is required");
+        return Err(ApiError::Invalid(faults));
+    }
     let hook = match (wanted, before) {
         (Some((wish, headers)), Some(before)) => {
             Some(engine.update(id(&before), &asking.owner(), wish, Some(headers)).await.map_err(refuse)?)
@@ -55,10 +62,8 @@ async fn set(asking: Asking<'_>, company: CustomerId, body: &[u8], replace: bool
             let given = Given { secret: None, headers: Some(headers) };
             Some(engine.create(asking.owner(), wish, given).await.map_err(refuse)?)
         }
-        (None, Some(before)) => {
-            delete(asking, &before).await?;
-            None
-        }
+        // Without a URL it is only switched off.
+        (None, Some(before)) => Some(engine.set_active(id(&before), &asking.owner(), false).await.map_err(refuse)?),
         (None, None) => None,
     };
     let status = if replace { StatusCode::OK } else { StatusCode::CREATED };
@@ -69,15 +74,21 @@ async fn delete(asking: Asking<'_>, hook: &Shown) -> Result<(), ApiError> {
     asking.node.webhooks.delete(id(hook), &asking.owner()).await.map_err(refuse)
 }
 
-/// The company's hook, whichever application made it; one that another made is told as a conflict.
+/// The company's hook, whichever application made it; one that another made is told as a conflict. One of an application that the
+/// company has uninstalled is told nothing, and is none.
 fn own(asking: Asking<'_>, company: CustomerId) -> Result<Option<Shown>, ApiError> {
     let engine = &asking.node.webhooks;
     let all = engine.subscriptions(None).into_iter();
-    let Some(hook) = all.filter(|shown| shown.profile == APIRTC.name).find(|shown| shown.customers == [company]) else {
-        return Ok(None);
-    };
+    let is_its = |shown: &Shown| shown.profile == APIRTC.name && shown.customers == [company];
+    let Some(hook) = all.filter(is_its).find(|shown| is_installed(asking.node, shown, company)) else { return Ok(None) };
     let own = engine.subscription(id(&hook), Some(&asking.owner()));
     own.map(Some).ok_or_else(|| ApiError::Conflict("The company's hook was made by another application".to_owned()))
+}
+
+fn is_installed(node: &Node, hook: &Shown, company: CustomerId) -> bool {
+    let application = hook.native.get("applicationId").and_then(serde_json::Value::as_str);
+    let stored = application.and_then(|id| node.store.application(&ClientId::parse(id).ok()?));
+    node.config.dev || stored.is_some_and(|stored| stored.customers.contains(&company))
 }
 
 fn id(hook: &Shown) -> &str {

@@ -5,7 +5,6 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use protocol::authorise::Refusal;
 use protocol::fault::{Fault, Faults};
 use protocol::id::CustomerId;
 use serde_json::{Value, json};
@@ -70,14 +69,15 @@ fn customer(asking: Asking<'_>, id: &str) -> Result<CustomerId, ApiError> {
     if !avaya::is_account(id) {
         return Err(invalid("accountId", avaya::ACCOUNT_RULE));
     }
-    let customer = asking.node.webhooks.account(id).ok_or(ApiError::NoSuch("account"))?;
-    if asking.application.bound_to.is_some_and(|bound| bound != customer) {
-        return Err(ApiError::NoSuch("account"));
+    if !asking.application.holds(SCOPE) {
+        return Err(ApiError::NoScope);
     }
-    if !asking.application.is_installed(&customer) {
-        return Err(Refusal::NotInstalled(customer).into());
-    }
-    if asking.application.holds(SCOPE) { Ok(customer) } else { Err(ApiError::NoScope) }
+    // Whose an account is, is told to nobody who may not act for it.
+    let is_own = |customer: &CustomerId| {
+        let is_bound_to = asking.application.bound_to.is_none_or(|bound| bound == *customer);
+        is_bound_to && asking.application.is_installed(customer)
+    };
+    asking.node.webhooks.account(id).filter(is_own).ok_or(ApiError::NoSuch("account"))
 }
 
 fn invalid(field: &str, message: &str) -> ApiError {
@@ -103,15 +103,15 @@ impl Account<'_> {
     fn list(self, request: &Request<Incoming>) -> Result<Response<Body>, ApiError> {
         let mut provider: Option<String> = None;
         parameters(request.uri().query().unwrap_or_default(), |name, value| match name {
-            "channelProviderId" => match avaya::provider_fault(value) {
-                Some(fault) => Err(fault),
-                None => {
-                    provider = Some(value.to_owned());
-                    Ok(())
-                }
-            },
+            "channelProviderId" => {
+                provider = Some(value.to_owned());
+                Ok(())
+            }
             _ => Err("is not known here; known is channelProviderId".to_owned()),
         })?;
+        if let Some(fault) = provider.as_deref().and_then(avaya::provider_fault) {
+            return Err(invalid("channelProviderId", &fault));
+        }
         let all = self.asking.node.webhooks.subscriptions(Some(&self.owner()));
         let is_wanted = |shown: &Shown| {
             let of = shown.vendor.get("channelProviderId").and_then(Value::as_str);

@@ -100,12 +100,11 @@ struct Ping {
 
 async fn ping(asking: Asking<'_>, id: &str, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
     let Ping { topic_id } = parsed_body(asking.node, request).await?;
-    let shown = asking.node.webhooks.subscription(id, Some(&asking.owner()));
-    let shown = shown.ok_or(ApiError::NoSuch("subscription"))?;
+    asking.node.webhooks.subscription(id, Some(&asking.owner())).ok_or(ApiError::NoSuch("subscription"))?;
     asking.node.limits.pings.admit(id.to_owned(), asking.node.clock.running())?;
     let Some(mut pinged) = asking.node.webhooks.ping(id, &topic_id).await else {
         let mut faults = Faults::default();
-        let topics = shown.native.get("topicIds").map(Value::to_string).unwrap_or_default();
+        let topics = asking.node.webhooks.topics_of(id).join(", ");
         faults.add("topicId", format!("must be one of the subscription's topics: {topics}"));
         return Err(ApiError::Invalid(faults));
     };

@@ -474,3 +474,39 @@ async fn what_fails_is_sent_again_after_5_and_60_seconds_and_what_is_refused_is_
     }
     assert_eq!(scene.shown(&hook).await["health"]["state"], "healthy");
 }
+
+#[tokio::test]
+async fn a_ping_is_a_body_like_any_other() {
+    let scene = Scene::start().await;
+    let subscription = set_to(&scene, "/a").await;
+    let mut app = company(&scene, "ABC");
+    for topic in ["ticket.update", "media.create", "conversation.update"] {
+        let pinged = send(&mut app, Method::POST, &at(&subscription, "/ping"), &json!({"topicId": topic})).await;
+        assert_eq!((pinged.status.as_u16(), &body(&pinged)["success"]), (200, &json!(true)), "{topic}");
+    }
+    let received = scene.receiver.wait_for("/a", 3).await;
+    let numbers: Vec<_> = received.iter().map(|received| received.json()["objectId"].is_number()).collect();
+    assert_eq!(numbers, [true, true, false]);
+    let refused = send(&mut app, Method::POST, &at(&subscription, "/ping"), &json!({"topicId": "contacts.created"})).await;
+    assert!(faults(&refused)[0].1.contains("conversation.create, "), "{:?}", refused.body);
+}
+
+#[tokio::test]
+async fn a_hook_is_switched_off_without_losing_what_it_is() {
+    let scene = Scene::start().await;
+    let subscription = set(&scene, &with(to(&scene, "/a"), json!({"headers": {"X-Api-Key": "secret"}}))).await;
+    let off = ask(&scene, Method::PUT, &json!({"enabled": false})).await;
+    let shown = json!({
+        "enabled": false, "url": scene.receiver.url("/a"), "headers": {"x-api-key": "***"}, "subscriptionId": subscription["id"],
+    });
+    assert_eq!((off.status.as_u16(), body(&off)), (200, shown.clone()));
+    let back = with(shown, json!({"enabled": true, "subscriptionId": null}));
+    let refused = ask(&scene, Method::PUT, &back).await;
+    let told = faults(&refused);
+    assert!(told.iter().any(|(field, said)| field == "headers.x-api-key" && said.contains("not shown")), "{told:?}");
+    let made = ask(&scene, Method::POST, &json!({"enabled": false})).await;
+    assert_eq!(made.status, 409, "there is one");
+    assert_eq!(bare(&mut company(&scene, "ABC"), Method::DELETE, HOOK).await.status, 204);
+    let nothing = ask(&scene, Method::POST, &json!({"enabled": false})).await;
+    assert_eq!((nothing.status.as_u16(), faults(&nothing)[0].0.as_str()), (422, "url"));
+}

@@ -289,6 +289,9 @@ async fn v11_v12_all_of_the_customer_with_the_same_url_are_disabled_and_nobody_e
     let quiet = subscribe_at(&mut scene, "ABCDEG", "/a", &["TYPING"]).await;
     let foreign = subscribe_at(&mut scene, "GHIJKL", "/a", &["ALL"]).await;
     let other = subscribe_all(&mut scene, "/other").await;
+    let mut colleague = application(&scene.node.api, "another");
+    let same = wish(&scene.receiver.url("/a"), &["TYPING"]);
+    assert_eq!(send(&mut colleague, Method::POST, &path(ACCOUNT, ""), &same).await.status, 201);
     make_unhealthy(&mut scene, &failing, "/a").await;
     let mut scene = later(scene, 8 * HOUR).await;
     for subscription in [&failing, &quiet] {
@@ -297,6 +300,52 @@ async fn v11_v12_all_of_the_customer_with_the_same_url_are_disabled_and_nobody_e
     for subscription in [&foreign, &other] {
         assert_eq!(scene.shown(subscription).await["health"]["state"], "healthy");
     }
+    let mut colleague = application(&scene.node.api, "another");
+    let of_another = get(&mut colleague, &path(ACCOUNT, "")).await;
+    assert_eq!(of_another[0]["status"], "disabled", "whichever application made it");
+
+    // None can be made, or moved, to that URL until all of them are deleted.
+    let again = wish(&scene.receiver.url("/a"), &["ALL"]);
+    assert_eq!(send(&mut scene.app, Method::POST, &path(ACCOUNT, ""), &again).await.status, 409);
+    let moved = path(ACCOUNT, &format!("/{}", other["id"].as_str().unwrap()));
+    assert_eq!(send(&mut scene.app, Method::PUT, &moved, &again).await.status, 409);
+    assert_eq!(get(&mut scene.app, &moved).await["status"], "healthy", "it stays where it was");
+}
+
+#[tokio::test]
+async fn what_became_of_a_url_is_forgotten_with_the_last_subscription_that_has_it() {
+    let mut scene = start().await;
+    let subscription = subscribe_all(&mut scene, "/a").await;
+    make_unhealthy(&mut scene, &subscription, "/a").await;
+    let one = path(ACCOUNT, &format!("/{}", subscription["id"].as_str().unwrap()));
+    let moved = wish(&scene.receiver.url("/b"), &["ALL"]);
+    assert_eq!(send(&mut scene.app, Method::PUT, &one, &moved).await.status, 200);
+    settle(&scene).await;
+    let mut scene = later(scene, 30 * DAY).await;
+    let anew = subscribe_all(&mut scene, "/a").await;
+    assert_eq!(anew["status"], "healthy");
+}
+
+#[tokio::test]
+async fn one_that_is_set_inactive_is_shown_so() {
+    let mut scene = start().await;
+    let subscription = subscribe_all(&mut scene, "/a").await;
+    scene.post(&at(&subscription, "/deactivate"), &json!({})).await;
+    assert_eq!(listed(&mut scene).await[0]["status"], "inactive");
+}
+
+#[tokio::test]
+async fn an_account_is_given_to_another_customer_only_when_it_was_taken_away() {
+    let scene = start().await;
+    let mut operator = scene.operator();
+    let account = format!("/avaya/accounts/{ACCOUNT}");
+    let refused = send(&mut operator, Method::PUT, &account, &json!({"customerId": "DEF"})).await;
+    assert_eq!(refused.status, 409);
+    assert!(body(&refused)["description"].as_str().unwrap().contains("that of ABC"), "{:?}", refused.body);
+    assert_eq!(bare(&mut operator, Method::DELETE, &account).await.status, 204);
+    assert_eq!(bare(&mut operator, Method::DELETE, &account).await.status, 404);
+    assert_eq!(send(&mut operator, Method::PUT, &account, &json!({"customerId": "DEF"})).await.status, 204);
+    assert_eq!(send(&mut operator, Method::PUT, "/avaya/accounts/ABC", &json!({"customerId": "DEF"})).await.status, 400);
 }
 
 #[tokio::test]
@@ -456,7 +505,11 @@ async fn an_account_is_only_for_applications_that_its_customer_has_installed_and
     account(&scene, "GHIJKL", "DEF").await;
     let mut scene = scene;
     assert_eq!(scene.app.get(&path(ACCOUNT, ""), &[]).await.status, 200);
-    assert_eq!(scene.app.get(&path("GHIJKL", ""), &[]).await.status, 403, "DEF has not installed it");
+    assert_eq!(
+        scene.app.get(&path("GHIJKL", ""), &[]).await.status,
+        404,
+        "DEF has not installed it, and whose it is stays unsaid"
+    );
     scene.grant("app", "contacts.read").await;
     assert_eq!(scene.app.get(&path(ACCOUNT, ""), &[]).await.status, 403, "without the scope");
 }
