@@ -3,8 +3,10 @@
 //! One task keeps time and hands out turns; each turn is a task of its own, which goes on with the next turn when it ends; one task
 //! writes outcomes to disk, a batch at a time. What is on its way stands in memory alone: after a crash it is due again.
 
+mod turns; // whose turn it is, and what is done with it
 mod attempt; // one request, judged
 mod record; // outcomes → disk
+mod standing; // how the receivers behind callback URLs are
 mod subscriptions; // made, changed, taken away
 mod show; // a subscription for those who ask
 mod take; // events → who is told
@@ -18,6 +20,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use catalogues::{CatalogueError, Catalogues};
 use clock::Clock;
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -25,7 +28,7 @@ use protocol::id::{ClientId, CustomerId, EventId};
 use store::Store;
 use store::documents::Kind;
 use store::error::StoreError;
-use store::webhooks::{DueRow, EndpointQueue, Outcome, State};
+use store::webhooks::{EndpointQueue, State};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -37,11 +40,10 @@ use crate::guard::Guard;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::profile::PROFILES;
-use crate::schedule::{Item, Limits, Read, Schedule, Work};
+use crate::schedule::{Limits, Schedule};
 use crate::seal::{KeyError, Sealer, Unopened};
 use crate::sender::{self, Sender, SenderError};
 use crate::sign::AppKey;
-use catalogues::{CatalogueError, Catalogues};
 
 pub use self::attempt::Pinged;
 pub use self::log::{Asked, Attempts, Delivery, DeliveryId, Retried};
@@ -320,85 +322,6 @@ impl Engine {
             let is_deleted = endpoint.subscription.deleted.is_some();
             self.end_queue(endpoint, if is_deleted { State::Cancelled } else { State::Suppressed });
         }
-    }
-
-    /// Hands out turns until nobody can go.
-    fn pump(&self) {
-        while let Some(work) = self.next_work() {
-            self.shared.tasks.spawn(self.clone().work(work));
-        }
-    }
-
-    fn next_work(&self) -> Option<Work> {
-        if self.shared.stop.is_cancelled() || self.outcomes_waiting() >= OUTCOMES_MAX {
-            return None;
-        }
-        let mut schedule = self.lock();
-        let work = schedule.next(self.now().as_millisecond());
-        let is_sooner = schedule.wakes_sooner();
-        drop(schedule);
-        if is_sooner {
-            self.shared.woken.notify_one();
-        }
-        work
-    }
-
-    /// Takes one turn after the other while there are any, and hands out those that others can take meanwhile.
-    async fn work(self, first: Work) {
-        let mut next = Some(first);
-        while let Some(work) = next {
-            match work {
-                Work::Attempt(endpoint, item) => self.attempt(endpoint, item).await,
-                Work::Read(read) => self.read(read).await,
-            }
-            next = self.next_work();
-            self.pump();
-        }
-    }
-
-    async fn read(&self, Read { endpoint: number, rows_max, held }: Read) {
-        let rows = self.shared.store.due(number, rows_max, held).await;
-        let now = self.now().as_millisecond();
-        match rows {
-            Ok((rows, is_all)) => {
-                let items = rows.into_iter().filter_map(|row| self.item(number, &row)).collect();
-                self.lock().read(number, items, is_all, now);
-            }
-            // The store has said why.
-            Err(_) => self.lock().read_failed(number, now),
-        }
-    }
-
-    /// What is on disk, for the schedule. What cannot be read ends here: it would be read again and again.
-    fn item(&self, endpoint: i64, row: &DueRow) -> Option<Item> {
-        let DueRow { event: number, due, failures, sends, taken, document } = row;
-        let event = match Event::read(document) {
-            Ok(event) => event,
-            Err(error) => {
-                tracing::error!(event = number, endpoint, %error, "an event in the store cannot be read: its delivery is given up");
-                let next = Err(State::Dead);
-                let (failures, sends) = (*failures, *sends);
-                self.gather(Outcome { endpoint, event: *number, next, failures, sends, attempt: None }, None);
-                return None;
-            }
-        };
-        Some(Item {
-            event: *number,
-            due: due.as_millisecond(),
-            failures: *failures,
-            sends: *sends,
-            taken: taken.as_millisecond(),
-            customer: event.customer,
-            key: event.key.as_deref().map(Item::key_of),
-            document: Arc::from(document.as_str()),
-        })
-    }
-
-    fn until_next_wake(&self) -> Duration {
-        let next = self.lock().await_wake();
-        let now = self.now().as_millisecond();
-        let millis = next.map_or(u64::MAX, |next| u64::try_from(next - now).unwrap_or(0));
-        Duration::from_millis(millis).min(WAIT_MAX)
     }
 
     fn now(&self) -> Timestamp {

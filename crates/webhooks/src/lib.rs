@@ -14,6 +14,7 @@ pub mod sign; // by what a receiver knows who sends
 pub mod verdict; // what an attempt means
 pub mod health; // how the receivers behind a callback URL are
 pub mod report; // what other systems report
+pub mod header; // headers of an owner's own
 pub mod subscription; // which topics and customers go where
 pub mod vendor; // the same, in vendors' own words
 pub mod book; // all subscriptions, made ready

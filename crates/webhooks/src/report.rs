@@ -3,8 +3,11 @@
 //! One report of a change can be several events: of the topic that it names, of the status topics that it fires, and of the related
 //! entities that it names. They share the id of the change.
 
+mod check; // what a topic asks of a report
+
 use std::borrow::Cow;
 
+use catalogues::{Catalogues, OWN, Told, Topic};
 use jiff::Timestamp;
 use protocol::fault::{Faults, Malformed, Members, shown};
 use protocol::id::CustomerId;
@@ -15,7 +18,7 @@ use serde_json::value::RawValue;
 
 use crate::change::{diff, is_stamps_only};
 use crate::event::Event;
-use catalogues::{Catalogues, Entity, OWN, Told, Topic, is_uuid};
+use crate::report::check::{check, check_entity};
 
 /// Bytes of one report at most.
 pub const EVENT_BYTES_MAX: usize = 256 * 1024;
@@ -250,63 +253,6 @@ fn find<'c>(catalogues: &'c Catalogues, catalogue: &str, topic: &str, faults: &m
         faults.add("topic", format!("is not in the catalogue {catalogue}: {}{hint}", shown(topic)));
     }
     found
-}
-
-/// What a topic's event must have, and what must not stand in it.
-fn check(topic: &Topic, versions: Versions<'_>, data: Option<&RawValue>, faults: &mut Faults) {
-    match topic.told {
-        Told::Versions => check_versions(topic, versions, data, faults),
-        Told::Data => check_data(topic, versions, data, faults),
-    }
-}
-
-fn check_data(topic: &Topic, versions: Versions<'_>, data: Option<&RawValue>, faults: &mut Faults) {
-    for (name, _) in [("old", versions.old), ("new", versions.new)].iter().filter(|(_, version)| version.is_some()) {
-        faults.add(*name, format!("is not used by topics of the catalogue {}: data is", topic.catalogue));
-    }
-    let Some(data) = data.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok()) else {
-        if !topic.data_optional {
-            faults.add("data", "is required");
-        }
-        return;
-    };
-    for name in topic.reserved.iter().filter(|name| data.get(name.as_str()).is_some()) {
-        faults.add(format!("data.{name}"), "must not be given: it follows from the topic, the entity and the time");
-    }
-    topic.check(&data, "data", faults);
-}
-
-/// What the id of an entity must be by its catalogue.
-fn check_entity(topic: &Topic, entity: Option<&str>, path: &str, faults: &mut Faults) {
-    let Some(entity) = entity else { return };
-    let fault = match topic.entity {
-        Entity::Text => None,
-        // Written without a sign and without zeros in front, so that it is a JSON number.
-        Entity::Integer if entity.parse::<u64>().is_ok_and(|number| number.to_string() == entity) => None,
-        Entity::Uuid if is_uuid(entity) => None,
-        Entity::Integer => Some("must be a whole number in digits"),
-        Entity::Uuid => Some("must be a UUID"),
-    };
-    if let Some(fault) = fault {
-        faults.add(path, format!("{fault}, got {}", shown(entity)));
-    }
-}
-
-fn check_versions(topic: &Topic, versions: Versions<'_>, data: Option<&RawValue>, faults: &mut Faults) {
-    if versions.old.is_none() && versions.new.is_none() {
-        faults.add("new", "is required, or old where the entity is gone");
-    }
-    if data.is_some() {
-        faults.add("data", format!("is not used by topics of the catalogue {}: old and new are", topic.catalogue));
-    }
-    if topic.id.ends_with(".created") && versions.old.is_some() {
-        faults.add("old", "must be absent: what is created was not there before");
-    }
-    for (name, version) in [("old", versions.old), ("new", versions.new)] {
-        if let Some(value) = version.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok()) {
-            topic.check(&value, name, faults);
-        }
-    }
 }
 
 fn string<'a>(json: Option<Json<'a>>, path: &str, faults: &mut Faults) -> Option<Cow<'a, str>> {

@@ -7,6 +7,7 @@
 //! An endpoint that never answered, or did not lately, gets one request at a time, and a request that takes long is counted to the
 //! second lane from then on. So a thousand endpoints that hang fill their own lane and no more.
 
+mod limits; // how much is on its way at once
 mod shares; // what hosts and customers have on their way, and who waits for them
 mod queue; // one endpoint: its window, what it holds, its breaker
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use protocol::id::CustomerId;
 
+pub use self::limits::Limits;
 use crate::book::Endpoint;
 pub(crate) use queue::{Finished, Item, Key, Read};
 use queue::{Queue, Taken};
@@ -23,41 +25,9 @@ use shares::{Share, Shares};
 
 /// An attempt that runs for longer than this is counted to the second lane.
 const SLOW_MILLIS: i64 = 1_000;
-/// Of all slots, the second lane has one in so many.
-const SLOW_PART: usize = 4;
 /// Requests that hang leave the first lane, so that the others go on; but never are there more on their way than so many times the
 /// slots.
 const IN_ALL_TIMES: usize = 2;
-
-/// How much is on its way at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Requests at once, in all. Default 1,024.
-    pub in_flight_max: usize,
-    /// Requests at once to one endpoint. Default 32; reached step by step while it answers.
-    pub per_endpoint_max: usize,
-    /// Requests at once to one host. Default 64.
-    pub per_host_max: usize,
-    /// Bytes of all windows; beyond it deliveries are read from disk a few at a time. Default 64 MiB.
-    pub window_bytes_max: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { in_flight_max: 1024, per_endpoint_max: 32, per_host_max: 64, window_bytes_max: 64 * 1024 * 1024 }
-    }
-}
-
-impl Limits {
-    /// The slots of a lane.
-    fn slots(&self, lane: Lane) -> usize {
-        let slow = (self.in_flight_max / SLOW_PART).max(1);
-        match lane {
-            Lane::Answering => (self.in_flight_max - slow).max(1),
-            Lane::Slow => slow,
-        }
-    }
-}
 
 /// Something to do.
 #[derive(Debug)]

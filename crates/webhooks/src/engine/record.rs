@@ -1,38 +1,24 @@
-//! Outcomes → disk, a batch at a time; and the health of callback URLs, which follows from them.
+//! Outcomes → disk, a batch at a time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::civil::Date;
-use protocol::id::{ClientId, CustomerId};
-use serde_json::json;
+use protocol::id::ClientId;
 use store::documents::Kind;
 use store::error::StoreError;
 use store::webhooks::{Outcome, Outcomes, State};
 
 use crate::book::Endpoint;
-use crate::engine::{AGAIN_AFTER, Engine, OwnEvent};
-use crate::health::{Health, Standing};
-use crate::profile::HealthPolicy;
-use crate::subscription::Subscription;
-use crate::verdict::Next;
+use crate::engine::{AGAIN_AFTER, Engine};
+use crate::health::Health;
 
-/// Who stands for the customer where a subscription is for all.
-const NO_CUSTOMER: &str = "none";
 /// How long outcomes gather before they are written: what a crash repeats at most.
 const GATHER: Duration = Duration::from_millis(20);
 /// Outcomes of one commit at most.
 const BATCH_MAX: usize = 1024;
 const SECONDS_A_DAY: i64 = 24 * 3600;
-
-/// What the passing of time did to a callback URL.
-#[derive(Debug, Clone, Copy)]
-enum Passed {
-    Disabled,
-    Expiring,
-    Deleted,
-}
 
 /// Outcomes that wait for the disk.
 #[derive(Debug, Default)]
@@ -40,7 +26,7 @@ pub(super) struct Gathered {
     outcomes: Vec<Outcome>,
     /// How many requests an application had sent on a day, counted from 1970.
     sends: HashMap<(ClientId, i64), u32>,
-    health: HashMap<String, Health>,
+    pub(super) health: HashMap<String, Health>,
     /// How many are being written.
     writing: usize,
 }
@@ -136,150 +122,6 @@ impl Engine {
         let outcomes = gathered.outcomes.drain(..count).collect();
         let (sends, health) = (std::mem::take(&mut gathered.sends), std::mem::take(&mut gathered.health));
         Gathered { outcomes, sends, health, writing: 0 }
-    }
-
-    /// Notes a success or a failure of a callback URL.
-    pub(super) fn note_health(&self, endpoint: &Endpoint, next: &Next) {
-        let Some(policy) = endpoint.profile.health else { return };
-        let id = &endpoint.health_id;
-        // What was on its way when the last subscription with the URL was changed or went says nothing of who comes later.
-        if !self.is_used(id) {
-            return;
-        }
-        let mut all = self.health();
-        if *next == Next::Delivered && !all.contains_key(id) {
-            return;
-        }
-        let health = all.entry(id.clone()).or_default();
-        let (now, before) = (self.now(), health.clone());
-        match next {
-            Next::Delivered => health.succeed(),
-            Next::Retry(_) | Next::Dead => health.fail(policy, now),
-            Next::Gone => health.end(now),
-        }
-        let after = health.clone();
-        if after.is_blank() {
-            all.remove(id);
-        }
-        drop(all);
-        if after != before {
-            self.outcomes().health.insert(id.clone(), after.clone());
-        }
-        let standing = after.standing(policy, now);
-        match (before.standing(policy, now), standing) {
-            (Standing::Healthy, Standing::Unhealthy(_, until)) => {
-                let (subscription, url) = (&endpoint.subscription.id, endpoint.url.authority());
-                tracing::warn!(%subscription, url, disabled_at = %until, "receiver unhealthy");
-                self.tell_owners(id, "webhook.unhealthy", standing);
-            }
-            (Standing::Unhealthy(..), Standing::Healthy) => {
-                let (subscription, url) = (&endpoint.subscription.id, endpoint.url.authority());
-                tracing::info!(%subscription, url, "receiver healthy again");
-            }
-            _ => {}
-        }
-        if after.is_disabled() && !before.is_disabled() {
-            self.disable(id, standing);
-        }
-    }
-
-    /// Lets time pass for callback URLs that fail, also where nothing is queued for them.
-    pub(super) async fn pass_health(&self) {
-        let now = self.now();
-        let book = self.book();
-        let policies: HashMap<&str, HealthPolicy> =
-            book.endpoints().filter_map(|endpoint| Some((endpoint.health_id.as_str(), endpoint.profile.health?))).collect();
-        let mut due = Vec::new();
-        for (id, before) in self.health().iter() {
-            let Some(policy) = policies.get(id.as_str()) else { continue };
-            let mut health = before.clone();
-            if health.pass(*policy, now) {
-                due.push((id.clone(), before.clone(), health, Passed::Disabled));
-            } else if health.warn(*policy, now) {
-                due.push((id.clone(), before.clone(), health, Passed::Expiring));
-            } else if matches!(health.standing(*policy, now), Standing::Deleted(_)) {
-                due.push((id.clone(), before.clone(), health, Passed::Deleted));
-            }
-        }
-        for (id, before, health, passed) in due {
-            let Some(policy) = policies.get(id.as_str()) else { continue };
-            let (text, standing) = (serde_json::to_string(&health).unwrap_or_default(), health.standing(*policy, now));
-            // On disk first: what the disk refuses, or what has changed meanwhile, is seen again at the next look.
-            if self.shared.store.put_document(Kind::Health, id.clone(), text).await.is_err()
-                || !self.exchange(&id, &before, health)
-            {
-                continue;
-            }
-            match passed {
-                Passed::Disabled => self.disable(&id, standing),
-                Passed::Expiring => self.tell_owners(&id, "webhook.expiring", standing),
-                Passed::Deleted => {
-                    self.tell_owners(&id, "webhook.deleted", standing);
-                    self.delete_all_of(&id).await;
-                }
-            }
-        }
-    }
-
-    /// Puts a health in place of the one that it was made from, if that is still the one; gives whether.
-    fn exchange(&self, id: &str, before: &Health, after: Health) -> bool {
-        let mut all = self.health();
-        let current = all.get_mut(id).filter(|current| *current == before);
-        current.map(|current| *current = after).is_some()
-    }
-
-    pub(super) fn forget_gathered_health(&self, id: &str) {
-        self.outcomes().health.remove(id);
-    }
-
-    /// Tells the owners of all subscriptions that share a callback URL's health how it is, if they ask.
-    fn tell_owners(&self, health_id: &str, topic: &'static str, standing: Standing) {
-        if !self.is_asked_for(topic) {
-            return;
-        }
-        let (since, until) = match standing {
-            Standing::Unhealthy(since, until) => (since, Some(until)),
-            Standing::Disabled(since, until) => (since, until),
-            Standing::Deleted(since) => (since, None),
-            Standing::Healthy => (self.now(), None),
-        };
-        let book = self.book();
-        let sharing = book.endpoints().filter(|endpoint| endpoint.health_id == health_id);
-        let hand_overs = sharing.filter_map(|endpoint| {
-            let Subscription { id, application, wish, .. } = &endpoint.subscription;
-            let data = json!({
-                "applicationId": application, "subscriptionId": id, "profile": endpoint.profile.name, "url": wish.url,
-                "since": since, "until": until,
-            });
-            // A subscription for all customers is about none of them.
-            let customer = wish.customer_ids.first().copied().or_else(|| CustomerId::parse(NO_CUSTOMER).ok())?;
-            let (change, time, data) = (self.new_id(), self.now(), data.to_string());
-            self.own(OwnEvent { topic, id: change, customer, entity: id, time, data: &data, in_order: true })
-        });
-        for hand_over in hand_overs.collect::<Vec<_>>() {
-            let (store, now) = (self.shared.store.clone(), self.now());
-            let telling = async move {
-                if let Err(error) = store.hand_over(hand_over, None, now).await {
-                    tracing::warn!(%error, topic, "an owner is not told");
-                }
-            };
-            self.shared.tasks.spawn(telling);
-        }
-    }
-
-    /// Sends nothing more to a callback URL: all subscriptions that share it take nothing any more.
-    fn disable(&self, health_id: &str, standing: Standing) {
-        self.shared.metrics.disabled.inc();
-        self.tell_owners(health_id, "webhook.disabled", standing);
-        let book = self.book();
-        let sharing: Vec<_> = book.endpoints().filter(|endpoint| endpoint.health_id == health_id).cloned().collect();
-        let url = sharing.first().map(|endpoint| endpoint.url.authority().to_owned()).unwrap_or_default();
-        tracing::warn!(subscriptions = sharing.len(), url, "callback URL disabled: its subscriptions take nothing");
-        self.rebuild();
-        for endpoint in sharing {
-            self.lock().stop(endpoint.subscription.number);
-            self.end_queue(&endpoint, State::Suppressed);
-        }
     }
 
     /// Ends what is queued for an endpoint, step by step; of one that was taken away, all traces.

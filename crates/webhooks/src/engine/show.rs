@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 
 use crate::book::Endpoint;
 use crate::engine::Engine;
+use crate::header::HIDDEN;
 use crate::health::Standing;
 use crate::profile::{Profile, Statuses};
 use crate::sign::Secret;
-use crate::subscription::{HIDDEN, Subscription};
+use crate::subscription::Subscription;
 
 /// A subscription as it is shown.
 #[derive(Debug, Clone)]

@@ -14,7 +14,6 @@ use store::webhooks::State;
 
 use crate::book::{Book, Endpoint};
 use crate::engine::{Engine, EngineError, Shown};
-use crate::health::Health;
 use crate::profile::{Profile, Proof};
 use crate::seal::Unopened;
 use crate::sign::{AppKey, Secret, Signer};
@@ -210,51 +209,6 @@ impl Engine {
         Ok(self.show(&endpoint, None))
     }
 
-    /// By the health itself: the book follows it a moment later.
-    fn check_revivable(&self, endpoint: &Endpoint) -> Result<(), ChangeError> {
-        let is_over = !endpoint.profile.revivable && self.is_disabled(&endpoint.health_id);
-        if is_over { Err(ChangeError::NotRevivable) } else { Ok(()) }
-    }
-
-    /// Begins anew with a callback URL that was disabled: all subscriptions that share it take events again.
-    async fn revive(&self, health_id: &str) -> Result<(), StoreError> {
-        self.forget_health(health_id).await?;
-        self.rebuild();
-        let (book, now) = (self.book(), self.now().as_millisecond());
-        for endpoint in book.endpoints().filter(|endpoint| endpoint.health_id == health_id && endpoint.is_open()) {
-            self.lock().open(endpoint.clone(), Some(now), None, now);
-        }
-        self.shared.woken.notify_one();
-        Ok(())
-    }
-
-    async fn forget_health(&self, health_id: &str) -> Result<(), StoreError> {
-        self.forget_gathered_health(health_id);
-        self.shared.store.remove_document(Kind::Health, health_id.to_owned()).await?;
-        self.health().remove(health_id);
-        Ok(())
-    }
-
-    /// Forgets the health of a callback URL that no subscription has any more: who comes later begins anew.
-    async fn forget_unused(&self, health_id: &str) -> Result<(), StoreError> {
-        if self.is_used(health_id) { Ok(()) } else { self.forget_health(health_id).await }
-    }
-
-    /// Whether a subscription has the callback URL that a health is of.
-    pub(super) fn is_used(&self, health_id: &str) -> bool {
-        let is_its = |endpoint: &Arc<Endpoint>| endpoint.health_id == health_id && endpoint.subscription.deleted.is_none();
-        self.book().endpoints().any(is_its)
-    }
-
-    /// Forgets what a run before this one has left of callback URLs that no subscription has.
-    pub(super) async fn forget_all_unused(&self) -> Result<(), StoreError> {
-        let known: Vec<String> = self.health().keys().cloned().collect();
-        for id in known {
-            self.forget_unused(&id).await?;
-        }
-        Ok(())
-    }
-
     /// Takes a subscription away. What is queued for it is cancelled.
     ///
     /// # Errors
@@ -415,11 +369,6 @@ impl Engine {
         let health_id = health_id(profile, &subscription, &url);
         let disabled = self.is_disabled(&health_id);
         Ok(Endpoint { profile, url, refusal, signer, headers, health_id, disabled, subscription })
-    }
-
-    fn is_disabled(&self, health_id: &str) -> bool {
-        let all = self.health();
-        all.get(health_id).is_some_and(Health::is_disabled)
     }
 
     pub(super) fn load_subscriptions(&self, documents: Vec<(String, String)>) -> Result<(), EngineError> {

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use catalogues::OWN;
 use jiff::Timestamp;
 use protocol::id::{CustomerId, EventId};
 use serde_json::value::RawValue;
@@ -15,7 +16,6 @@ use crate::engine::Engine;
 use crate::event::Event;
 use crate::report::{Reported, SANDBOX};
 use crate::schedule::{Item, Key};
-use catalogues::OWN;
 
 /// Something that bellwire itself tells.
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
+use protocol::fault::Malformed;
+
 use super::*;
+use crate::sign::Secret;
 
 /// Loading them takes a while.
 static CATALOGUES: LazyLock<Catalogues> = LazyLock::new(|| Catalogues::load().unwrap_or_else(|error| panic!("{error}")));

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::{Part, document, of};
 use crate::engine::{Headers, Shown};
+use crate::header::{HEADERS_MAX, header_fault};
 use crate::profile::APIRTC;
-use crate::subscription::{ALL_TOPICS, Asker, HEADERS_MAX, Wish, header_fault};
+use crate::subscription::{ALL_TOPICS, Asker, Wish};
 
 /// The hook of a company: none where it has no URL.
 ///

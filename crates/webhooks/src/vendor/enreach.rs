@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use super::{Part, document};
 use crate::engine::Headers;
+use crate::header::{HIDDEN, value_fault};
 use crate::profile::ENREACH;
-use crate::subscription::{Asker, Filter, HIDDEN, Wish, value_fault};
+use crate::subscription::{Asker, Filter, Wish};
 
 /// Documents of one configuration at most.
 pub const DOCUMENTS_MAX: usize = 100;
