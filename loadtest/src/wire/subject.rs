@@ -43,6 +43,8 @@ pub(super) struct Subject {
     signer: Signer,
     /// The caller's token.
     caller: String,
+    /// Those of the sessions: who comes back brings the same.
+    tokens: Vec<String>,
 }
 
 enum Process {
@@ -72,7 +74,7 @@ impl Subject {
                 (address, Process::Limit(child))
             }
         };
-        Ok(Self { kind, address, process, signer, caller })
+        Ok(Self { kind, address, process, signer, caller, tokens: Vec::new() })
     }
 
     pub(super) fn address(&self) -> &str {
@@ -80,11 +82,14 @@ impl Subject {
     }
 
     /// The request that opens a session.
-    pub(super) fn hand_shake(&self, session: usize) -> Result<Vec<u8>> {
+    pub(super) fn hand_shake(&mut self, session: usize) -> Result<Vec<u8>> {
         let request = match self.kind {
             Kind::Limit => format!("GET /session/{session} HTTP/1.1\r\nhost: x\r\n{UPGRADE}\r\n"),
             Kind::Bellwire => {
-                let token = self.signer.person(CUSTOMER, &negotiator(session))?;
+                for next in self.tokens.len()..=session {
+                    self.tokens.push(self.signer.person(CUSTOMER, &negotiator(next))?);
+                }
+                let token = self.tokens.get(session).context("a token")?;
                 format!("GET /session HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n{UPGRADE}\r\n")
             }
         };

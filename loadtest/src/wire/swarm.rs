@@ -67,7 +67,7 @@ impl Swarm {
     }
 
     /// Opens so many sessions.
-    pub(super) fn open(&mut self, subject: &Subject, sessions: usize) -> Result<()> {
+    pub(super) fn open(&mut self, subject: &mut Subject, sessions: usize) -> Result<()> {
         ensure!(self.sessions == self.lines.len(), "sessions come before callers");
         for session in self.sessions..self.sessions + sessions {
             let request = subject.hand_shake(session)?;

@@ -30,10 +30,16 @@ pub(crate) struct WireArgs {
     /// For how many seconds nothing happens in the measurement of idle sessions; 0 leaves it out.
     #[arg(long, default_value_t = 0)]
     idle: u64,
+    /// How often all sessions come and go in the measurement of churn; 0 leaves it out.
+    #[arg(long, default_value_t = 0)]
+    churn: usize,
     /// How many rounds; medians are shown.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
 }
+
+/// How long it takes until a server has seen who came and went.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// What is measured, with its unit; in the order in which it is shown.
 type Row = Vec<(String, f64)>;
@@ -52,13 +58,13 @@ pub(crate) async fn run(args: WireArgs) -> Result<ExitCode> {
 }
 
 async fn measure(kind: Kind, args: &WireArgs) -> Result<Row> {
-    let subject = Subject::start(kind).await?;
+    let mut subject = Subject::start(kind).await?;
     let (mut swarm, mut row) = (Swarm::new()?, Row::new());
     let (before, memory) = (subject.processor_time()?, subject.memory()?);
-    swarm.open(&subject, args.sessions)?;
+    swarm.open(&mut subject, args.sessions)?;
     let sessions = float(args.sessions);
     row.push(("a hand-shake, µs".to_owned(), micros(subject.processor_time()? - before) / sessions));
-    swarm.rest(Duration::from_secs(1))?;
+    swarm.rest(SETTLING)?;
     row.push((
         "a session, KiB".to_owned(),
         (float(usize::try_from(subject.memory()?)?) - float(usize::try_from(memory)?)) / sessions,
@@ -68,6 +74,18 @@ async fn measure(kind: Kind, args: &WireArgs) -> Result<Row> {
         swarm.rest(time)?;
         let share = (subject.processor_time()? - before).as_secs_f64() / time.as_secs_f64();
         row.push(("idle, % of a core".to_owned(), share * 100.0));
+    }
+    if args.churn > 0 {
+        let before = subject.memory()?;
+        for _ in 0..args.churn {
+            drop(swarm);
+            std::thread::sleep(SETTLING);
+            swarm = Swarm::new()?;
+            swarm.open(&mut subject, args.sessions)?;
+        }
+        swarm.rest(SETTLING)?;
+        let ratio = float(usize::try_from(subject.memory()?)?) / float(usize::try_from(before)?);
+        row.push((format!("memory after {} × churn, × before", args.churn), ratio));
     }
     for targets in std::iter::once(1).chain(args.fan_out.iter().copied()) {
         let events = (args.events / u64::try_from(targets)?).max(1);
@@ -93,7 +111,7 @@ fn print(kinds: &[Kind], measured: &[Vec<Row>]) {
     println!("{:<34}{head}{:>10}", "", "ratio");
     for (place, name) in names.iter().enumerate() {
         let medians: Vec<f64> = measured.iter().map(|rows| median(rows, place)).collect();
-        let shown: String = medians.iter().map(|median| format!("{median:>12.1}")).collect();
+        let shown: String = medians.iter().map(|median| format!("{median:>12.2}")).collect();
         let ratio = medians.get(1).zip(medians.first()).map_or(f64::NAN, |(own, limit)| own / limit);
         println!("{name:<34}{shown}{ratio:>10.2}");
     }

@@ -202,7 +202,8 @@ async fn faults_of_directories_and_connectors_are_told_at_once() {
     let fields: Vec<_> = faults.as_array().unwrap().iter().map(|fault| fault["field"].as_str().unwrap()).collect();
     assert_eq!(fields, ["people[1].negotiatorId", "people[1].name", "queues[0].members[0]"]);
     let unknown = json!({"people": [{"negotiatorId": "ADV", "name": "Andy", "colour": "red"}]});
-    assert_eq!(operate(&node, Method::PUT, "/directories/SBOX", &unknown).await.status, 400);
+    let answer = operate(&node, Method::PUT, "/directories/SBOX", &unknown).await;
+    assert_eq!((answer.status.as_u16(), &body(&answer)["errors"][0]["field"]), (422, &json!("people[0].colour")));
     for (connector, fields) in [
         (json!({"vendor": "apirtc", "secret": "short"}), vec!["negotiators", "secret"]),
         (json!({"vendor": "avaya", "secret": "not fit for a path!"}), vec!["secret"]),

@@ -393,6 +393,9 @@ async fn pages_of_configured_origins_may_call_and_others_may_not() {
     let answer = caller.send(Method::OPTIONS, "/notifications", "", &preflight("https://crm.example.evil")).await;
     assert_eq!((answer.status.as_u16(), answer.header("access-control-allow-origin")), (405, None));
     let answer = caller.post("{", &[("origin", "https://crm.example")]).await;
-    assert_eq!(answer.header("access-control-expose-headers"), Some("etag, retry-after, x-request-id"));
+    assert_eq!(
+        answer.header("access-control-expose-headers"),
+        Some("etag, idempotent-replayed, location, retry-after, x-request-id")
+    );
     assert_eq!(answer.header("vary"), Some("origin"));
 }

@@ -69,7 +69,7 @@ async fn applications_are_added_installed_and_listed() {
     assert_eq!(operator.send(Method::PUT, "/applications/app", put(json!(["a.b"])), &json_type).await.status, 204);
     assert_eq!(operator.send(Method::PUT, "/applications/app/customers/SBOX", "", &[]).await.status, 204);
     assert_eq!(operator.send(Method::PUT, "/applications/app", put(json!(["two words"])), &json_type).await.status, 422);
-    assert_eq!(operator.send(Method::PUT, "/applications/app", "{\"scope\": []}", &json_type).await.status, 400);
+    assert_eq!(operator.send(Method::PUT, "/applications/app", "{\"scope\": []}", &json_type).await.status, 422);
     assert_eq!(operator.send(Method::PUT, "/applications/app/customers/S.X", "", &[]).await.status, 400);
     assert_eq!(operator.send(Method::POST, "/applications/app", "", &[]).await.status, 405);
     let listed = operator.get("/applications", &[]).await;
