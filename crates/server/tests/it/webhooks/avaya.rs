@@ -234,7 +234,7 @@ async fn v09_errors_in_a_row_make_the_url_unhealthy_and_one_success_makes_it_hea
 }
 
 #[tokio::test]
-async fn v10_to_v19_the_whole_life_of_a_subscription_with_restarts_in_between() {
+async fn v10_v14_v15_v18_v19_the_whole_life_of_a_subscription_with_restarts_in_between() {
     let mut scene = start().await;
     let subscription = subscribe_all(&mut scene, "/a").await;
     let health = make_unhealthy(&mut scene, &subscription, "/a").await;
