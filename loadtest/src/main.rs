@@ -6,6 +6,7 @@
     reason = "a command line prints, and owns its tasks"
 )]
 
+mod figures; // medians and ratios
 mod people; // who works where, and their tokens
 mod broker; // the program under test: started, stopped, killed
 mod line; // what a process of desktops tells the soak

@@ -25,6 +25,7 @@ use tokio::task::{JoinSet, LocalSet, spawn_local};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::broker::{Broker, raise_descriptor_limit};
+use crate::figures::float;
 use crate::people::Signer;
 
 const SECRET: &str = "bellwire-stalled-secret";
@@ -302,9 +303,4 @@ fn print(reading: &Measured, stalling: &Measured) {
     row("heard by those who read", float(reading.received), float(stalling.received));
     row("closed as slow (4202)", float(reading.slow), float(stalling.slow));
     row("closed as dead (4201)", float(reading.dead), float(stalling.dead));
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for printing")]
-fn float(count: u64) -> f64 {
-    count as f64
 }

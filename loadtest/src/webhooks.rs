@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep};
 
 use self::receiver::{Behaviour, Receiver};
 use crate::broker::{Broker, raise_descriptor_limit};
+use crate::figures::median;
 use crate::people::Signer;
 
 pub(crate) use self::plain::{PlainArgs, run as run_plain};
@@ -165,8 +166,7 @@ fn print_medians(rows: &[Vec<(&'static str, f64)>]) {
     for (place, name) in names.iter().enumerate() {
         let mut values: Vec<f64> = rows.iter().filter_map(|row| row.get(place).map(|(_, value)| *value)).collect();
         values.sort_by(f64::total_cmp);
-        let median = values.get(values.len() / 2).copied().unwrap_or_default();
-        println!("{name:<32} {median:>10.1}   {values:.1?}");
+        println!("{name:<32} {:>10.1}   {values:.1?}", median(values.iter().copied()));
     }
 }
 
@@ -267,13 +267,9 @@ async fn hanging(args: &WebhooksArgs) -> Result<()> {
         rates.push((hang, rate));
         late.push((hang, f64::from(u32::try_from(histogram.value_at_quantile(0.99))?)));
     }
-    let median = |of: &[(usize, f64)], hang: usize| {
-        let mut values: Vec<_> = of.iter().filter(|(other, _)| *other == hang).map(|(_, value)| *value).collect();
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().unwrap_or_default()
-    };
-    println!("rate with 3 of 10 hanging: {:.2} × of without", median(&rates, 3) / median(&rates, 0));
-    println!("p99 with 3 of 10 hanging: {:.2} × of without", median(&late, 3) / median(&late, 0));
+    let with = |of: &[(usize, f64)], hang: usize| median(of.iter().filter(|(other, _)| *other == hang).map(|(_, value)| *value));
+    println!("rate with 3 of 10 hanging: {:.2} × of without", with(&rates, 3) / with(&rates, 0));
+    println!("p99 with 3 of 10 hanging: {:.2} × of without", with(&late, 3) / with(&late, 0));
     Ok(())
 }
 

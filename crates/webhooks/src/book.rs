@@ -53,6 +53,7 @@ pub struct Book {
     by_id: BTreeMap<String, Arc<Endpoint>>,
     by_number: HashMap<i64, Arc<Endpoint>>,
     by_topic: HashMap<String, Vec<Arc<Endpoint>>>,
+    by_health: HashMap<String, Vec<Arc<Endpoint>>>,
 }
 
 /// What decides who is told of an event.
@@ -141,9 +142,10 @@ impl Book {
     pub fn new(endpoints: Vec<Arc<Endpoint>>, catalogues: &Catalogues) -> Self {
         let mut book = Self::default();
         for endpoint in endpoints {
-            for topic in catalogues.topics().filter(|topic| endpoint.subscription.wish.is_about(topic)) {
+            for topic in endpoint.subscription.wish.topics(catalogues) {
                 book.by_topic.entry(topic.id.clone()).or_default().push(endpoint.clone());
             }
+            book.by_health.entry(endpoint.health_id.clone()).or_default().push(endpoint.clone());
             book.by_number.insert(endpoint.subscription.number, endpoint.clone());
             book.by_id.insert(endpoint.subscription.id.clone(), endpoint);
         }
@@ -167,6 +169,12 @@ impl Book {
         self.by_number.get(&number)
     }
 
+    /// The endpoints that share a callback URL's health.
+    #[must_use]
+    pub fn sharing(&self, health_id: &str) -> &[Arc<Endpoint>] {
+        self.by_health.get(health_id).map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// Whether anybody has subscribed to a topic.
     #[must_use]
     pub fn has_topic(&self, topic: &str) -> bool {
@@ -176,16 +184,19 @@ impl Book {
     /// The endpoints that an event is for, those that take nothing now included.
     pub fn matching(&self, event: &Routing<'_>, grants: &Grants) -> Vec<Arc<Endpoint>> {
         let subscribed = self.by_topic.get(event.topic).map(Vec::as_slice).unwrap_or_default();
-        subscribed.iter().filter(|endpoint| is_for(endpoint, event, grants)).cloned().collect()
+        subscribed.iter().filter(|endpoint| is_told(endpoint, event, grants)).cloned().collect()
     }
 }
 
 /// Whether an event is for an endpoint.
 pub fn is_for(endpoint: &Endpoint, event: &Routing<'_>, grants: &Grants) -> bool {
+    let topic = grants.catalogues.topic(event.topic);
+    topic.is_some_and(|topic| endpoint.subscription.wish.is_about(topic)) && is_told(endpoint, event, grants)
+}
+
+/// Whether an endpoint is told of an event of one of its topics.
+fn is_told(endpoint: &Endpoint, event: &Routing<'_>, grants: &Grants) -> bool {
     let Subscription { application, wish, by_operator, .. } = &endpoint.subscription;
-    if !grants.catalogues.topic(event.topic).is_some_and(|topic| wish.is_about(topic)) {
-        return false;
-    }
     if event.stamps_only && wish.ignore_etag_only_changes {
         return false;
     }

@@ -8,6 +8,7 @@ mod attempt; // one request, judged
 mod record; // outcomes → disk
 mod standing; // how the receivers behind callback URLs are
 mod subscriptions; // made, changed, taken away
+mod keys; // what applications' deliveries are signed with
 mod show; // a subscription for those who ask
 mod take; // events → who is told
 mod replay; // deliveries queued anew

@@ -106,6 +106,14 @@ impl Filter {
 }
 
 impl Wish {
+    /// The topics that it is about, those of a whole catalogue one by one.
+    pub fn topics<'c>(&self, catalogues: &'c Catalogues) -> Vec<&'c Topic> {
+        match self.topic_ids.as_slice() {
+            [all] if all == ALL_TOPICS => catalogues.topics().filter(|topic| self.is_about(topic)).collect(),
+            named => named.iter().filter_map(|id| catalogues.topic(id)).collect(),
+        }
+    }
+
     /// Whether it is about a topic.
     #[must_use]
     pub fn is_about(&self, topic: &Topic) -> bool {

@@ -10,6 +10,8 @@ pub(super) struct Frame<'b> {
 pub(super) const TEXT: u8 = 1;
 pub(super) const CLOSE: u8 = 8;
 pub(super) const PING: u8 = 9;
+/// Set in the byte of the length where the payload is masked.
+const MASKED: u8 = 0x80;
 
 /// The frame at the begin of `bytes` and how many bytes it has; `None` where it is not whole yet.
 pub(super) fn first(bytes: &[u8]) -> Option<(Frame<'_>, usize)> {
@@ -23,19 +25,25 @@ pub(super) fn first(bytes: &[u8]) -> Option<(Frame<'_>, usize)> {
     Some((Frame { opcode: head & 0x0f, payload }, start + length))
 }
 
+/// A text from a server.
+pub(super) fn text(payload: &[u8]) -> Vec<u8> {
+    [head(TEXT, payload, 0).as_slice(), payload].concat()
+}
+
 /// A frame to a server: masked with zeros, which is a mask like any other.
 pub(super) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![0x80 | opcode];
+    [head(opcode, payload, MASKED).as_slice(), &[0; 4], payload].concat()
+}
+
+fn head(opcode: u8, payload: &[u8], mask: u8) -> Vec<u8> {
+    let first = 0x80 | opcode;
     match u8::try_from(payload.len()).ok().filter(|length| *length < 126) {
-        Some(length) => frame.push(0x80 | length),
+        Some(length) => vec![first, mask | length],
         None => {
-            frame.push(0x80 | 126);
-            frame.extend(u16::try_from(payload.len()).unwrap_or(u16::MAX).to_be_bytes());
+            let [high, low] = u16::try_from(payload.len()).unwrap_or(u16::MAX).to_be_bytes();
+            vec![first, mask | 126, high, low]
         }
     }
-    frame.extend([0; 4]);
-    frame.extend(payload);
-    frame
 }
 
 #[cfg(test)]

@@ -112,15 +112,7 @@ impl Limit {
     /// To the sessions from the first to the last: `3-12`.
     fn publish(&mut self, sessions: &str, body: &[u8]) -> Result<()> {
         let (first, last) = sessions.split_once('-').context("first and last session")?;
-        let mut frame = vec![0x81];
-        match u8::try_from(body.len()).ok().filter(|length| *length < 126) {
-            Some(length) => frame.push(length),
-            None => {
-                frame.push(126);
-                frame.extend(u16::try_from(body.len())?.to_be_bytes());
-            }
-        }
-        frame.extend(body);
+        let frame = super::frames::text(body);
         for session in first.parse::<usize>()?..=last.parse()? {
             let connection = self.sessions.get(&session).and_then(|id| self.connections.get_mut(id));
             connection.context("no such session")?.stream.write_all(&frame)?;

@@ -74,11 +74,11 @@ impl Swarm {
             self.connect(subject, &request)?;
             self.sessions += 1;
             while self.sessions - self.open >= OPENING_MAX {
-                self.turn(&mut |_, _| Ok(()), false)?;
+                self.turn(false)?;
             }
         }
         while self.open < self.sessions {
-            self.turn(&mut |_, _| Ok(()), false)?;
+            self.turn(false)?;
         }
         Ok(())
     }
@@ -117,7 +117,7 @@ impl Swarm {
                 line.stream.write_all(&request)?;
                 next += 1;
             }
-            self.turn(&mut |_, _| Ok(()), flood.acks)?;
+            self.turn(flood.acks)?;
         }
         Ok(())
     }
@@ -126,31 +126,31 @@ impl Swarm {
     pub(super) fn rest(&mut self, time: Duration) -> Result<()> {
         let end = Instant::now() + time;
         while let Some(left) = end.checked_duration_since(Instant::now()) {
-            self.wait(left, &mut |_, _| Ok(()), false)?;
+            self.wait(left, false)?;
         }
         Ok(())
     }
 
-    fn turn(&mut self, heard: &mut dyn FnMut(usize, u64) -> Result<()>, acks: bool) -> Result<()> {
-        let happened = self.wait(SILENCE_MAX, heard, acks)?;
+    fn turn(&mut self, acks: bool) -> Result<()> {
+        let happened = self.wait(SILENCE_MAX, acks)?;
         ensure!(happened, "nothing has come for {} s: {} of {} sessions open", SILENCE_MAX.as_secs(), self.open, self.sessions);
         Ok(())
     }
 
     /// Takes what has come; gives whether anything has.
-    fn wait(&mut self, time: Duration, heard: &mut dyn FnMut(usize, u64) -> Result<()>, acks: bool) -> Result<bool> {
+    fn wait(&mut self, time: Duration, acks: bool) -> Result<bool> {
         let mut events = Vec::with_capacity(EVENTS_MAX);
         let timeout = Timespec { tv_sec: i64::try_from(time.as_secs())?, tv_nsec: i64::from(time.subsec_nanos()) };
         epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout))?;
         for event in &events {
             let place = usize::try_from(event.data.u64())?;
-            if place < self.sessions { self.hear(place, heard, acks)? } else { self.answered(place)? }
+            if place < self.sessions { self.hear(place, acks)? } else { self.answered(place)? }
         }
         Ok(!events.is_empty())
     }
 
     /// What has come to a session.
-    fn hear(&mut self, place: usize, heard: &mut dyn FnMut(usize, u64) -> Result<()>, acks: bool) -> Result<()> {
+    fn hear(&mut self, place: usize, acks: bool) -> Result<()> {
         let Self { lines, scratch, missing, open, done, .. } = self;
         let line = lines.get_mut(place).context("a session")?;
         let count = line.stream.read(scratch)?;
@@ -178,7 +178,6 @@ impl Swarm {
             match frame.opcode {
                 TEXT => {
                     if let Some(event) = number(frame.payload) {
-                        heard(place, event)?;
                         let missing = missing.get_mut(usize::try_from(event)?).context("an event that was posted")?;
                         *missing = missing.checked_sub(1).context("an event came twice")?;
                         *done += u64::from(*missing == 0);

@@ -9,6 +9,7 @@ use clap::Args;
 use super::subject::{Kind, Subject};
 use super::swarm::{Flood, Swarm};
 use crate::broker::raise_descriptor_limit;
+use crate::figures::{float, median};
 
 #[derive(Debug, Args)]
 pub(crate) struct WireArgs {
@@ -62,13 +63,10 @@ async fn measure(kind: Kind, args: &WireArgs) -> Result<Row> {
     let (mut swarm, mut row) = (Swarm::new()?, Row::new());
     let (before, memory) = (subject.processor_time()?, subject.memory()?);
     swarm.open(&mut subject, args.sessions)?;
-    let sessions = float(args.sessions);
+    let sessions = float(u64::try_from(args.sessions)?);
     row.push(("a hand-shake, µs".to_owned(), micros(subject.processor_time()? - before) / sessions));
     swarm.rest(SETTLING)?;
-    row.push((
-        "a session, KiB".to_owned(),
-        (float(usize::try_from(subject.memory()?)?) - float(usize::try_from(memory)?)) / sessions,
-    ));
+    row.push(("a session, KiB".to_owned(), (float(subject.memory()?) - float(memory)) / sessions));
     if args.idle > 0 {
         let (before, time) = (subject.processor_time()?, Duration::from_secs(args.idle));
         swarm.rest(time)?;
@@ -84,7 +82,7 @@ async fn measure(kind: Kind, args: &WireArgs) -> Result<Row> {
             swarm.open(&mut subject, args.sessions)?;
         }
         swarm.rest(SETTLING)?;
-        let ratio = float(usize::try_from(subject.memory()?)?) / float(usize::try_from(before)?);
+        let ratio = float(subject.memory()?) / float(before);
         row.push((format!("memory after {} × churn, × before", args.churn), ratio));
     }
     for targets in std::iter::once(1).chain(args.fan_out.iter().copied()) {
@@ -95,7 +93,7 @@ async fn measure(kind: Kind, args: &WireArgs) -> Result<Row> {
         let (before, began) = (subject.processor_time()?, Instant::now());
         swarm.flood(&subject, flood)?;
         let (spent, took) = (subject.processor_time()? - before, began.elapsed());
-        let deliveries = float(usize::try_from(events)? * targets);
+        let deliveries = float(events * u64::try_from(targets)?);
         let what = if targets == 1 { "an event, one session".to_owned() } else { format!("a delivery, fan-out {targets}") };
         row.push((format!("{what}, µs"), micros(spent) / deliveries));
         row.push((format!("{what}, a second"), deliveries / took.as_secs_f64()));
@@ -110,24 +108,14 @@ fn print(kinds: &[Kind], measured: &[Vec<Row>]) {
     let head: String = kinds.iter().map(|kind| format!("{:>12}", kind.name())).collect();
     println!("{:<34}{head}{:>10}", "", "ratio");
     for (place, name) in names.iter().enumerate() {
-        let medians: Vec<f64> = measured.iter().map(|rows| median(rows, place)).collect();
+        let medians: Vec<f64> =
+            measured.iter().map(|rows| median(rows.iter().filter_map(|row| row.get(place).map(|(_, value)| *value)))).collect();
         let shown: String = medians.iter().map(|median| format!("{median:>12.2}")).collect();
         let ratio = medians.get(1).zip(medians.first()).map_or(f64::NAN, |(own, limit)| own / limit);
         println!("{name:<34}{shown}{ratio:>10.2}");
     }
 }
 
-fn median(rows: &[Row], place: usize) -> f64 {
-    let mut values: Vec<f64> = rows.iter().filter_map(|row| row.get(place).map(|(_, value)| *value)).collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
 fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for ratios")]
-fn float(count: usize) -> f64 {
-    count as f64
 }

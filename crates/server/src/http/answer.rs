@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
-use protocol::fault::{Faults, Malformed};
+use protocol::fault::Malformed;
 use serde::de::DeserializeOwned;
 
 use crate::http::error::{ApiError, Body};
@@ -36,9 +36,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError>
             return unreadable(error);
         }
         let (field, message) = (if path == "." { "$" } else { &path }, error.to_string());
-        let mut faults = Faults::default();
-        faults.add(field, message.split(" at line ").next().unwrap_or_default());
-        ApiError::Invalid(faults)
+        ApiError::invalid(field, message.split(" at line ").next().unwrap_or_default())
     })?;
     reader.end().map_err(unreadable)?;
     Ok(read)

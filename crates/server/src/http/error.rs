@@ -143,6 +143,13 @@ impl From<StoreError> for ApiError {
 }
 
 impl ApiError {
+    /// A body, or what stands for one, with this one fault.
+    pub(crate) fn invalid(field: &str, message: impl Into<String>) -> Self {
+        let mut faults = Faults::default();
+        faults.add(field, message);
+        Self::Invalid(faults)
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Unreadable(_) | Self::Refused(Refusal::CustomerMissing) => StatusCode::BAD_REQUEST,

@@ -27,7 +27,7 @@ use crate::app::Node;
 use crate::auth::TokenError;
 use crate::http::answer::read_json;
 use crate::http::error::{ApiError, Body};
-use crate::http::request::{REQUEST_ID, bearer, check_content_type, check_length, read_body, request_id};
+use crate::http::request::{REQUEST_ID, bearer, json_bytes, request_id};
 
 const BODY_BYTES_MAX: usize = 16 * 1024;
 /// OpenMetrics, which Prometheus asks for by itself.
@@ -162,10 +162,7 @@ async fn json_body<T: serde::de::DeserializeOwned>(
     request: Request<Incoming>,
     bytes_max: usize,
 ) -> Result<T, ApiError> {
-    check_length(request.headers(), bytes_max)?;
-    check_content_type(request.headers())?;
-    let (body, _) = read_body(request.into_body(), bytes_max, node.config.limits.body_timeout).await?;
-    read_json(&body)
+    read_json(&json_bytes(node, request, bytes_max).await?)
 }
 
 fn check_scopes(scopes: &BTreeSet<String>) -> Result<(), ApiError> {

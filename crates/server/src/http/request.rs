@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName, HeaderValue};
 use protocol::authorise::{Application as StoredApplication, Caller, Grant, Identity, Refusal, Scope};
@@ -223,6 +224,13 @@ pub(crate) async fn read_body(body: Incoming, max: usize, patience: Duration) ->
         Ok(Err(_)) => Err(ApiError::Unreadable("The body ended before it was whole".to_owned())),
         Err(_elapsed) => Err(ApiError::Timeout("the body of the request")),
     }
+}
+
+/// Checks what a request's head says of its body, and reads it.
+pub(crate) async fn json_bytes(node: &Node, request: Request<Incoming>, max: usize) -> Result<Bytes, ApiError> {
+    check_length(request.headers(), max)?;
+    check_content_type(request.headers())?;
+    Ok(read_body(request.into_body(), max, node.config.limits.body_timeout).await?.0)
 }
 
 /// Reads what is left of a refused request, so that the connection is good for the next one. What is not small and said to be

@@ -21,7 +21,7 @@ use webhooks::subscription::{Asker, Contract, Wish, is_permitted};
 use crate::app::Node;
 use crate::http::answer::{json_response, read_json, refuse_body};
 use crate::http::error::{ApiError, Body};
-use crate::http::request::{Application, check_content_type, check_length, read_body};
+use crate::http::request::{Application, json_bytes};
 
 pub(crate) use self::replays::{ask as ask_for_replay, show as show_replay};
 
@@ -144,9 +144,7 @@ fn signing(asking: Asking<'_>, key_id: &str) -> Result<Response<Body>, ApiError>
 }
 
 async fn body(node: &Node, request: Request<Incoming>) -> Result<Bytes, ApiError> {
-    check_length(request.headers(), BODY_BYTES_MAX)?;
-    check_content_type(request.headers())?;
-    Ok(read_body(request.into_body(), BODY_BYTES_MAX, node.config.limits.body_timeout).await?.0)
+    json_bytes(node, request, BODY_BYTES_MAX).await
 }
 
 async fn parsed_body<T: serde::de::DeserializeOwned>(node: &Node, request: Request<Incoming>) -> Result<T, ApiError> {

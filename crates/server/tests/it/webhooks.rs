@@ -323,6 +323,24 @@ pub(crate) fn faults(answer: &Answer) -> Vec<(String, String)> {
     faults.iter().map(|fault| (text(fault, "field"), text(fault, "message"))).collect()
 }
 
+/// Asserts that a report is refused for a fault of this member.
+pub(crate) async fn assert_refused(scene: &mut Scene, event: &Value, field: &str) {
+    let answer = scene.report(event).await;
+    assert_eq!(answer.status, 422, "{event}");
+    let faults = faults(&answer);
+    assert!(faults.iter().any(|(other, _)| other == field), "{event}: {faults:?}");
+}
+
+/// The texts of a member of the bodies that came, in their order.
+pub(crate) fn told(received: &[Received], name: &str) -> Vec<String> {
+    received.iter().map(|received| received.json()[name].as_str().unwrap().to_owned()).collect()
+}
+
+pub(crate) fn sorted(mut texts: Vec<String>) -> Vec<String> {
+    texts.sort_unstable();
+    texts
+}
+
 /// The signature of version 1 that a receiver with this secret expects.
 pub(crate) fn expected_v1(secret: &str, received: &Received) -> String {
     let secret = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use protocol::id::ClientId;
 use store::documents::Kind;
 use store::error::StoreError;
-use store::webhooks::{Outcome, Outcomes, State};
+use store::webhooks::{Outcome, Outcomes, Settled, State};
 
 use crate::book::Endpoint;
 use crate::engine::{AGAIN_AFTER, Engine};
@@ -124,24 +124,15 @@ impl Engine {
         Gathered { outcomes, sends, health, writing: 0 }
     }
 
-    /// Ends what is queued for an endpoint, step by step; of one that was taken away, all traces.
+    /// Ends what is queued for an endpoint; of one that was taken away, all traces.
     pub(super) fn end_queue(&self, endpoint: &Arc<Endpoint>, state: State) {
         let (engine, endpoint) = (self.clone(), endpoint.clone());
         let ending = async move {
             let number = endpoint.subscription.number;
-            let mut upto = None;
-            while !engine.shared.stop.is_cancelled() {
-                match engine.shared.store.settle(number, state, upto).await {
-                    Ok(settled) if settled.is_done => {
-                        engine.lock().emptied(number, settled.upto, settled.queued);
-                        if state == State::Cancelled {
-                            engine.forget(&endpoint).await;
-                        }
-                        return;
-                    }
-                    Ok(settled) => upto = Some(settled.upto),
-                    Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
-                }
+            let Some(settled) = engine.settle(number, state).await else { return };
+            engine.lock().emptied(number, settled.upto, settled.queued);
+            if state == State::Cancelled {
+                engine.forget(&endpoint).await;
             }
         };
         self.shared.tasks.spawn(ending);
@@ -150,16 +141,21 @@ impl Engine {
     /// Cancels what was queued for an endpoint that is forgotten.
     pub(super) fn cancel_late(&self, number: i64) {
         let engine = self.clone();
-        let cancelling = async move {
-            while !engine.shared.stop.is_cancelled() {
-                match engine.shared.store.settle(number, State::Cancelled, None).await {
-                    Ok(settled) if settled.is_done => return,
-                    Ok(_) => {}
-                    Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
-                }
-            }
-        };
+        let cancelling = async move { engine.settle(number, State::Cancelled).await };
         self.shared.tasks.spawn_on(cancelling, &self.shared.runtime);
+    }
+
+    /// Ends what is queued for an endpoint now, step by step; `None` where the shutdown came first.
+    async fn settle(&self, number: i64, state: State) -> Option<Settled> {
+        let mut upto = None;
+        while !self.shared.stop.is_cancelled() {
+            match self.shared.store.settle(number, state, upto).await {
+                Ok(settled) if settled.is_done => return Some(settled),
+                Ok(settled) => upto = Some(settled.upto),
+                Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
+            }
+        }
+        None
     }
 
     async fn forget(&self, endpoint: &Endpoint) {

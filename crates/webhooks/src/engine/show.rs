@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use protocol::id::CustomerId;
+use protocol::id::{ClientId, CustomerId};
 use serde_json::{Value, json};
 
 use crate::book::Endpoint;
@@ -18,6 +18,12 @@ use crate::subscription::Subscription;
 /// A subscription as it is shown.
 #[derive(Debug, Clone)]
 pub struct Shown {
+    /// Its id.
+    pub id: String,
+    /// Where deliveries go.
+    pub url: String,
+    /// Whose it is.
+    pub application: ClientId,
     /// As bellwire's own API shows it.
     pub native: Value,
     /// As Reapit's `/resthooks` shows it.
@@ -63,7 +69,9 @@ impl Engine {
         }
         let (profile, active) = (endpoint.profile.name, wish.active);
         let (vendor, customers) = (wish.vendor.clone(), wish.customer_ids.clone());
-        Shown { native, resthook, modified: *modified, created: *created, active, profile, vendor, customers }
+        let (id, url, application) = (id.clone(), wish.url.clone(), *application);
+        let (modified, created) = (*modified, *created);
+        Shown { id, url, application, native, resthook, modified, created, active, profile, vendor, customers }
     }
 
     fn show_health(&self, endpoint: &Endpoint) -> Value {

@@ -1,7 +1,6 @@
 //! How the receivers behind callback URLs are: what attempts and the passing of time do to it, and who is told.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use protocol::id::CustomerId;
 use serde_json::json;
@@ -33,11 +32,9 @@ impl Engine {
         let Some(policy) = endpoint.profile.health else { return };
         let id = &endpoint.health_id;
         // What was on its way when the last subscription with the URL was changed or went says nothing of who comes later.
-        if !self.is_used(id) {
-            return;
-        }
+        let is_used = self.is_used(id);
         let mut all = self.health();
-        if *next == Next::Delivered && !all.contains_key(id) {
+        if !is_used || (*next == Next::Delivered && !all.contains_key(id)) {
             return;
         }
         let health = all.entry(id.clone()).or_default();
@@ -118,10 +115,6 @@ impl Engine {
         current.map(|current| *current = after).is_some()
     }
 
-    pub(super) fn forget_gathered_health(&self, id: &str) {
-        self.outcomes().health.remove(id);
-    }
-
     /// Tells the owners of all subscriptions that share a callback URL's health how it is, if they ask.
     fn tell_owners(&self, health_id: &str, topic: &'static str, standing: Standing) {
         if !self.is_asked_for(topic) {
@@ -134,8 +127,7 @@ impl Engine {
             Standing::Healthy => (self.now(), None),
         };
         let book = self.book();
-        let sharing = book.endpoints().filter(|endpoint| endpoint.health_id == health_id);
-        let hand_overs = sharing.filter_map(|endpoint| {
+        let hand_overs = book.sharing(health_id).iter().filter_map(|endpoint| {
             let Subscription { id, application, wish, .. } = &endpoint.subscription;
             let data = json!({
                 "applicationId": application, "subscriptionId": id, "profile": endpoint.profile.name, "url": wish.url,
@@ -162,13 +154,13 @@ impl Engine {
         self.shared.metrics.disabled.inc();
         self.tell_owners(health_id, "webhook.disabled", standing);
         let book = self.book();
-        let sharing: Vec<_> = book.endpoints().filter(|endpoint| endpoint.health_id == health_id).cloned().collect();
+        let sharing = book.sharing(health_id);
         let url = sharing.first().map(|endpoint| endpoint.url.authority().to_owned()).unwrap_or_default();
         tracing::warn!(subscriptions = sharing.len(), url, "callback URL disabled: its subscriptions take nothing");
         self.rebuild();
         for endpoint in sharing {
             self.lock().stop(endpoint.subscription.number);
-            self.end_queue(&endpoint, State::Suppressed);
+            self.end_queue(endpoint, State::Suppressed);
         }
     }
 
@@ -183,7 +175,7 @@ impl Engine {
         self.forget_health(health_id).await?;
         self.rebuild();
         let (book, now) = (self.book(), self.now().as_millisecond());
-        for endpoint in book.endpoints().filter(|endpoint| endpoint.health_id == health_id && endpoint.is_open()) {
+        for endpoint in book.sharing(health_id).iter().filter(|endpoint| endpoint.is_open()) {
             self.lock().open(endpoint.clone(), Some(now), None, now);
         }
         self.shared.woken.notify_one();
@@ -191,7 +183,7 @@ impl Engine {
     }
 
     async fn forget_health(&self, health_id: &str) -> Result<(), StoreError> {
-        self.forget_gathered_health(health_id);
+        self.outcomes().health.remove(health_id);
         self.shared.store.remove_document(Kind::Health, health_id.to_owned()).await?;
         self.health().remove(health_id);
         Ok(())
@@ -203,9 +195,8 @@ impl Engine {
     }
 
     /// Whether a subscription has the callback URL that a health is of.
-    pub(super) fn is_used(&self, health_id: &str) -> bool {
-        let is_its = |endpoint: &Arc<Endpoint>| endpoint.health_id == health_id && endpoint.subscription.deleted.is_none();
-        self.book().endpoints().any(is_its)
+    fn is_used(&self, health_id: &str) -> bool {
+        self.book().sharing(health_id).iter().any(|endpoint| endpoint.subscription.deleted.is_none())
     }
 
     /// Forgets what a run before this one has left of callback URLs that no subscription has.

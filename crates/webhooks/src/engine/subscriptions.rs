@@ -7,7 +7,6 @@ use std::time::Duration;
 use hyper::header::{HeaderName, HeaderValue};
 use jiff::SignedDuration;
 use protocol::id::{ClientId, CustomerId};
-use serde::{Deserialize, Serialize};
 use store::documents::Kind;
 use store::error::StoreError;
 use store::webhooks::State;
@@ -16,15 +15,12 @@ use crate::book::{Book, Endpoint};
 use crate::engine::{Engine, EngineError, Shown};
 use crate::profile::{Profile, Proof};
 use crate::seal::Unopened;
-use crate::sign::{AppKey, Secret, Signer};
+use crate::sign::{Secret, Signer};
 use crate::subscription::{KeptSecret, Subscription, Wish, callback_url};
 use crate::url::CallbackUrl;
 
 /// For how long an old secret can stay valid beside a new one.
 pub const GRACE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Bytes of a signing key's seed.
-const SEED_BYTES: usize = 32;
-
 /// Who asks: an application, for all of its customers or for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owner {
@@ -85,14 +81,6 @@ impl From<Unopened> for ChangeError {
     }
 }
 
-/// A signing key as it is kept.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct KeptKey {
-    key_id: String,
-    sealed: String,
-}
-
 impl Engine {
     /// The subscriptions that `owner` sees, in the order in which they were made; all where there is no owner.
     #[must_use]
@@ -115,8 +103,8 @@ impl Engine {
     #[must_use]
     pub fn topics_of(&self, id: &str) -> Vec<String> {
         let Some(endpoint) = self.find(id) else { return Vec::new() };
-        let topics = self.shared.catalogues.topics().filter(|topic| endpoint.subscription.wish.is_about(topic));
-        topics.map(|topic| topic.id.clone()).collect()
+        let topics = endpoint.subscription.wish.topics(&self.shared.catalogues);
+        topics.into_iter().map(|topic| topic.id.clone()).collect()
     }
 
     pub(super) fn seen(&self, id: &str, owner: Option<&Owner>) -> Option<Arc<Endpoint>> {
@@ -230,7 +218,7 @@ impl Engine {
     pub(super) async fn delete_all_of(&self, health_id: &str) {
         let _changing = self.shared.changes.lock().await;
         let book = self.book();
-        for endpoint in book.endpoints().filter(|endpoint| endpoint.health_id == health_id) {
+        for endpoint in book.sharing(health_id) {
             if endpoint.subscription.deleted.is_none() && self.remove(endpoint).await.is_err() {
                 return;
             }
@@ -264,12 +252,6 @@ impl Engine {
         Ok(self.show(&endpoint, Some(&secret)))
     }
 
-    /// The public half of a key that an application's deliveries are signed with.
-    #[must_use]
-    pub fn signing_key(&self, application: &ClientId, key_id: &str) -> Option<Arc<AppKey>> {
-        self.key(application).filter(|key| key.id() == key_id)
-    }
-
     fn check_room(&self, application: &ClientId, by_operator: bool) -> Result<i64, ChangeError> {
         let (own_max, all_max) = self.shared.config.subscriptions_max;
         let book = self.book();
@@ -285,27 +267,6 @@ impl Engine {
         }
         // Never one that was used: what was sent to another application stands under it.
         Ok(self.shared.endpoints.fetch_add(1, Ordering::AcqRel) + 1)
-    }
-
-    async fn ensure_key(&self, application: ClientId) -> Result<(), ChangeError> {
-        if self.key(&application).is_some() {
-            return Ok(());
-        }
-        let mut seed = [0; SEED_BYTES];
-        aws_lc_rs::rand::fill(&mut seed).map_err(|_unspecified| Unopened)?;
-        let kept = KeptKey { key_id: self.new_id().hyphenated(), sealed: self.shared.sealer.seal(&seed, application.as_str())? };
-        let text = serde_json::to_string(&kept).unwrap_or_default();
-        self.shared.store.put_document(Kind::SigningKey, application.to_string(), text.clone()).await?;
-        Ok(self.load_key(application.as_str(), &text)?)
-    }
-
-    pub(super) fn load_key(&self, application: &str, text: &str) -> Result<(), Unopened> {
-        let kept: KeptKey = serde_json::from_str(text).map_err(|_malformed| Unopened)?;
-        let seed = self.shared.sealer.unseal(&kept.sealed, application)?;
-        let key = AppKey::from_seed(kept.key_id, &seed).ok_or(Unopened)?;
-        let application = ClientId::parse(application).map_err(|_malformed| Unopened)?;
-        self.shared.keys.write().unwrap_or_else(PoisonError::into_inner).insert(application, Arc::new(key));
-        Ok(())
     }
 
     fn keep(&self, secret: &Secret, id: &str) -> Result<KeptSecret, Unopened> {

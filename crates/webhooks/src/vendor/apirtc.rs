@@ -1,6 +1,5 @@
 //! ApiRTC: one hook of a company, as its console asks for it: `{enabled, url, headers}`.
 
-use catalogues::Catalogues;
 use protocol::fault::{Faults, Malformed};
 use protocol::id::CustomerId;
 use serde_json::{Value, json};
@@ -72,15 +71,9 @@ fn headers(part: &Part<'_>, faults: &mut Faults) -> Headers {
 pub fn show(hook: Option<&Shown>) -> Value {
     match hook {
         Some(hook) => json!({
-            "enabled": hook.active, "url": of(&hook.native, "/url"), "headers": of(&hook.native, "/headers"),
-            "subscriptionId": of(&hook.native, "/id"),
+            "enabled": hook.active, "url": hook.url, "headers": of(&hook.native, "/headers"),
+            "subscriptionId": hook.id,
         }),
         None => json!({"enabled": false, "url": null, "headers": {}}),
     }
-}
-
-/// Whether the topics of the catalogue may be subscribed to: all have one scope.
-#[must_use]
-pub fn scope(catalogues: &Catalogues) -> Option<&str> {
-    catalogues.topics().find(|topic| APIRTC.catalogue == Some(&topic.catalogue))?.scope.as_deref()
 }

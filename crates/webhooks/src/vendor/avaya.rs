@@ -144,8 +144,8 @@ pub fn show(shown: &Shown) -> Value {
     let (vendor, native) = (&shown.vendor, &shown.native);
     let status = if shown.active { of(native, "/health/state") } else { json!("inactive") };
     let mut subscription = json!({
-        "subscriptionId": of(native, "/id"), "channelProviderId": of(vendor, "/channelProviderId"),
-        "callbackUrl": of(native, "/url"), "eventTypes": of(vendor, "/eventTypes"), "status": status,
+        "subscriptionId": shown.id, "channelProviderId": of(vendor, "/channelProviderId"),
+        "callbackUrl": shown.url, "eventTypes": of(vendor, "/eventTypes"), "status": status,
     });
     if status == "disabled"
         && let Value::Object(members) = &mut subscription

@@ -16,7 +16,7 @@ use crate::app::Node;
 use crate::http::answer::{json_response, refuse_body};
 use crate::http::error::{ApiError, Body};
 use crate::http::paging::parameters;
-use crate::http::request::{check_content_type, check_length, read_body};
+use crate::http::request::json_bytes;
 use crate::http::webhooks::refuse;
 
 /// Bytes of a configuration: a hundred endpoints with their subscriptions.
@@ -72,10 +72,7 @@ pub(super) async fn configuration(node: &Node, request: Request<Incoming>) -> Re
     match *request.method() {
         Method::GET => Ok(json_response(StatusCode::OK, &Value::from(documents(node, &owner(customer)?)))),
         Method::PUT => {
-            check_length(request.headers(), CONFIGURATION_BYTES_MAX)?;
-            check_content_type(request.headers())?;
-            let timeout = node.config.limits.body_timeout;
-            let (body, _) = read_body(request.into_body(), CONFIGURATION_BYTES_MAX, timeout).await?;
+            let body = json_bytes(node, request, CONFIGURATION_BYTES_MAX).await?;
             load(node, customer, &body).await
         }
         _ => Err(ApiError::Method("GET, PUT")),
@@ -105,11 +102,11 @@ async fn load(node: &Node, customer: CustomerId, body: &[u8]) -> Result<Response
     let mut before = endpoints(node, &owner);
     let (mut made, mut changed, mut kept) = (0, 0, 0);
     for (wish, headers) in wanted {
-        let place = before.iter().position(|shown| text(shown, "url") == wish.url);
+        let place = before.iter().position(|shown| shown.url == wish.url);
         match place.map(|place| before.swap_remove(place)) {
-            Some(shown) if engine.stands(text(&shown, "id"), &owner, &wish, &headers) => kept += 1,
+            Some(shown) if engine.stands(&shown.id, &owner, &wish, &headers) => kept += 1,
             Some(shown) => {
-                engine.update(text(&shown, "id"), &owner, wish, Some(headers)).await.map_err(refuse)?;
+                engine.update(&shown.id, &owner, wish, Some(headers)).await.map_err(refuse)?;
                 changed += 1;
             }
             None => {
@@ -120,7 +117,7 @@ async fn load(node: &Node, customer: CustomerId, body: &[u8]) -> Result<Response
     }
     let removed = before.len();
     for shown in before {
-        engine.delete(text(&shown, "id"), &owner).await.map_err(refuse)?;
+        engine.delete(&shown.id, &owner).await.map_err(refuse)?;
     }
     tracing::info!(%customer, made, changed, kept, removed, "Enreach's webhooks configured by an operator");
     for warning in &warnings {
@@ -146,8 +143,4 @@ fn read(node: &Node, owner: &Owner, customer: CustomerId, body: &[u8]) -> Result
         bound_to: owner.bound_to,
     };
     enreach::read(body, customer, &asker).map_err(refuse_body)
-}
-
-fn text<'s>(shown: &'s Shown, name: &str) -> &'s str {
-    shown.native.get(name).and_then(Value::as_str).unwrap_or_default()
 }

@@ -3,8 +3,7 @@
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use protocol::authorise::Refusal;
-use protocol::fault::Faults;
-use protocol::id::{ClientId, CustomerId};
+use protocol::id::CustomerId;
 use webhooks::engine::{Given, Shown};
 use webhooks::profile::APIRTC;
 use webhooks::vendor::apirtc;
@@ -14,13 +13,15 @@ use crate::app::Node;
 use crate::http::answer::{empty, json_response, refuse_body};
 use crate::http::error::{ApiError, Body};
 
+const SCOPE: &str = "events.apirtc.read";
+
 /// `/apirtc/webhook`
 pub(super) async fn answer(asking: Asking<'_>, method: Method, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
     let company = asking.application.bound_to.ok_or(Refusal::CustomerMissing)?;
     if !asking.application.is_installed(&company) {
         return Err(Refusal::NotInstalled(company).into());
     }
-    if !apirtc::scope(asking.node.webhooks.catalogues()).is_none_or(|scope| asking.application.holds(scope)) {
+    if !asking.application.holds(SCOPE) {
         return Err(ApiError::NoScope);
     }
     match method {
@@ -50,20 +51,18 @@ async fn set(asking: Asking<'_>, company: CustomerId, body: &[u8], replace: bool
         return Err(ApiError::Conflict("The company has a hook already; PUT replaces it".to_owned()));
     }
     if wanted.is_none() && !replace {
-        let mut faults = Faults::default();
-        faults.add("url", "is required");
-        return Err(ApiError::Invalid(faults));
+        return Err(ApiError::invalid("url", "is required"));
     }
     let hook = match (wanted, before) {
         (Some((wish, headers)), Some(before)) => {
-            Some(engine.update(id(&before), &asking.owner(), wish, Some(headers)).await.map_err(refuse)?)
+            Some(engine.update(&before.id, &asking.owner(), wish, Some(headers)).await.map_err(refuse)?)
         }
         (Some((wish, headers)), None) => {
             let given = Given { secret: None, headers: Some(headers) };
             Some(engine.create(asking.owner(), wish, given).await.map_err(refuse)?)
         }
         // Without a URL it is only switched off.
-        (None, Some(before)) => Some(engine.set_active(id(&before), &asking.owner(), false).await.map_err(refuse)?),
+        (None, Some(before)) => Some(engine.set_active(&before.id, &asking.owner(), false).await.map_err(refuse)?),
         (None, None) => None,
     };
     let status = if replace { StatusCode::OK } else { StatusCode::CREATED };
@@ -71,7 +70,7 @@ async fn set(asking: Asking<'_>, company: CustomerId, body: &[u8], replace: bool
 }
 
 async fn delete(asking: Asking<'_>, hook: &Shown) -> Result<(), ApiError> {
-    asking.node.webhooks.delete(id(hook), &asking.owner()).await.map_err(refuse)
+    asking.node.webhooks.delete(&hook.id, &asking.owner()).await.map_err(refuse)
 }
 
 /// The company's hook, whichever application made it; one that another made is told as a conflict. One of an application that the
@@ -81,16 +80,11 @@ fn own(asking: Asking<'_>, company: CustomerId) -> Result<Option<Shown>, ApiErro
     let all = engine.subscriptions(None).into_iter();
     let is_its = |shown: &Shown| shown.profile == APIRTC.name && shown.customers == [company];
     let Some(hook) = all.filter(is_its).find(|shown| is_installed(asking.node, shown, company)) else { return Ok(None) };
-    let own = engine.subscription(id(&hook), Some(&asking.owner()));
+    let own = engine.subscription(&hook.id, Some(&asking.owner()));
     own.map(Some).ok_or_else(|| ApiError::Conflict("The company's hook was made by another application".to_owned()))
 }
 
 fn is_installed(node: &Node, hook: &Shown, company: CustomerId) -> bool {
-    let application = hook.native.get("applicationId").and_then(serde_json::Value::as_str);
-    let stored = application.and_then(|id| node.store.application(&ClientId::parse(id).ok()?));
+    let stored = node.store.application(&hook.application);
     node.config.dev || stored.is_some_and(|stored| stored.customers.contains(&company))
-}
-
-fn id(hook: &Shown) -> &str {
-    hook.native.get("id").and_then(serde_json::Value::as_str).unwrap_or_default()
 }

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use protocol::fault::{Fault, Faults};
+use protocol::fault::Fault;
 use protocol::id::CustomerId;
 use serde_json::{Value, json};
 use webhooks::engine::{Given, Owner, Shown};
@@ -67,7 +67,7 @@ pub(super) async fn answer(
 /// The customer whose account it is, if the application may act for it.
 fn customer(asking: Asking<'_>, id: &str) -> Result<CustomerId, ApiError> {
     if !avaya::is_account(id) {
-        return Err(invalid("accountId", avaya::ACCOUNT_RULE));
+        return Err(ApiError::invalid("accountId", avaya::ACCOUNT_RULE));
     }
     if !asking.application.holds(SCOPE) {
         return Err(ApiError::NoScope);
@@ -78,12 +78,6 @@ fn customer(asking: Asking<'_>, id: &str) -> Result<CustomerId, ApiError> {
         is_bound_to && asking.application.is_installed(customer)
     };
     asking.node.webhooks.account(id).filter(is_own).ok_or(ApiError::NoSuch("account"))
-}
-
-fn invalid(field: &str, message: &str) -> ApiError {
-    let mut faults = Faults::default();
-    faults.add(field, message);
-    ApiError::Invalid(faults)
 }
 
 impl Account<'_> {
@@ -110,7 +104,7 @@ impl Account<'_> {
             _ => Err("is not known here; known is channelProviderId".to_owned()),
         })?;
         if let Some(fault) = provider.as_deref().and_then(avaya::provider_fault) {
-            return Err(invalid("channelProviderId", &fault));
+            return Err(ApiError::invalid("channelProviderId", fault));
         }
         let all = self.asking.node.webhooks.subscriptions(Some(&self.owner()));
         let is_wanted = |shown: &Shown| {
@@ -164,7 +158,6 @@ pub(super) fn problem(node: &Node, error: ApiError, instance: &str) -> Response<
     let mut response = error.into_response(node);
     *response.status_mut() = status;
     *response.body_mut() = Full::from(Bytes::from(problem.to_string()));
-    response.headers_mut().remove(CONTENT_LENGTH);
     response.headers_mut().insert(CONTENT_TYPE, PROBLEM);
     response
 }

@@ -103,10 +103,8 @@ async fn ping(asking: Asking<'_>, id: &str, request: Request<Incoming>) -> Resul
     asking.node.webhooks.subscription(id, Some(&asking.owner())).ok_or(ApiError::NoSuch("subscription"))?;
     asking.node.limits.pings.admit(id.to_owned(), asking.node.clock.running())?;
     let Some(mut pinged) = asking.node.webhooks.ping(id, &topic_id).await else {
-        let mut faults = Faults::default();
         let topics = asking.node.webhooks.topics_of(id).join(", ");
-        faults.add("topicId", format!("must be one of the subscription's topics: {topics}"));
-        return Err(ApiError::Invalid(faults));
+        return Err(ApiError::invalid("topicId", format!("must be one of the subscription's topics: {topics}")));
     };
     pinged.record.for_its_owner();
     Ok(json_response(StatusCode::OK, &serde_json::to_value(pinged).unwrap_or_default()))

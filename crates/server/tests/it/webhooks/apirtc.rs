@@ -47,20 +47,6 @@ fn ticket() -> Value {
     event("ticket.update", "100", &json!({"state": "invited"}))
 }
 
-async fn assert_refused(scene: &mut Scene, event: &Value, field: &str) {
-    let answer = scene.report(event).await;
-    assert_eq!(answer.status, 422, "{event}");
-    let faults = faults(&answer);
-    assert!(faults.iter().any(|(other, _)| other == field), "{event}: {faults:?}");
-}
-
-/// The texts of a member of the bodies that came, sorted.
-fn told(received: &[Received], name: &str) -> Vec<String> {
-    let mut told: Vec<_> = received.iter().map(|received| received.json()[name].as_str().unwrap().to_owned()).collect();
-    told.sort_unstable();
-    told
-}
-
 fn text(received: &Received) -> &str {
     std::str::from_utf8(&received.body).unwrap()
 }
@@ -231,7 +217,7 @@ async fn a05_of_tickets_media_and_conversations_the_hook_is_told_and_of_nothing_
     }
     scene.receiver.wait_for("/a", 3).await;
     settle(&scene).await;
-    assert_eq!(told(&scene.receiver.received("/a"), "object"), ["conversation", "media", "ticket"]);
+    assert_eq!(sorted(told(&scene.receiver.received("/a"), "object")), ["conversation", "media", "ticket"]);
 }
 
 #[tokio::test]

@@ -58,11 +58,6 @@ fn message(sender: &str) -> Value {
     event("ABC", "MESSAGES", json!({"senderParticipantType": sender, "messageId": sender}))
 }
 
-/// What of the received bodies stands under a name.
-fn told(received: &[Received], name: &str) -> Vec<String> {
-    received.iter().map(|received| received.json()[name].as_str().unwrap().to_owned()).collect()
-}
-
 async fn listed(scene: &mut Scene) -> Vec<Value> {
     get(&mut scene.app, &path(ACCOUNT, "")).await.as_array().unwrap().clone()
 }

@@ -134,23 +134,6 @@ fn arrived(queue: &str) -> Value {
     event(ARRIVED, queue, json!({"QueueId": queue}))
 }
 
-async fn assert_refused(scene: &mut Scene, event: &Value, field: &str) {
-    let answer = scene.report(event).await;
-    assert_eq!(answer.status, 422, "{event}");
-    let faults = faults(&answer);
-    assert!(faults.iter().any(|(other, _)| other == field), "{event}: {faults:?}");
-}
-
-/// The texts of a member of the bodies that came, in their order.
-fn told(received: &[Received], name: &str) -> Vec<String> {
-    received.iter().map(|received| received.json()[name].as_str().unwrap().to_owned()).collect()
-}
-
-fn sorted(mut texts: Vec<String>) -> Vec<String> {
-    texts.sort_unstable();
-    texts
-}
-
 fn text(received: &Received) -> &str {
     std::str::from_utf8(&received.body).unwrap()
 }
