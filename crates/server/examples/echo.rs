@@ -28,6 +28,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let _bytes = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
         drop(ended);
     });
-    app.run(async { drop(stop.await) }).await;
-    Ok(())
+    Ok(app.run(async { drop(stop.await) }).await?)
 }

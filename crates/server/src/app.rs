@@ -17,6 +17,7 @@ use store::Store;
 use store::error::{OpenError, StoreError};
 use store::resume::Handover;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -102,6 +103,11 @@ pub enum StartError {
     #[error("the OpenAPI document of this build is unreadable: {0}")]
     OpenApi(String),
 }
+
+/// A task that serves everybody has ended by a fault of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a task that serves everybody has ended by a panic, which stands in the log")]
+pub struct Broken;
 
 impl Node {
     /// Whether the node takes sessions and writes.
@@ -190,7 +196,10 @@ impl App {
 
     /// Serves until `shutdown` is done, then ends within `shutdown.grace`: sessions are closed while notifications are still
     /// taken, then nothing is accepted any more, requests are finished, and the store is flushed.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+    ///
+    /// # Errors
+    /// [`Broken`], after the same shutdown, where it did not serve until then.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Broken> {
         let Self { node, api, ops } = self;
         let (stop, core) = (CancellationToken::new(), TaskTracker::new());
         let mut tasks = vec![
@@ -205,11 +214,7 @@ impl App {
         }));
         core.close();
 
-        // Cancel safety: the tasks go on whoever wins.
-        tokio::select! {
-            () = shutdown => {}
-            _ = select_all(tasks) => tracing::error!("a task that serves everybody has ended: a panic stands above"),
-        }
+        let ended = until_end(shutdown, tasks).await;
         let begun = Instant::now();
         let part = node.config.shutdown_grace / PARTS;
         let (sessions_end, requests_end, end) = (begun + part * (PARTS - 2), begun + part * (PARTS - 1), begun + part * PARTS);
@@ -231,6 +236,19 @@ impl App {
         let store = node.store.clone();
         let flushed = timeout_at(end, tokio::task::spawn_blocking(move || store.close())).await.is_ok();
         tracing::info!(all_closed, all_finished, recorded, handed_over, flushed, "stopped");
+        ended
+    }
+}
+
+/// Waits for the shutdown, or for a task to end that serves everybody and never ends by itself.
+async fn until_end(shutdown: impl Future<Output = ()>, tasks: Vec<JoinHandle<()>>) -> Result<(), Broken> {
+    // Cancel safety: the tasks go on whoever wins.
+    tokio::select! {
+        () = shutdown => Ok(()),
+        _ = select_all(tasks) => {
+            tracing::error!("a task that serves everybody has ended: a panic stands above");
+            Err(Broken)
+        }
     }
 }
 
@@ -319,4 +337,18 @@ fn raise_descriptor_limit() -> usize {
     let connections = descriptors.saturating_sub(DESCRIPTORS_KEPT).max(64);
     tracing::info!(descriptors, connections, "descriptor limit");
     connections
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_of_a_task_that_serves_everybody_is_told() {
+        let tracker = TaskTracker::new();
+        let serving = || tracker.spawn(std::future::pending());
+        assert_eq!(until_end(std::future::ready(()), vec![serving()]).await, Ok(()));
+        let panicking = tracker.spawn(async { panic!("a fault of ours") });
+        assert_eq!(until_end(std::future::pending(), vec![serving(), panicking]).await, Err(Broken));
+    }
 }

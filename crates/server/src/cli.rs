@@ -7,6 +7,7 @@
 )]
 
 mod serve; // runs a node
+mod config; // what a node would run with
 mod demo; // shows one call end to end
 mod token; // prints a development token
 mod listen; // prints what a desktop would receive
@@ -18,6 +19,7 @@ mod connector; // whose callbacks are taken
 mod webhook; // who is told of events, and how that goes
 mod avaya; // whose accounts are
 mod enreach; // the configuration of a customer's webhooks
+mod completions; // what shells offer
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,6 +43,8 @@ struct Cli {
 enum Command {
     /// Runs a node until SIGTERM or SIGINT; a second signal ends it at once.
     Serve(ServeArgs),
+    /// The configuration: what is wrong with it, what holds and where it came from.
+    Config(config::ConfigArgs),
     /// Shows one call end to end: a node, three desktops and a provider in one process.
     Demo,
     /// Prints a token for a node that runs with --dev.
@@ -61,6 +65,8 @@ enum Command {
     Avaya(avaya::AvayaArgs),
     /// Enreach: the configuration of a customer's webhooks.
     Enreach(enreach::EnreachArgs),
+    /// Prints what a shell needs to complete these commands.
+    Completions(completions::CompletionsArgs),
 }
 
 /// What can be said on the command line goes over the environment and the file.
@@ -91,6 +97,7 @@ pub(crate) fn run() -> ExitCode {
             Ok(config) => serve::run(config),
             Err(error) => refuse(&error),
         },
+        Command::Config(args) => config::run(args),
         Command::Demo => demo::run(),
         Command::Token(args) => token::run(&args),
         Command::Listen(args) => listen::run(&args),
@@ -101,6 +108,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Webhook(args) => webhook::run(&args),
         Command::Avaya(args) => avaya::run(&args),
         Command::Enreach(args) => enreach::run(&args),
+        Command::Completions(args) => completions::run(&args),
     }
 }
 

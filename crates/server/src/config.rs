@@ -1,17 +1,23 @@
 //! File, environment and flags → [`Config`], or every fault at once. Nothing else in the product reads the environment.
 
+pub mod origin; // where a value came from, and what is wrong with one
+mod lines; // a text's values and their lines
+pub mod show; // the effective configuration, for who asks
 mod read; // the table of values → `Config`, key by key
 mod reader; // one table of values, laid over the defaults
+pub mod files; // what is wrong with the files that it names
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use protocol::id::Product;
 use toml::{Table, Value};
 
+use self::origin::{Fault, Origin};
 use self::reader::Reader;
+use self::show::Setting;
 
 /// The defaults, which are also the reference.
 pub const DEFAULT: &str = include_str!("../../../deploy/bellwire.default.toml");
@@ -151,8 +157,26 @@ pub struct Flags {
 
 /// All that is wrong with a configuration.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} faults in the configuration:\n  {}", .0.len(), .0.join("\n  "))]
-pub struct ConfigError(pub Vec<String>);
+pub struct ConfigError(pub Vec<Fault>);
+
+/// What a configuration is read for.
+#[derive(Debug, Clone)]
+enum Purpose {
+    /// Serving.
+    Serve,
+    /// Serving while things are tried out, with this secret.
+    Develop(Secret),
+    /// What can be done to the folder of a node that is stopped: nobody is let in, so it does not matter who would be.
+    Folder,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        write!(f, "{count} fault{} in the configuration:", if count == 1 { "" } else { "s" })?;
+        self.0.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+    }
+}
 
 impl Secret {
     /// The bytes themselves.
@@ -188,15 +212,25 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] with every fault.
     pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
-        let file = match &flags.config {
-            None => String::new(),
-            Some(path) => {
-                std::fs::read_to_string(path).map_err(|error| ConfigError(vec![format!("{}: {error}", path.display())]))?
-            }
-        };
-        let environment =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Self::from_parts(&file, environment, flags)
+        Self::explained(flags).map(|(config, _)| config)
+    }
+
+    /// As [`Config::load`], with each value and where it came from.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every fault.
+    pub fn explained(flags: &Flags) -> Result<(Self, Vec<Setting>), ConfigError> {
+        let purpose = if flags.dev { Purpose::Develop(dev_secret()) } else { Purpose::Serve };
+        read_all(&file_of(flags)?, environment(), flags, purpose)
+    }
+
+    /// As [`Config::load`], for the folder of a node that is stopped: who may issue tokens and who may come in is left out, as are the
+    /// files with their secrets.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every fault.
+    pub fn of_folder(flags: &Flags) -> Result<Self, ConfigError> {
+        read_all(&file_of(flags)?, environment(), flags, Purpose::Folder).map(|(config, _)| config)
     }
 
     /// As [`Config::load`], from a file's text and an environment.
@@ -208,23 +242,85 @@ impl Config {
         environment: impl Iterator<Item = (String, String)>,
         flags: &Flags,
     ) -> Result<Self, ConfigError> {
-        let parse = |text: &str| text.parse::<Table>().map_err(|error| ConfigError(vec![error.to_string()]));
-        let mut reader = Reader::new(parse(DEFAULT)?);
-        reader.lay_over(parse(file)?, "file");
-        for (name, value) in environment {
-            // Others have names like ours: Kubernetes sets BELLWIRE_PORT for a service called bellwire.
-            let is_ours = |key: &&str| key.contains("__") || *key == "PRODUCTS";
-            if let Some(key) = name.strip_prefix("BELLWIRE_").filter(is_ours) {
-                reader.lay_over(from_environment(key, &value), &name);
-            }
-        }
-        reader.lay_over(from_flags(flags), "flags");
-        let config = read::config(&mut reader, flags.dev.then(dev_secret));
-        match config {
-            Some(config) if reader.faults.is_empty() => Ok(config),
-            Some(_) | None => Err(ConfigError(reader.faults)),
+        let purpose = if flags.dev { Purpose::Develop(dev_secret()) } else { Purpose::Serve };
+        read_all(file, environment, flags, purpose).map(|(config, _)| config)
+    }
+}
+
+fn file_of(flags: &Flags) -> Result<String, ConfigError> {
+    let Some(path) = &flags.config else { return Ok(String::new()) };
+    std::fs::read_to_string(path).map_err(|error| {
+        let message = format!("{}: {error}", path.display());
+        ConfigError(vec![Fault { key: String::new(), message, origin: Origin::Flag("--config") }])
+    })
+}
+
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// The reference, the file over it, the environment over that, and flags over all.
+fn read_all(
+    file: &str,
+    environment: impl Iterator<Item = (String, String)>,
+    flags: &Flags,
+    purpose: Purpose,
+) -> Result<(Config, Vec<Setting>), ConfigError> {
+    let (reference, lines) = parse(DEFAULT, Path::new("bellwire.default.toml"))?;
+    let mut reader = Reader::new(reference, &lines);
+    let path = flags.config.as_deref().unwrap_or(Path::new("file"));
+    let (table, lines) = parse(file, path)?;
+    reader.lay_file_over(table, lines, path);
+    for (name, value) in environment {
+        // Others have names like ours: Kubernetes sets BELLWIRE_PORT for a service called bellwire.
+        let is_ours = |key: &&str| key.contains("__") || *key == "PRODUCTS";
+        if let Some(key) = name.strip_prefix("BELLWIRE_").filter(is_ours) {
+            reader.lay_over(from_environment(key, &value), &|_| Origin::Environment(name.clone()));
         }
     }
+    for (section, key, flag, value) in from_flags(flags, &purpose) {
+        let table = Table::from_iter([(section.to_owned(), Value::Table(Table::from_iter([(key.to_owned(), value)])))]);
+        reader.lay_over(table, &|_| Origin::Flag(flag));
+    }
+    let mut settings = dev_settings(&purpose);
+    settings.extend(reader.settings());
+    let config = read::config(&mut reader, purpose);
+    match config {
+        Some(config) if reader.faults.is_empty() => Ok((config, settings)),
+        Some(_) | None => Err(ConfigError(in_order(reader.faults))),
+    }
+}
+
+/// Those of the file by line, then those of what was said otherwise, then those of what was not said.
+fn in_order(mut faults: Vec<Fault>) -> Vec<Fault> {
+    faults.sort_by_key(|fault| match &fault.origin {
+        Origin::File { line, .. } => (0, *line),
+        Origin::Environment(_) | Origin::Flag(_) => (1, 0),
+        Origin::Default => (2, 0),
+    });
+    faults
+}
+
+/// Reads a text; all that is wrong with it is told, line by line.
+fn parse(text: &str, path: &Path) -> Result<(Table, lines::Lines), ConfigError> {
+    lines::read(text).map_err(|faults| {
+        let fault = |(line, message)| {
+            let origin = Origin::File { path: path.to_owned(), line };
+            Fault { key: String::new(), message, origin }
+        };
+        ConfigError(faults.into_iter().map(fault).collect())
+    })
+}
+
+/// What `--dev` brings, which no key of the file can say.
+fn dev_settings(purpose: &Purpose) -> Vec<Setting> {
+    if !matches!(purpose, Purpose::Develop(_)) {
+        return Vec::new();
+    }
+    let is_named = std::env::var_os(DEV_SECRET_NAME).is_some();
+    let origin = if is_named { Origin::Environment(DEV_SECRET_NAME.to_owned()) } else { Origin::Default };
+    let setting = |key: &str, value: Value, origin| Setting::new(key.to_owned(), &value, origin);
+    vec![setting("--dev", Value::Boolean(true), Origin::Flag("--dev")), setting("--dev secret", Value::from("known"), origin)]
 }
 
 /// Turns `HTTP__LISTEN` into a table with one value: TOML where it is TOML, else a string.
@@ -240,14 +336,22 @@ fn from_environment(key: &str, value: &str) -> Table {
     }
 }
 
-fn from_flags(flags: &Flags) -> Table {
+/// Section, key, flag and value of each flag. Who speaks to a folder lets nobody in, whatever the file says of that.
+fn from_flags(flags: &Flags, purpose: &Purpose) -> Vec<(&'static str, &'static str, &'static str, Value)> {
     let data = flags.data.as_ref().map(|path| path.display().to_string());
-    let given =
-        [("http", "listen", flags.listen.clone()), ("ops", "listen", flags.ops_listen.clone()), ("store", "folder", data)];
-    let sections = given.into_iter().filter_map(|(section, key, value)| {
-        Some((section.to_owned(), Value::Table(Table::from_iter([(key.to_owned(), Value::String(value?))]))))
-    });
-    sections.collect()
+    let given = [
+        ("http", "listen", "--listen", flags.listen.clone()),
+        ("ops", "listen", "--ops-listen", flags.ops_listen.clone()),
+        ("store", "folder", "--data", data),
+    ];
+    let mut all: Vec<_> =
+        given.into_iter().filter_map(|(section, key, flag, value)| Some((section, key, flag, Value::String(value?)))).collect();
+    if matches!(purpose, Purpose::Folder) {
+        all.push(("ops", "listen", "--data", Value::from("127.0.0.1:0")));
+        all.push(("ops", "token_file", "--data", Value::from("")));
+        all.push(("auth", "issuers", "--data", Value::Array(Vec::new())));
+    }
+    all
 }
 
 #[cfg(test)]

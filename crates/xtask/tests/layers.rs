@@ -23,13 +23,14 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 11] = [
 ];
 
 /// Libraries that one crate, or two, alone may use.
-const ONLY_USED_BY: [(&str, &[&str]); 12] = [
+const ONLY_USED_BY: [(&str, &[&str]); 13] = [
     ("dashmap", &["sessions"]),
     ("tokio-tungstenite", &["sessions", "client"]),
     ("rusqlite", &["store"]),
     ("jsonwebtoken", &["server", "bellwire-loadtest"]),
     ("tracing-subscriber", &["server"]),
     ("clap", &["server", "bellwire-loadtest"]),
+    ("clap_complete", &["server"]),
     ("toml", &["server"]),
     ("hyper", &["server", "client", "webhooks", "bellwire-loadtest"]),
     ("aws-lc-rs", &["webhooks"]),

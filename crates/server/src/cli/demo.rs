@@ -82,8 +82,8 @@ async fn perform() -> Fallible<ExitCode> {
         drop(done);
         played
     };
-    let (played, ()) = tokio::join!(play, app.run(async { drop(shutdown.await) }));
-    played?;
+    let (played, served) = tokio::join!(play, app.run(async { drop(shutdown.await) }));
+    played.and(served.map_err(Into::into))?;
     println!("\nThe node has stopped. Start one of your own: cargo run --release -- serve --dev");
     Ok(ExitCode::SUCCESS)
 }

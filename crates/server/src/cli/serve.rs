@@ -64,7 +64,10 @@ async fn serve(config: Config) -> ExitCode {
         std::process::exit(1);
     };
     tokio::select! {
-        () = app.run(async { drop(shutdown.await) }) => ExitCode::SUCCESS,
+        ended = app.run(async { drop(shutdown.await) }) => match ended {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error),
+        },
         () = ask => ExitCode::FAILURE,
     }
 }

@@ -8,24 +8,26 @@ use sessions::ring::RingConfig;
 use toml::{Table, Value};
 
 use super::reader::{self, Reader};
-use super::{Config, DEV_ISSUER, Issuer, Keys, Limits, LogFormat, Rate, Secret};
+use super::{Config, DEV_ISSUER, Issuer, Keys, Limits, LogFormat, Purpose, Rate, Secret};
 
 /// RFC 7518 §3.2: a key at least as long as the hash.
 const SECRET_BYTES_MIN: usize = 32;
 
 /// Reads every key; `None` where one is faulty, which the reader then knows.
-pub(super) fn config(reader: &mut Reader, dev_secret: Option<Secret>) -> Option<Config> {
-    let dev = dev_secret.is_some();
+pub(super) fn config(reader: &mut Reader, purpose: Purpose) -> Option<Config> {
+    let dev = matches!(purpose, Purpose::Develop(_));
     let products = reader.get("products", reader::products);
     let listen = reader.get("http.listen", reader::parsed::<SocketAddr>);
     let ops_listen = reader.get("ops.listen", reader::parsed::<SocketAddr>);
     let ops_token = reader.get("ops.token_file", optional_secret);
     let mut issuers = reader.issuers(read_issuer);
-    if let (Some(secret), Some(issuers)) = (dev_secret, &mut issuers) {
-        issuers.push(Issuer { name: DEV_ISSUER.to_owned(), audience: None, keys: Keys::Secret(secret) });
-    }
-    if issuers.as_ref().is_some_and(Vec::is_empty) {
-        reader.fault("auth.issuers: names nobody, so no token is good; add an issuer, or start with --dev to try things out");
+    match (purpose, &mut issuers) {
+        (Purpose::Develop(secret), Some(issuers)) => {
+            issuers.push(Issuer { name: DEV_ISSUER.to_owned(), audience: None, keys: Keys::Secret(secret) });
+        }
+        (Purpose::Serve, Some(issuers)) if issuers.is_empty() && reader.issuers_given() == 0 => reader
+            .fault("auth.issuers", "names nobody, so no token is good; add an issuer, or start with --dev to try things out"),
+        _ => {}
     }
     check_addresses(reader, dev, listen, ops_listen, ops_token.as_ref());
     let cors_origins = reader.get("http.cors_origins", reader::strings);
@@ -37,7 +39,7 @@ pub(super) fn config(reader: &mut Reader, dev_secret: Option<Secret>) -> Option<
     let shutdown_grace = reader.get("shutdown.grace", reader::duration);
     let shutdown_window = reader.get("shutdown.window_max", reader::duration);
     let log_format = reader.get("log.format", read_log_format);
-    let log_filter = reader.get("log.filter", reader::text);
+    let log_filter = reader.get("log.filter", read_log_filter);
     Some(Config {
         dev,
         products: products?,
@@ -70,14 +72,14 @@ fn check_addresses(
 ) {
     let open = |address: Option<SocketAddr>| address.filter(|address| !address.ip().is_loopback());
     if let Some(address) = open(listen).filter(|_| dev) {
-        reader.fault(format!("http.listen: {address} is not loopback, and --dev lets everybody in who knows its secret"));
+        reader.fault("http.listen", format!("{address} is not loopback, and --dev lets everybody in who knows its secret"));
     }
     match (open(ops_listen), ops_token) {
         (Some(address), Some(None)) => {
-            reader.fault(format!("ops.listen: {address} is not loopback, so ops.token_file must name a secret"));
+            reader.fault("ops.listen", format!("{address} is not loopback, so ops.token_file must name a secret"));
         }
         (Some(address), Some(Some(_))) if dev => {
-            reader.fault(format!("ops.listen: {address} is not loopback, which --dev refuses"))
+            reader.fault("ops.listen", format!("{address} is not loopback, which --dev refuses"));
         }
         (Some(_) | None, _) => {}
     }
@@ -205,19 +207,45 @@ fn read_log_format(value: &Value) -> Result<LogFormat, String> {
     }
 }
 
-fn read_issuer(table: &Table) -> Result<Issuer, String> {
+/// What is logged, as `tracing` reads it.
+fn read_log_filter(value: &Value) -> Result<String, String> {
+    let filter = reader::text(value)?;
+    tracing_subscriber::EnvFilter::try_new(&filter).map_err(|error| format!("{error}, got {filter:?}"))?;
+    Ok(filter)
+}
+
+fn read_issuer(table: &Table) -> Result<Issuer, Vec<(String, String)>> {
     const KNOWN: [&str; 4] = ["issuer", "audience", "jwks_file", "secret_file"];
-    if let Some(unknown) = table.keys().find(|key| !KNOWN.contains(&key.as_str())) {
-        return Err(format!("{unknown} is not known here; known are {}", KNOWN.join(", ")));
+    let mut faults = Vec::new();
+    for unknown in table.keys().filter(|key| !KNOWN.contains(&key.as_str())) {
+        faults.push((unknown.clone(), format!("is not known here; known are {}", KNOWN.join(", "))));
     }
-    let text = |key: &str| table.get(key).map(reader::text).transpose().map_err(|fault| format!("{key} {fault}"));
-    let name = text("issuer")?.filter(|name| !name.is_empty()).ok_or("issuer is required")?;
-    let keys = match (text("jwks_file")?, text("secret_file")?) {
-        (Some(path), None) => Keys::JwksFile(PathBuf::from(path)),
-        (None, Some(path)) => Keys::Secret(read_secret(Path::new(&path))?),
-        (Some(_), Some(_)) | (None, None) => return Err("either jwks_file or secret_file is required".to_owned()),
+    let mut text = |key: &str| {
+        let text = table.get(key).map(reader::text).transpose();
+        text.unwrap_or_else(|message| {
+            faults.push((key.to_owned(), message));
+            None
+        })
     };
-    Ok(Issuer { name, audience: text("audience")?, keys })
+    let (name, audience, jwks, secret) = (text("issuer"), text("audience"), text("jwks_file"), text("secret_file"));
+    if name.as_ref().is_none_or(String::is_empty) && !faults.iter().any(|(key, _)| key == "issuer") {
+        faults.push((String::new(), "issuer is required".to_owned()));
+    }
+    let keys = match (jwks, secret) {
+        (Some(path), None) => Some(Keys::JwksFile(PathBuf::from(path))),
+        (None, Some(path)) => {
+            let secret = read_secret(Path::new(&path)).map_err(|message| faults.push(("secret_file".to_owned(), message)));
+            secret.ok().map(Keys::Secret)
+        }
+        (Some(_), Some(_)) | (None, None) => {
+            faults.push((String::new(), "either jwks_file or secret_file is required".to_owned()));
+            None
+        }
+    };
+    match (name, keys) {
+        (Some(name), Some(keys)) if faults.is_empty() => Ok(Issuer { name, audience, keys }),
+        _ => Err(faults),
+    }
 }
 
 fn optional_path(value: &Value) -> Result<Option<PathBuf>, String> {

@@ -1,11 +1,59 @@
+use std::collections::BTreeSet;
+
 use super::*;
 
 fn load(file: &str, environment: &[(&str, &str)], flags: &Flags) -> Result<Config, ConfigError> {
     Config::from_parts(file, environment.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())), flags)
 }
 
+fn explained(file: &str, environment: &[(&str, &str)], flags: &Flags) -> Vec<Setting> {
+    let environment = environment.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+    read_all(file, environment, flags, Purpose::Develop(Secret::from("known"))).unwrap().1
+}
+
+/// All faults, as they are told.
+fn faults(file: &str, environment: &[(&str, &str)], flags: &Flags) -> Vec<String> {
+    load(file, environment, flags).unwrap_err().0.iter().map(ToString::to_string).collect()
+}
+
 fn dev() -> Flags {
     Flags { dev: true, ..Flags::default() }
+}
+
+/// The keys of the reference, with what stands above each.
+fn documented() -> Vec<(String, String)> {
+    let (mut section, mut above, mut keys) = (String::new(), String::new(), Vec::new());
+    for line in DEFAULT.lines() {
+        if let Some(comment) = line.strip_prefix('#') {
+            above.push_str(comment);
+        } else if let Some((key, _)) = line.split_once(" = ") {
+            keys.push((lines::joined(&section, key), std::mem::take(&mut above)));
+        } else {
+            section = line.trim_matches(['[', ']']).to_owned();
+            above.clear();
+        }
+    }
+    keys
+}
+
+#[test]
+fn every_key_of_the_reference_is_documented_with_its_unit_and_when_to_change_it() {
+    for (key, above) in documented() {
+        let (what, rest) = above.split_once("Unit: ").unwrap_or_else(|| panic!("{key} has no unit: {above}"));
+        let (unit, change) = rest.split_once("Change: ").unwrap_or_else(|| panic!("{key}: when is it to be changed? {above}"));
+        assert!(what.len() > 10 && unit.len() > 3 && change.len() > 10, "{key}: {above}");
+    }
+}
+
+#[test]
+fn the_program_reads_every_key_of_the_reference_and_no_other() {
+    let (reference, lines) = parse(DEFAULT, Path::new("reference")).unwrap();
+    let mut reader = Reader::new(reference, &lines);
+    read::config(&mut reader, Purpose::Develop(Secret::from("known"))).unwrap();
+    let written: BTreeSet<_> = documented().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(reader.asked, written);
+    let shown: BTreeSet<_> = reader.settings().into_iter().map(|setting| setting.key).collect();
+    assert_eq!(shown, written);
 }
 
 #[test]
@@ -29,27 +77,31 @@ fn flags_go_over_the_environment_and_that_over_the_file() {
 
 #[test]
 fn all_faults_are_told_at_once() {
-    let file =
-        "colour = 1\n[http]\nlisten = \"here\"\n[limits]\nhead_timeout = 5\nconnections = -1\n[store]\nkeep_age = \"soon\"";
-    let ConfigError(faults) = load(file, &[("BELLWIRE_LIMITS__COLOUR", "1")], &Flags::default()).unwrap_err();
+    let file = "colour = 1\n[http]\nlisten = \"here\"\n[limits]\nhead_timeout = 5\nconnections = -1\n\n[store]\n\
+                keep_age = \"soon\"\nkeep_aeg = 1\n[log]\nfilter = \"a=b=c\"";
+    let flags = Flags { ops_listen: Some("there".to_owned()), ..Flags::default() };
+    let faults = faults(file, &[("BELLWIRE_LIMITS__COLOUR", "1")], &flags);
     let told = |start: &str| faults.iter().any(|fault| fault.starts_with(start));
     for start in [
-        "colour: is not known (file)",
-        "limits.colour: is not known (BELLWIRE_LIMITS__COLOUR)",
-        "http.listen: invalid socket address syntax, got \"here\"",
-        "limits.head_timeout: must be a duration",
-        "limits.connections: must be a number",
-        "store.keep_age: must be a duration",
+        "file:1: colour: is not known here",
+        "BELLWIRE_LIMITS__COLOUR: limits.colour: is not known here",
+        "file:3: http.listen: invalid socket address syntax, got \"here\"",
+        "file:5: limits.head_timeout: must be a duration",
+        "file:6: limits.connections: must be a number",
+        "file:9: store.keep_age: must be a duration",
+        "file:10: store.keep_aeg: is not known here; did you mean keep_age?",
+        "file:12: log.filter: error parsing level filter",
+        "--ops-listen: ops.listen: invalid socket address syntax, got \"there\"",
         "auth.issuers: names nobody",
     ] {
         assert!(told(start), "{start} in {faults:#?}");
     }
-    assert_eq!(faults.len(), 7, "{faults:#?}");
+    assert_eq!(faults.len(), 10, "{faults:#?}");
 }
 
 #[test]
 fn development_listens_on_loopback_only() {
-    let open = |flags: Flags| load("", &[], &flags).unwrap_err().0.join("\n");
+    let open = |flags: Flags| faults("", &[], &flags).join("\n");
     assert!(
         open(Flags { listen: Some("0.0.0.0:8080".to_owned()), ..dev() }).contains("http.listen: 0.0.0.0:8080 is not loopback")
     );
@@ -63,7 +115,8 @@ fn secrets_are_long_enough_and_never_shown() {
     let path = folder.path().join("secret");
     let file = format!("[[auth.issuers]]\nissuer = \"i\"\nsecret_file = {path:?}");
     std::fs::write(&path, "x".repeat(31)).unwrap();
-    assert!(load(&file, &[], &Flags::default()).unwrap_err().0[0].contains("at least 32"));
+    let told = faults(&file, &[], &Flags::default());
+    assert!(told[0].starts_with("file:3: auth.issuers[0].secret_file: ") && told[0].contains("at least 32"), "{told:?}");
     std::fs::write(&path, format!("{}\n", "x".repeat(32))).unwrap();
     let config = load(&file, &[], &Flags::default()).unwrap();
     assert!(!format!("{config:?}").contains("xxxx"));
@@ -71,7 +124,57 @@ fn secrets_are_long_enough_and_never_shown() {
 }
 
 #[test]
-fn a_broken_file_says_the_line() {
-    let ConfigError(faults) = load("[http\nlisten = 1", &[], &dev()).unwrap_err();
-    assert!(faults[0].contains("line 1"), "{faults:?}");
+fn a_broken_file_says_every_broken_line() {
+    let told = faults("[http\nlisten = \"127.0.0.1:1\"\n[ops]\nlisten = \n", &[], &dev());
+    assert!(
+        told.len() >= 2 && told[0].starts_with("file:1: ") && told.iter().any(|fault| fault.starts_with("file:4: ")),
+        "{told:#?}"
+    );
+}
+
+#[test]
+fn every_fault_of_every_issuer_is_told_with_its_line() {
+    let file = "[[auth.issuers]]\nissuer = \"a\"\njwks_file = 5\n\n[[auth.issuers]]\njwks = \"x\"\njwks_file = \"y\"\n";
+    let told = faults(file, &[], &Flags::default());
+    let expected = [
+        "file:1: auth.issuers[0]: either jwks_file or secret_file is required",
+        "file:3: auth.issuers[0].jwks_file: must be a string, got 5",
+        "file:5: auth.issuers[1]: issuer is required",
+        "file:6: auth.issuers[1].jwks: is not known here; known are issuer, audience, jwks_file, secret_file",
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn each_value_says_where_it_came_from() {
+    let file = "[http]\nlisten = \"127.0.0.1:1\"\n\n[limits]\nhead_timeout = \"7s\"\n[[auth.issuers]]\nissuer = \"a\"\njwks_file = \"b\"\n";
+    let flags = Flags { listen: Some("127.0.0.1:4".to_owned()), config: Some(PathBuf::from("/etc/b.toml")), ..dev() };
+    let settings = explained(file, &[("BELLWIRE_LIMITS__POLLS_PER_SECOND", "9")], &flags);
+    let shown = |key: &str| {
+        let setting = settings.iter().find(|setting| setting.key == key).unwrap();
+        format!("{} {}", setting.value, setting.origin)
+    };
+    assert_eq!(shown("http.listen"), "\"127.0.0.1:4\" --listen");
+    assert_eq!(shown("limits.head_timeout"), "\"7s\" /etc/b.toml:5");
+    assert_eq!(shown("limits.polls_per_second"), "9 BELLWIRE_LIMITS__POLLS_PER_SECOND");
+    assert_eq!(shown("limits.body_timeout"), "\"10s\" default");
+    assert_eq!(shown("auth.issuers[0].jwks_file"), "\"b\" /etc/b.toml:8");
+    assert_eq!(shown("--dev secret"), "\"***\" default");
+    let again = load(&show::written(&settings), &[], &dev()).unwrap();
+    assert_eq!((again.listen.port(), again.limits.polls.per_second, again.issuers.len()), (4, 9, 2), "it is a configuration");
+}
+
+#[test]
+fn what_looks_like_a_secret_is_masked() {
+    let shown = |key: &str, value: &str| Setting::new(key.to_owned(), &Value::from(value), Origin::Default).value.to_string();
+    assert_eq!(shown("a.client_secret", "x"), "\"***\"");
+    assert_eq!(shown("a.secret_file", "/etc/x"), "\"/etc/x\"");
+    assert_eq!(shown("a.url", "https://me:pass@keys.example/a@b"), "\"https://***@keys.example/a@b\"");
+}
+
+#[test]
+fn for_a_folder_nobody_need_be_trusted_and_no_secret_is_read() {
+    let file = "[ops]\nlisten = \"0.0.0.0:9090\"\ntoken_file = \"/no/such/file\"\n[[auth.issuers]]\nissuer = \"i\"\nsecret_file = \"/no\"";
+    let config = read_all(file, std::iter::empty(), &Flags::default(), Purpose::Folder).unwrap().0;
+    assert!(config.ops_token.is_none() && config.issuers.is_empty() && !config.dev);
 }

@@ -22,3 +22,4 @@ mod operators; // probes, metrics, applications
 mod browser; // the example page in Chromium
 mod load; // a thousand sessions, twenty thousand events
 mod process; // the program: signals, crashes, full disks
+mod commands; // what operators say to it

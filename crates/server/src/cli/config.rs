@@ -1,0 +1,68 @@
+//! `bellwire config`
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use server::config::origin::Fault;
+use server::config::show::{Setting, written};
+use server::config::{Config, ConfigError, files};
+
+use super::{EX_CONFIG, ServeArgs, refuse};
+
+#[derive(Debug, Args)]
+pub(super) struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Says all that is wrong with a configuration, with line and key; exits with 0 or 78.
+    Check(Asked),
+    /// Prints the configuration that holds, secrets masked, and where each value came from: default, file and line, variable, flag.
+    Show(Asked),
+}
+
+/// The same flags as `bellwire serve` takes.
+#[derive(Debug, Args)]
+struct Asked {
+    #[command(flatten)]
+    serve: ServeArgs,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: ConfigArgs) -> ExitCode {
+    match args.command {
+        ConfigCommand::Check(Asked { serve, json }) => check(serve, json),
+        ConfigCommand::Show(Asked { serve, json }) => match Config::explained(&serve.into()) {
+            Ok((_, settings)) if json => {
+                println!("{}", Value::from_iter(settings.iter().map(Setting::json)));
+                ExitCode::SUCCESS
+            }
+            Ok((_, settings)) => {
+                print!("{}", written(&settings));
+                ExitCode::SUCCESS
+            }
+            Err(error) => refuse(&error),
+        },
+    }
+}
+
+fn check(serve: ServeArgs, json: bool) -> ExitCode {
+    let faults = match Config::explained(&serve.into()) {
+        Ok((config, settings)) => files::faults(&config, &settings),
+        Err(ConfigError(faults)) => faults,
+    };
+    if json {
+        println!("{}", json!({"faults": faults.iter().map(Fault::json).collect::<Value>()}));
+        return if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EX_CONFIG) };
+    }
+    if faults.is_empty() {
+        println!("the configuration has no faults");
+        return ExitCode::SUCCESS;
+    }
+    refuse(&ConfigError(faults))
+}

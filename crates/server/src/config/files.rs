@@ -1,0 +1,42 @@
+//! The files that a configuration names: a start would find what is wrong with them as well, but only one at a time.
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::origin::Fault;
+use super::show::Setting;
+use super::{Config, Keys};
+use crate::auth::Authenticator;
+
+/// What is wrong with the files; `settings` say where each is named.
+#[must_use]
+pub fn faults(config: &Config, settings: &[Setting]) -> Vec<Fault> {
+    let origin = |key: &str| settings.iter().find(|setting| setting.key == key).map(|setting| setting.origin.clone());
+    let fault = |key: String, message: String| Some(Fault { origin: origin(&key)?, key, message });
+    let mut faults = Vec::new();
+    for (place, issuer) in config.issuers.iter().enumerate() {
+        if let (Keys::JwksFile(_), Err(error)) =
+            (&issuer.keys, Authenticator::new(std::slice::from_ref(issuer), 1, Duration::ZERO))
+        {
+            faults.extend(fault(format!("auth.issuers[{place}].jwks_file"), with_causes(&error)));
+        }
+    }
+    let readable = |path: &Path| fs::read(path).err().map(|error| format!("{}: {error}", path.display()));
+    let ca_file = config.webhooks.sender.ca_file.as_deref().and_then(readable);
+    faults.extend(ca_file.and_then(|message| fault("webhooks.ca_file".to_owned(), message)));
+    // One that is missing is made.
+    let key_file = config.key_file.as_deref().filter(|path| path.exists()).and_then(readable);
+    faults.extend(key_file.and_then(|message| fault("webhooks.key_file".to_owned(), message)));
+    faults
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    let (mut text, mut source) = (error.to_string(), error.source());
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
