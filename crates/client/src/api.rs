@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{Connection, SendRequest, handshake};
 use hyper::header::HOST;
 use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// How large an answer can be: a page of 100 missed calls has some 50 KiB.
@@ -50,6 +51,9 @@ pub enum ApiError {
     /// The connection broke; the request may have been done.
     #[error("the connection broke")]
     Broken(#[source] hyper::Error),
+    /// The answer broke off, or could not be written where it should go.
+    #[error("the answer was not received whole")]
+    Cut(#[source] std::io::Error),
     /// The answer is larger than 16 MiB.
     #[error("the answer is too large")]
     TooLarge,
@@ -77,21 +81,52 @@ impl Api {
     ///
     /// # Cancel safety
     /// The request may have been done; the connection is opened anew next time.
-    pub async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Result<Answer, ApiError> {
+    pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, ApiError> {
+        let mut open = self.opened().await?;
+        let answer = open.exchange(self.with_host(request), read).await?;
+        self.open = Some(open);
+        Ok(answer)
+    }
+
+    /// Sends a request whose answer can be of any length: that of a success goes to `sink` as it comes, and is no part of what is given.
+    /// The connection is not used again.
+    ///
+    /// # Errors
+    /// [`ApiError`]; part of the answer may have been written.
+    pub async fn download(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        sink: &mut (impl AsyncWrite + Unpin),
+    ) -> Result<Answer, ApiError> {
+        let request = self.with_host(request);
+        let receive = async |response: hyper::Response<Incoming>| {
+            if !response.status().is_success() {
+                return read(response).await;
+            }
+            let (head, body) = response.into_parts();
+            pour(body, sink).await?;
+            Ok(Answer { status: head.status, headers: head.headers, body: Bytes::new() })
+        };
+        self.opened().await?.exchange(request, receive).await
+    }
+
+    fn with_host(&self, mut request: Request<Full<Bytes>>) -> Request<Full<Bytes>> {
         if let Ok(host) = self.authority.parse() {
             request.headers_mut().insert(HOST, host);
         }
+        request
+    }
+
+    /// The connection that was kept, or a new one.
+    async fn opened(&mut self) -> Result<Open, ApiError> {
         let kept = match self.open.take() {
             Some(mut open) => open.is_usable().await.then_some(open),
             None => None,
         };
-        let mut open = match kept {
-            Some(open) => open,
-            None => Open::connect(&self.authority).await?,
-        };
-        let answer = open.exchange(request).await?;
-        self.open = Some(open);
-        Ok(answer)
+        match kept {
+            Some(open) => Ok(open),
+            None => Open::connect(&self.authority).await,
+        }
     }
 }
 
@@ -114,11 +149,15 @@ impl Open {
         }
     }
 
-    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, ApiError> {
+    async fn exchange(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        receive: impl AsyncFnOnce(hyper::Response<Incoming>) -> Result<Answer, ApiError>,
+    ) -> Result<Answer, ApiError> {
         let Self { sender, connection } = self;
         let exchanged = async {
             let response = sender.send_request(request).await.map_err(ApiError::Broken)?;
-            read(response).await
+            receive(response).await
         };
         // Cancel safety: when the connection ends first, the answer is taken from what it had read.
         tokio::pin!(exchanged);
@@ -128,6 +167,24 @@ impl Open {
             _ended = connection => exchanged.await,
         }
     }
+}
+
+/// Writes a body to `sink` as it comes.
+///
+/// # Errors
+/// [`ApiError::Cut`].
+pub async fn pour<B>(body: B, sink: &mut (impl AsyncWrite + Unpin)) -> Result<(), ApiError>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
+    let mut body = std::pin::pin!(body);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| ApiError::Cut(std::io::Error::other(error)))?;
+        if let Ok(piece) = frame.into_data() {
+            sink.write_all(&piece).await.map_err(ApiError::Cut)?;
+        }
+    }
+    sink.flush().await.map_err(ApiError::Cut)
 }
 
 async fn read(response: hyper::Response<Incoming>) -> Result<Answer, ApiError> {

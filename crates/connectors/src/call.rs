@@ -103,6 +103,11 @@ impl Call {
         if self.numbers.is_none() { Vec::new() } else { self.settle(&fact.call) }
     }
 
+    /// Whether a negotiator has to do with it.
+    pub(crate) fn names(&self, negotiator: &str) -> bool {
+        self.users.keys().any(|party| matches!(party, Party::Known(known) if known == negotiator))
+    }
+
     fn note(&mut self, fact: &Fact, members: &[Party]) {
         let rang = Mark::Rang { hunt_group: fact.hunt_group };
         let (whom, marks): (&[Party], &[Mark]) = match &fact.what {

@@ -60,6 +60,15 @@ pub struct Plan {
     queue: Option<Serving>,
 }
 
+impl SavedState {
+    /// As [`State::forget`].
+    pub fn forget(&mut self, negotiator: Option<&str>) -> usize {
+        let before = self.calls.len();
+        self.calls.retain(|(_, _, call)| !negotiator.is_none_or(|negotiator| call.names(negotiator)));
+        before - self.calls.len()
+    }
+}
+
 impl State {
     /// Says what follows from a callback; `None`: it was done before.
     #[must_use]
@@ -152,6 +161,13 @@ impl State {
         let calls = calls.collect();
         let queues = queues.into_iter().map(|serving| (serving.queue.clone(), serving)).collect();
         Self { calls, queues, seen: seen.iter().copied().collect(), seen_in_order: seen.into(), swept: now }
+    }
+
+    /// Forgets all calls, or those that a negotiator has to do with; gives how many. That their callbacks were done is still known.
+    pub fn forget(&mut self, negotiator: Option<&str>) -> usize {
+        let before = self.calls.len();
+        self.calls.retain(|_, call| !negotiator.is_none_or(|negotiator| call.names(negotiator)));
+        before - self.calls.len()
     }
 
     /// How many calls are known.

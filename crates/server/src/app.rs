@@ -8,6 +8,7 @@ use std::time::Duration;
 use clock::Clock;
 use futures::FutureExt;
 use futures::future::select_all;
+use jiff::Timestamp;
 use prometheus_client::registry::Registry as Measurements;
 use protocol::authorise::Identity;
 use protocol::close::CloseCode;
@@ -41,7 +42,7 @@ const OPERATOR_CONNECTIONS_MAX: usize = 64;
 /// The grace of a shutdown in parts: one each is kept for requests in flight and for the store, the sessions have the rest.
 const PARTS: u32 = 8;
 /// The key that secrets are sealed with, in the data folder.
-const KEY_FILE: &str = "webhooks.key";
+pub(crate) const KEY_FILE: &str = "webhooks.key";
 /// Descriptors that are not for connections: files, listeners, what the runtime needs.
 const DESCRIPTORS_KEPT: usize = 256;
 
@@ -74,6 +75,8 @@ pub struct Node {
     pub(crate) sessions: TaskTracker,
     connections: TaskTracker,
     draining: AtomicBool,
+    /// When it began to serve; `None`: it does not, it is the folder of one that is stopped.
+    pub(crate) started: Option<Timestamp>,
 }
 
 /// Why a node does not start.
@@ -110,6 +113,56 @@ pub enum StartError {
 pub struct Broken;
 
 impl Node {
+    /// Opens the store and all that lives in it. `started`: when it began to serve, where it does.
+    pub(crate) async fn open(config: Config, clock: Clock, started: Option<Timestamp>) -> Result<Self, StartError> {
+        let mut measurements = Measurements::with_prefix("bellwire");
+        let metrics = Metrics::register(&mut measurements);
+        let session_metrics = sessions::metrics::Metrics::register(&mut measurements);
+        let store_metrics = store::metrics::Metrics::register(&mut measurements);
+        let auth = Arc::new(Authenticator::new(&config.issuers, config.tokens_max, clock.running())?);
+        let openapi = openapi::published(&config.products).map_err(StartError::OpenApi)?;
+        let store = Store::open(&config.folder, config.store.clone(), store_metrics)?;
+        let known_keys = store.known_keys(clock.now()).await?;
+        let keys = Keys::new(config.limits.idempotency_keys, known_keys, clock.now(), clock.running());
+        let registry =
+            Registry::new(config.sessions.clone(), clock.clone(), session_metrics, renewal(auth.clone(), clock.clone()));
+        let webhooks = open_webhooks(&config, &store, &clock, &mut measurements).await?;
+        let connectors = Connectors::load(&store).await?;
+        let descriptors = raise_descriptor_limit();
+        Ok(Self {
+            auth,
+            limits: Limits::new(&config.limits),
+            slots: Slots::new(config.limits.connections.unwrap_or(descriptors), metrics.connections.clone()),
+            operator_slots: Slots::new(OPERATOR_CONNECTIONS_MAX, metrics.operator_connections.clone()),
+            keys,
+            directories: Directories::load(&store).await?,
+            connectors,
+            store,
+            registry,
+            webhooks,
+            metrics,
+            measurements,
+            openapi,
+            sessions: TaskTracker::new(),
+            connections: TaskTracker::new(),
+            draining: AtomicBool::new(false),
+            started,
+            config,
+            clock,
+        })
+    }
+
+    /// Waits for what was begun on a node that does not serve, and gives the folder up.
+    pub(crate) async fn close(&self) {
+        self.draining.store(true, Ordering::Release);
+        self.connections.close();
+        self.connections.wait().await;
+        self.webhooks.stop().await;
+        self.webhooks.flush().await;
+        let store = self.store.clone();
+        drop(tokio::task::spawn_blocking(move || store.close()).await);
+    }
+
     /// Whether the node takes sessions and writes.
     pub(crate) fn is_ready(&self) -> bool {
         !self.is_draining() && self.store.is_sound()
@@ -147,42 +200,10 @@ impl App {
     /// # Errors
     /// [`StartError`].
     pub async fn bind(config: Config, clock: Clock) -> Result<Self, StartError> {
-        let mut measurements = Measurements::with_prefix("bellwire");
-        let metrics = Metrics::register(&mut measurements);
-        let session_metrics = sessions::metrics::Metrics::register(&mut measurements);
-        let store_metrics = store::metrics::Metrics::register(&mut measurements);
-        let auth = Arc::new(Authenticator::new(&config.issuers, config.tokens_max, clock.running())?);
-        let openapi = openapi::published(&config.products).map_err(StartError::OpenApi)?;
         let (api, ops) = (listen(config.listen, config.send_buffer)?, listen(config.ops_listen, config.send_buffer)?);
-        let store = Store::open(&config.folder, config.store.clone(), store_metrics)?;
-        let known_keys = store.known_keys(clock.now()).await?;
-        let keys = Keys::new(config.limits.idempotency_keys, known_keys, clock.now(), clock.running());
-        let registry =
-            Registry::new(config.sessions.clone(), clock.clone(), session_metrics, renewal(auth.clone(), clock.clone()));
-        let webhooks = open_webhooks(&config, &store, &clock, &mut measurements).await?;
-        let connectors = Connectors::load(&store).await?;
-        take_up(&registry, &connectors, clock.running(), store.take_handover().await?);
-        let descriptors = raise_descriptor_limit();
-        let node = Node {
-            auth,
-            limits: Limits::new(&config.limits),
-            slots: Slots::new(config.limits.connections.unwrap_or(descriptors), metrics.connections.clone()),
-            operator_slots: Slots::new(OPERATOR_CONNECTIONS_MAX, metrics.operator_connections.clone()),
-            keys,
-            directories: Directories::load(&store).await?,
-            connectors,
-            store,
-            registry,
-            webhooks,
-            metrics,
-            measurements,
-            openapi,
-            sessions: TaskTracker::new(),
-            connections: TaskTracker::new(),
-            draining: AtomicBool::new(false),
-            config,
-            clock,
-        };
+        let started = Some(clock.now());
+        let node = Node::open(config, clock, started).await?;
+        take_up(&node.registry, &node.connectors, node.clock.running(), node.store.take_handover().await?);
         Ok(Self { node: Arc::new(node), api, ops })
     }
 

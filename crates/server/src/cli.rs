@@ -11,9 +11,13 @@ mod config; // what a node would run with
 mod demo; // shows one call end to end
 mod token; // prints a development token
 mod listen; // prints what a desktop would receive
-mod ops; // speaking to a running node
+mod ops; // where a command is done: on a running node, or on the folder of a stopped one
+mod status; // how the node is
 mod app; // applications and who has installed them
 mod session; // who is logged in
+mod missed; // missed calls
+mod purge; // personal data goes
+mod backup; // copies of the store
 mod directory; // who the negotiators of a customer are
 mod connector; // whose callbacks are taken
 mod webhook; // who is told of events, and how that goes
@@ -53,8 +57,10 @@ enum Command {
     Listen(listen::ListenArgs),
     /// Applications: which there are, what they may do, who has installed them.
     App(app::AppArgs),
-    /// Sessions: logs a negotiator out.
+    /// Sessions: who is logged in, and logging them out.
     Session(session::SessionArgs),
+    /// Missed calls: whose lists there are, what is in one, taking them away.
+    Missed(missed::MissedArgs),
     /// Directories: who the negotiators of a customer are, and what telephone systems call them.
     Directory(directory::DirectoryArgs),
     /// Connectors: telephone systems whose own webhooks are taken.
@@ -65,6 +71,14 @@ enum Command {
     Avaya(avaya::AvayaArgs),
     /// Enreach: the configuration of a customer's webhooks.
     Enreach(enreach::EnreachArgs),
+    /// Says how the node is.
+    Status(status::StatusArgs),
+    /// Copies the store into a file, also of a running node; without the key of webhooks' secrets.
+    Backup(backup::BackupArgs),
+    /// Puts a backup into the folder of a stopped node.
+    Restore(backup::RestoreArgs),
+    /// Takes away what is kept of a customer's calls, or of one negotiator's: telephone numbers are personal data.
+    Purge(purge::PurgeArgs),
     /// Prints what a shell needs to complete these commands.
     Completions(completions::CompletionsArgs),
 }
@@ -103,11 +117,16 @@ pub(crate) fn run() -> ExitCode {
         Command::Listen(args) => listen::run(&args),
         Command::App(args) => app::run(&args),
         Command::Session(args) => session::run(&args),
+        Command::Missed(args) => missed::run(&args),
         Command::Directory(args) => directory::run(&args),
         Command::Connector(args) => connector::run(&args),
         Command::Webhook(args) => webhook::run(&args),
         Command::Avaya(args) => avaya::run(&args),
         Command::Enreach(args) => enreach::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => backup::put_back(&args),
+        Command::Purge(args) => purge::run(&args),
         Command::Completions(args) => completions::run(&args),
     }
 }

@@ -190,6 +190,16 @@ impl Connectors {
         }
     }
 
+    /// Forgets the calls of a customer, or those that one of its negotiators has to do with. Gives how many. Waits for callbacks that
+    /// are being done.
+    pub(crate) async fn forget_calls(&self, customer: CustomerId, negotiator: Option<NegotiatorId>) -> usize {
+        let mut forgotten = 0;
+        for connector in self.all().iter().filter(|connector| connector.setting.customer == customer) {
+            forgotten += connector.state.lock().await.forget(negotiator.as_ref().map(NegotiatorId::as_str));
+        }
+        forgotten
+    }
+
     /// Adds a connector, or replaces one, which forgets its calls. Durable when it returns.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ pub(crate) mod session; // upgrading to a session
 pub(crate) mod openapi; // the published contract
 pub(crate) mod cors; // which pages may call from a browser
 pub(crate) mod ops; // the operators' listener
+pub(crate) mod outgoing; // bodies that are sent
 pub(crate) mod error; // the only place that names a status code of our API
 
 use std::io;

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use protocol::id::{ClientId, CustomerId, IdempotencyKey};
+use protocol::id::{ClientId, CustomerId, IdempotencyKey, NegotiatorId};
 use store::idempotency::{Claim, KEY_AGE_MAX, KnownKey};
 
 /// Whose key it is.
@@ -103,6 +103,24 @@ impl Keys {
                 Seen::First(Running { keys: self, owner, end, shown: None })
             }
         }
+    }
+}
+
+impl Keys {
+    /// Forgets a customer's answers, or those that name one of its negotiators; calls that still run are left. Gives how many.
+    pub(crate) fn forget_answers(&self, customer: CustomerId, negotiator: Option<NegotiatorId>) -> usize {
+        let named = negotiator.map(|negotiator| format!("\"negotiatorId\":\"{negotiator}\""));
+        let is_theirs = |(_, of, _): &Owner, entry: &Entry| match &entry.stage {
+            Stage::Running => false,
+            Stage::Shown(answer) | Stage::Done(answer) => {
+                *of == Some(customer) && named.as_ref().is_none_or(|named| answer.contains(named))
+            }
+        };
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let theirs = inner.by_owner.iter().filter(|(owner, entry)| is_theirs(owner, entry));
+        let theirs: Vec<_> = theirs.map(|(owner, entry)| (entry.end, *owner)).collect();
+        theirs.iter().for_each(|(end, owner)| inner.remove(*end, *owner));
+        theirs.len()
     }
 }
 

@@ -3,6 +3,8 @@
 //! A session writes into the trail of an event under that trail's own lock, so that neither other sessions nor the recipient's
 //! lock are in the way.
 
+mod operators; // for who runs the node
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,8 @@
 //! One recipient: ring, calls and sessions under one lock. The order in which events pass that lock is the order of the ring, and
 //! the order in which every session of the recipient gets them, on the live path and on resume.
 
+mod operators; // for who runs the node
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Recipient → ring, calls and sessions. Sharded; a shard's lock is held for a look-up only, never while anything is done.
 
+mod operators; // for who runs the node
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +13,8 @@ use jiff::Timestamp;
 use protocol::close::CloseCode;
 use protocol::frame::EncodedFrame;
 use protocol::id::{EventId, Recipient};
+
+pub use self::operators::{OpenSession, Purged};
 
 use crate::Config;
 use crate::metrics::Metrics;

@@ -21,7 +21,7 @@ pub(crate) struct Applications {
     by_id: Arc<RwLock<ById>>,
 }
 
-/// What became of an installation.
+/// What became of a change to an application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Installed {
     /// It stands.
@@ -78,6 +78,50 @@ impl Store {
             let by_id = all(transaction)?;
             let installed = if by_id.contains_key(&client_id) { Installed::Done } else { Installed::NoApplication };
             Ok((installed, by_id))
+        };
+        self.change_applications(run).await
+    }
+
+    /// Grants an application more scopes. Durable when it returns.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn grant(&self, client_id: ClientId, more: BTreeSet<String>) -> Result<Installed, StoreError> {
+        let run = move |transaction: &Transaction<'_>| {
+            let by_id = all(transaction)?;
+            let Some(application) = by_id.get(&client_id) else { return Ok((Installed::NoApplication, by_id)) };
+            let scopes = application.scopes.union(&more).map(String::as_str).collect::<Vec<_>>().join(" ");
+            transaction
+                .execute("UPDATE application SET scopes = ?2 WHERE client_id = ?1", params![client_id.as_str(), scopes])?;
+            Ok((Installed::Done, all(transaction)?))
+        };
+        self.change_applications(run).await
+    }
+
+    /// Takes an application away, with its installations. Gives whether there was one. Durable when it returns.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn remove_application(&self, client_id: ClientId) -> Result<bool, StoreError> {
+        let run = move |transaction: &Transaction<'_>| {
+            transaction.execute("DELETE FROM installation WHERE client_id = ?1", [client_id.as_str()])?;
+            let removed = transaction.execute("DELETE FROM application WHERE client_id = ?1", [client_id.as_str()])?;
+            Ok((removed > 0, all(transaction)?))
+        };
+        self.change_applications(run).await
+    }
+
+    /// Notes that `customer` has no application of this name any more; that they had none is no error. Durable when it returns.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn uninstall(&self, client_id: ClientId, customer: CustomerId) -> Result<Installed, StoreError> {
+        let run = move |transaction: &Transaction<'_>| {
+            let sql = "DELETE FROM installation WHERE client_id = ?1 AND customer = ?2";
+            transaction.execute(sql, params![client_id.as_str(), customer.as_str()])?;
+            let by_id = all(transaction)?;
+            let done = if by_id.contains_key(&client_id) { Installed::Done } else { Installed::NoApplication };
+            Ok((done, by_id))
         };
         self.change_applications(run).await
     }

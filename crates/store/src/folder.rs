@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use crate::error::OpenError;
 
 const DATABASE: &str = "bellwire.sqlite";
+/// What can stand in a folder before the database does: a start that was cut off, a key that was put there for a backup.
+const COMPANIONS: [&str; 2] = ["lock", "webhooks.key"];
 
 /// A data folder that this process has; given up when dropped, also by a crash.
 #[derive(Debug)]
@@ -35,12 +37,18 @@ impl Folder {
     pub(crate) fn database(&self) -> PathBuf {
         self.path.join(DATABASE)
     }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
 }
 
 /// Whether the folder is somebody else's: it has entries, and no database of ours.
 fn holds_other_things(path: &Path) -> bool {
-    let has_entries = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
-    has_entries && !path.join(DATABASE).exists()
+    let is_other =
+        |entry: io::Result<fs::DirEntry>| !entry.is_ok_and(|entry| COMPANIONS.iter().any(|name| entry.file_name() == *name));
+    let has_others = fs::read_dir(path).is_ok_and(|mut entries| entries.any(is_other));
+    has_others && !path.join(DATABASE).exists()
 }
 
 fn make_private(path: &Path) -> io::Result<()> {

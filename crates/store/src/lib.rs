@@ -10,6 +10,8 @@ pub mod writer; // one thread, group commit, poison
 pub mod reader; // connections for reading, a bounded number at once
 pub mod missed; // missed calls: added, listed, taken away, forgotten
 pub mod idempotency; // keys whose call is on disk
+pub mod backup; // copies of the file: made at work, put back while stopped
+pub mod purge; // what is kept of a customer, or of one negotiator, goes
 pub mod resume; // what a run of the node hands to the next one
 pub mod applications; // who may post, and for whom
 pub mod documents; // what is read and written as a whole, opaque here
@@ -71,8 +73,10 @@ struct Shared {
     readers: Readers,
     writer: Writer,
     metrics: Metrics,
+    /// Held while a backup is made and read: one at a time.
+    backing_up: Arc<tokio::sync::Mutex<()>>,
     // The lock is given up last, after the writer has ended.
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Store {
@@ -85,6 +89,7 @@ impl Store {
     /// [`OpenError`], each with what an operator can do.
     pub fn open(folder: &Path, config: Config, metrics: Metrics) -> Result<Self, OpenError> {
         let folder = Folder::lock(folder)?;
+        backup::tidy_up(&folder);
         let connection = schema::open(&folder.database())?;
         let store_id = schema::store_id(&connection)?;
         let applications = Applications::load(&connection)?;
@@ -95,7 +100,8 @@ impl Store {
             check_later(folder.database(), health.clone())?;
         }
         let writer = Writer::start(connection, config.queue_max, health)?;
-        let shared = Shared { config, store_id, versions, applications, readers, writer, metrics, _folder: folder };
+        let backing_up = Arc::default();
+        let shared = Shared { config, store_id, versions, applications, readers, writer, metrics, backing_up, folder };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -103,6 +109,20 @@ impl Store {
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.shared.writer.is_sound()
+    }
+
+    /// This folder's own mark; it stands in every ETag.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.shared.store_id
+    }
+
+    /// The bytes of the database on disk, its log included.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let database = self.shared.folder.database();
+        let log = PathBuf::from(format!("{}-wal", database.display()));
+        [database, log].iter().filter_map(|path| std::fs::metadata(path).ok()).map(|file| file.len()).sum()
     }
 
     /// Writes what is queued, then refuses more. Blocks until the writer has ended.

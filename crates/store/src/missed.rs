@@ -6,6 +6,8 @@
 //! A list's *version* is the number of the last change to it, from a counter on disk that never goes back; an empty list has
 //! version 0. It is read in the same snapshot as the rows, so an ETag made of it never stands for two contents.
 
+mod operators; // all lists, for who runs the node
+
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
@@ -13,6 +15,8 @@ use jiff::Timestamp;
 use protocol::id::{CustomerId, EventId, NegotiatorId, Product, Recipient};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Transaction, params, params_from_iter};
+
+pub use self::operators::Mailbox;
 
 use crate::Store;
 use crate::error::StoreError;

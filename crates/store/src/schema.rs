@@ -168,6 +168,40 @@ pub(crate) fn store_id(connection: &Connection) -> Result<String, OpenError> {
     Ok(connection.query_row("SELECT id FROM store", (), |row| row.get(0))?)
 }
 
+/// Gives the folder another mark, so that no ETag of before is good; and forgets what a run handed to the next one, which is of
+/// another time.
+pub(crate) fn begin_anew(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "BEGIN IMMEDIATE;
+         UPDATE store SET id = lower(hex(randomblob(8)));
+         DELETE FROM resume; DELETE FROM resume_receipts; DELETE FROM resume_connector;
+         COMMIT;
+         PRAGMA journal_mode = DELETE;",
+    )
+}
+
+/// Whether a file is a database of ours that this program can read, and whole.
+pub(crate) fn verify(path: &Path) -> Result<(), OpenError> {
+    let verify = || {
+        let connection = open_for_reading(path)?;
+        let corrupt = |fault: String| OpenError::Corrupt { path: path.to_owned(), fault };
+        let owner: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        if owner != APPLICATION_ID {
+            return Err(corrupt("it is no database of bellwire".to_owned()));
+        }
+        check_version(&connection, path)?;
+        check_whole(&connection)?.map_or(Ok(()), |fault| Err(corrupt(fault)))
+    };
+    verify().map_err(|error| explain(error, path))
+}
+
+/// The version of the tables, unless this program is too old for it.
+fn check_version(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
+    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if (0..=known).contains(&found) { Ok(found) } else { Err(OpenError::Newer { path: path.to_owned(), found, known }) }
+}
+
 /// Whether the file is too large to be read whole before a start: it is checked while the node is at work.
 pub(crate) fn is_large(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.len() > CHECK_BYTES_MAX)
@@ -199,11 +233,7 @@ fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
 }
 
 fn migrate(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found > known || found < 0 {
-        return Err(OpenError::Newer { path: path.to_owned(), found, known });
-    }
+    let found = check_version(connection, path)?;
     for (version, step) in (1_i64..).zip(STEPS).skip_while(|(version, _)| *version <= found) {
         connection.execute_batch(&format!("BEGIN IMMEDIATE; {step} PRAGMA user_version = {version}; COMMIT;"))?;
         tracing::info!(version, "store tables brought to a new version");

@@ -8,12 +8,14 @@ mod log; // attempts, deliveries and what was sent, for those who ask
 mod outcome; // what became of attempts, a batch in a commit
 mod queue; // what is due, endpoint by endpoint
 mod replay; // deliveries queued anew
+mod purge; // what is kept of a customer, or of one negotiator, goes
 
 use jiff::Timestamp;
 use rusqlite::{Transaction, params};
 
 pub use self::log::{AttemptRow, AttemptsPage, DeliveryRow};
 pub use self::outcome::{Outcome, Outcomes};
+pub use self::purge::PurgeStep;
 pub use self::queue::{DueRow, EndpointQueue, Settled};
 pub use self::replay::{Candidate, Requeue};
 

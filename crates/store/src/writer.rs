@@ -22,6 +22,11 @@ const BATCH_MAX: usize = 512;
 /// itself. The log is cut to this size when it begins anew.
 pub(crate) const LOG_BYTES: u64 = 4 * 1024 * 1024;
 
+/// How long emptying the log can hold the writes up.
+const CUT_PATIENCE: Duration = Duration::from_millis(200);
+/// How long a lock of an operator's own tool is waited for: rusqlite's default.
+const BUSY_PATIENCE: Duration = Duration::from_secs(5);
+
 const WAITING: u8 = 0;
 const RUNNING: u8 = 1;
 const GIVEN_UP: u8 = 2;
@@ -90,22 +95,29 @@ pub(crate) struct Writer {
     // Guards the handle only while it is taken.
     thread: Mutex<Option<JoinHandle<()>>>,
     health: Health,
+    shredded: Arc<AtomicBool>,
 }
 
 impl Writer {
     pub(crate) fn start(connection: Connection, queue_max: usize, health: Health) -> Result<Self, OpenError> {
         let (sender, receiver) = mpsc::channel(queue_max);
         let log = connection.path().map(|path| PathBuf::from(format!("{path}-wal"))).unwrap_or_default();
-        let mut thread = Thread { connection, log, health: health.clone() };
+        let shredded = Arc::new(AtomicBool::new(false));
+        let mut thread = Thread { connection, log, health: health.clone(), shredded: shredded.clone() };
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || thread.run(receiver))
             .map_err(OpenError::Thread)?;
-        Ok(Self { queue: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), health })
+        Ok(Self { queue: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), health, shredded })
     }
 
     pub(crate) fn is_sound(&self) -> bool {
         self.health.is_sound()
+    }
+
+    /// What is set in `done` of a write after which the log, too, should hold nothing of what was deleted.
+    pub(crate) fn shredded(&self) -> Arc<AtomicBool> {
+        self.shredded.clone()
     }
 
     /// Runs `job` in the next commit and waits until that is on disk. A job that has not begun after `patience` is given up and
@@ -200,6 +212,7 @@ struct Thread {
     connection: Connection,
     log: PathBuf,
     health: Health,
+    shredded: Arc<AtomicBool>,
 }
 
 impl Drop for Thread {
@@ -241,7 +254,9 @@ impl Thread {
         for job in batch {
             job.done(outcome.clone());
         }
-        if outcome.is_ok() && std::fs::metadata(&self.log).is_ok_and(|log| log.len() > LOG_BYTES) {
+        if outcome.is_ok() && self.shredded.swap(false, Ordering::AcqRel) {
+            self.cut_log();
+        } else if outcome.is_ok() && std::fs::metadata(&self.log).is_ok_and(|log| log.len() > LOG_BYTES) {
             self.checkpoint("PASSIVE");
         }
     }
@@ -254,6 +269,16 @@ impl Thread {
         let copied = self.connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), (), |row| row.get::<_, i64>(0));
         if let Err(error) = copied {
             self.health.judge(error);
+        }
+    }
+
+    /// Empties the log, unless a reader needs it for longer: then it is overwritten as it begins anew.
+    fn cut_log(&mut self) {
+        let set = |patience| self.connection.busy_timeout(patience);
+        if set(CUT_PATIENCE).is_ok() {
+            self.checkpoint("TRUNCATE");
+            // SQLite keeps a number; nothing can fail.
+            drop(self.connection.busy_timeout(BUSY_PATIENCE));
         }
     }
 

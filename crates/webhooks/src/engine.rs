@@ -14,6 +14,7 @@ mod take; // events → who is told
 mod replay; // deliveries queued anew
 mod log; // attempts and deliveries for those who ask
 mod accounts; // which customer a vendor's id is
+mod purge; // what is kept of a customer, or of one negotiator, goes
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -48,6 +49,7 @@ use crate::sign::AppKey;
 
 pub use self::attempt::Pinged;
 pub use self::log::{Asked, Attempts, Delivery, DeliveryId, Retried};
+pub use self::purge::Purged;
 pub use self::replay::{Replay, ReplayRequest, Which};
 pub use self::show::Shown;
 pub use self::subscriptions::{ChangeError, GRACE_MAX, Given, Headers, Owner};
@@ -276,6 +278,12 @@ impl Engine {
         self.shared.metrics.queued.set(queued);
         self.shared.metrics.in_flight.set(i64::try_from(in_flight).unwrap_or(i64::MAX));
         self.shared.metrics.outcomes.set(i64::try_from(self.outcomes_waiting()).unwrap_or(i64::MAX));
+    }
+
+    /// How many deliveries are queued, and how many requests are on their way.
+    #[must_use]
+    pub fn totals(&self) -> (i64, usize) {
+        self.lock().totals()
     }
 
     async fn load(&self) -> Result<(), EngineError> {

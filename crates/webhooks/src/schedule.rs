@@ -11,7 +11,7 @@ mod limits; // how much is on its way at once
 mod shares; // what hosts and customers have on their way, and who waits for them
 mod queue; // one endpoint: its window, what it holds, its breaker
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -151,6 +151,13 @@ impl Schedule {
         self.window_bytes += queue.offer(item, has_room, now);
         self.arm(number, now);
         true
+    }
+
+    /// Notes that deliveries of an endpoint that were queued are gone: what is on its way ends by itself, and nothing of it is kept.
+    pub(crate) fn purged(&mut self, number: i64, events: &HashSet<i64>, now: i64) {
+        let Some(queue) = self.queues.get_mut(&number) else { return };
+        self.window_bytes -= queue.purged(events);
+        self.arm(number, now);
     }
 
     /// Notes that something is queued on disk anew.

@@ -6,20 +6,17 @@ use clap::{Args, Subcommand};
 use hyper::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use protocol::id::CustomerId;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::ops::{OpsArgs, OpsError};
-use super::{block_on, fail, id};
+use super::id;
+use super::ops::{OpsError, Place, PlaceArgs, Told, lines, text};
 
 #[derive(Debug, Args)]
 pub(super) struct AvayaArgs {
     #[command(subcommand)]
     command: AvayaCommand,
     #[command(flatten)]
-    ops: OpsArgs,
-    /// Prints JSON.
-    #[arg(long, global = true)]
-    json: bool,
+    place: PlaceArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -49,38 +46,25 @@ enum AccountCommand {
 }
 
 pub(super) fn run(args: &AvayaArgs) -> ExitCode {
-    block_on(async {
-        match ask(args).await {
-            Ok(Some(accounts)) if args.json => println!("{accounts}"),
-            Ok(Some(accounts)) => print(&accounts),
-            Ok(None) => {}
-            Err(error) => return fail(&error),
-        }
-        ExitCode::SUCCESS
-    })
+    let AvayaCommand::Account(command) = &args.command;
+    args.place.run(async |place| ask(command, place).await)
 }
 
-async fn ask(args: &AvayaArgs) -> Result<Option<Value>, OpsError> {
-    let AvayaCommand::Account(command) = &args.command;
+async fn ask(command: &AccountCommand, place: &mut Place) -> Result<Told, OpsError> {
     let path = |account: &str| format!("/avaya/accounts/{}", utf8_percent_encode(account, NON_ALPHANUMERIC));
     match command {
         AccountCommand::Add { account, customer } => {
-            args.ops.send(Method::PUT, &path(account), Some(json!({"customerId": customer}))).await?;
-            println!("account {account} is that of {customer}");
-            Ok(None)
+            place.send(Method::PUT, &path(account), Some(json!({"customerId": customer}))).await?;
+            Ok(Told::sentence(format!("account {account} is that of {customer}")))
         }
-        AccountCommand::List => args.ops.send(Method::GET, "/avaya/accounts", None).await,
+        AccountCommand::List => {
+            let written = |account: &_| format!("{}  {}", text(account, "accountId"), text(account, "customerId"));
+            Ok(Told::new(place.list("/avaya/accounts").await?, |all| lines(all, written)))
+        }
         AccountCommand::Remove { account } => {
-            args.ops.send(Method::DELETE, &path(account), None).await?;
-            println!("account {account} removed; subscriptions that were made for it go on until they are deleted");
-            Ok(None)
+            place.send(Method::DELETE, &path(account), None).await?;
+            let text = format!("account {account} removed; subscriptions that were made for it go on until they are deleted");
+            Ok(Told::sentence(text))
         }
-    }
-}
-
-fn print(accounts: &Value) {
-    for account in accounts.as_array().into_iter().flatten() {
-        let text = |name: &str| account.get(name).and_then(Value::as_str).unwrap_or_default();
-        println!("{}  {}", text("accountId"), text("customerId"));
     }
 }

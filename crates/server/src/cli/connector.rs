@@ -12,17 +12,12 @@ use connectors::state::State;
 use connectors::vendor::{SecretPlace, Vendor};
 use hyper::Method;
 use jiff::Timestamp;
-use prometheus_client::registry::Registry;
-use protocol::fault::Faults;
 use protocol::id::{ConnectorId, CustomerId, NegotiatorId, Product};
 use serde_json::{Value, json};
-use server::connectors::{Connectors, NewConnector};
-use store::Store;
-use store::metrics::Metrics;
 
 use super::directory::{self, DirectoryError};
-use super::ops::{OpsArgs, OpsError, PlaceArgs};
-use super::{block_on, fail, id};
+use super::ops::{OpsError, Place, PlaceArgs, Told, lines, text};
+use super::{fail, id};
 
 /// The products of a node that is not configured otherwise.
 const PRODUCTS: [&str; 2] = ["AgencyCloud", "PropertyCloud"];
@@ -96,20 +91,12 @@ struct NewArgs {
 enum ConnectorError {
     #[error("{path}")]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("the connector is not as it should be:{}", super::listed(.0))]
-    Faulty(Faults),
-    #[error("there is no connector {0}")]
-    Missing(ConnectorId),
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     #[error("{path} is not JSON")]
     Json { path: PathBuf, source: serde_json::Error },
-    #[error("not done; for a stopped node give --data DIR")]
-    Ops(#[source] OpsError),
     #[error(transparent)]
-    Open(#[from] store::error::OpenError),
-    #[error(transparent)]
-    Store(#[from] store::error::StoreError),
+    Ops(#[from] OpsError),
 }
 
 fn vendor(name: &str) -> Result<Vendor, String> {
@@ -117,24 +104,32 @@ fn vendor(name: &str) -> Result<Vendor, String> {
 }
 
 pub(super) fn run(args: &ConnectorArgs) -> ExitCode {
-    block_on(async {
-        let done = match &args.command {
-            ConnectorCommand::Try { vendor, directory, queues, negotiator, file } => {
-                attempt(*vendor, [directory.as_deref(), queues.as_deref()], negotiator, file).map(|()| None)
-            }
-            command => match &args.place.data {
-                Some(folder) => on_folder(command, folder).await,
-                None => on_node(command, &args.place.ops).await,
-            },
-        };
-        match done {
-            Ok(shown) => {
-                print(&args.command, shown.as_ref(), args.place.json);
-                ExitCode::SUCCESS
-            }
+    if let ConnectorCommand::Try { vendor, directory, queues, negotiator, file } = &args.command {
+        return match attempt(*vendor, [directory.as_deref(), queues.as_deref()], negotiator, file) {
+            Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error),
+        };
+    }
+    args.place.run(async |place| ask(&args.command, place).await)
+}
+
+async fn ask(command: &ConnectorCommand, place: &mut Place) -> Result<Told, ConnectorError> {
+    match command {
+        ConnectorCommand::Add(new) => {
+            place.send(Method::PUT, &format!("/connectors/{}", new.id), Some(new.body()?)).await?;
+            Ok(new.entered())
         }
-    })
+        ConnectorCommand::Remove { connector } => {
+            place.send(Method::DELETE, &format!("/connectors/{connector}"), None).await?;
+            Ok(Told::default())
+        }
+        ConnectorCommand::List | ConnectorCommand::Try { .. } => {
+            let line = |connector: &Value| {
+                format!("{:<24} {:<8} {}", text(connector, "id"), text(connector, "vendor"), text(connector, "customer"))
+            };
+            Ok(Told::new(place.list("/connectors").await?, |all| lines(all, line)))
+        }
+    }
 }
 
 impl NewArgs {
@@ -150,43 +145,22 @@ impl NewArgs {
             "secret": self.secret()?,
         }))
     }
-}
 
-async fn on_folder(command: &ConnectorCommand, folder: &Path) -> Result<Option<Value>, ConnectorError> {
-    let store = Store::open(folder, store::Config::default(), Metrics::register(&mut Registry::default()))?;
-    let connectors = Connectors::load(&store).await?;
-    match command {
-        ConnectorCommand::Add(new) => {
-            let usual = PRODUCTS.iter().filter_map(|name| Product::parse(name).ok()).collect();
-            let known = if new.product.is_empty() { usual } else { new.product.clone() };
-            let NewArgs { vendor, customer, ref product, ref negotiator, .. } = *new;
-            let (products, negotiators) = (product.clone(), negotiator.clone());
-            let setting = NewConnector { vendor, customer, products, negotiators, secret: new.secret()? }.checked(&known);
-            connectors.put(&store, new.id, setting.map_err(ConnectorError::Faulty)?).await?;
-            Ok(None)
-        }
-        ConnectorCommand::Remove { connector } => match connectors.remove(&store, connector).await? {
-            true => Ok(None),
-            false => Err(ConnectorError::Missing(*connector)),
-        },
-        ConnectorCommand::List | ConnectorCommand::Try { .. } => {
-            let shown = connectors.all().into_iter().map(|connector| connector.shown());
-            Ok(Some(shown.collect()))
+    /// What is to be entered at the telephone system.
+    fn entered(&self) -> Told {
+        let url = format!("{}/connectors/{}", self.url.trim_end_matches('/'), self.id);
+        let file = self.secret_file.display();
+        match self.vendor.secret_place() {
+            SecretPlace::Header(name) => Told {
+                json: json!({"url": url, "header": name}),
+                text: format!("URL     {url}\nheader  {name}: the secret in {file}\n"),
+            },
+            SecretPlace::Path => Told {
+                json: json!({"url": format!("{url}/SECRET")}),
+                text: format!("URL     {url}/SECRET   where SECRET is what {file} holds\n"),
+            },
         }
     }
-}
-
-async fn on_node(command: &ConnectorCommand, ops: &OpsArgs) -> Result<Option<Value>, ConnectorError> {
-    let (method, id, body) = match command {
-        ConnectorCommand::Add(new) => (Method::PUT, Some(new.id), Some(new.body()?)),
-        ConnectorCommand::Remove { connector } => (Method::DELETE, Some(*connector), None),
-        ConnectorCommand::List | ConnectorCommand::Try { .. } => (Method::GET, None, None),
-    };
-    let path = id.map_or_else(|| "/connectors".to_owned(), |id| format!("/connectors/{id}"));
-    ops.send(method, &path, body).await.map_err(|error| match (id, error) {
-        (Some(id), OpsError::Refused { status: 404, .. }) => ConnectorError::Missing(id),
-        (_, error) => ConnectorError::Ops(error),
-    })
 }
 
 /// Prints what each callback would become.
@@ -238,27 +212,5 @@ fn written(action: &Action) -> Value {
     match action {
         Action::Post(post) => post.envelope(&PRODUCTS),
         Action::Retract { negotiator, call } => json!({"notMissed": {"negotiatorId": negotiator, "call": call}}),
-    }
-}
-
-fn print(command: &ConnectorCommand, shown: Option<&Value>, json: bool) {
-    match (command, shown) {
-        (ConnectorCommand::Add(new), _) => {
-            let base = format!("{}/connectors/{}", new.url.trim_end_matches('/'), new.id);
-            match new.vendor.secret_place() {
-                SecretPlace::Header(name) => {
-                    println!("URL     {base}\nheader  {name}: the secret in {}", new.secret_file.display())
-                }
-                SecretPlace::Path => println!("URL     {base}/SECRET   where SECRET is what {} holds", new.secret_file.display()),
-            }
-        }
-        (_, Some(shown)) if json => println!("{shown}"),
-        (_, Some(shown)) => {
-            for connector in shown.as_array().into_iter().flatten() {
-                let text = |name| connector.get(name).and_then(Value::as_str).unwrap_or_default();
-                println!("{:<24} {:<8} {}", text("id"), text("vendor"), text("customer"));
-            }
-        }
-        (_, None) => {}
     }
 }

@@ -8,18 +8,13 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use hyper::Method;
-use jiff::Timestamp;
-use prometheus_client::registry::Registry;
 use protocol::directory::{Directory, Queue};
 use protocol::fault::Faults;
 use protocol::id::CustomerId;
 use serde_json::Value;
-use server::directories::Directories;
-use store::Store;
-use store::metrics::Metrics;
 
-use super::ops::{OpsError, PlaceArgs};
-use super::{block_on, fail, id};
+use super::id;
+use super::ops::{OpsError, Place, PlaceArgs, Told, lines};
 
 #[derive(Debug, Args)]
 pub(super) struct DirectoryArgs {
@@ -66,14 +61,8 @@ pub(super) enum DirectoryError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("{} in {path}:{}", counted(.faults), super::listed(.faults))]
     Faulty { path: PathBuf, faults: Faults },
-    #[error("there is no directory of {0}")]
-    Missing(CustomerId),
-    #[error("not done; for a stopped node give --data DIR")]
-    Ops(#[source] OpsError),
     #[error(transparent)]
-    Open(#[from] store::error::OpenError),
-    #[error(transparent)]
-    Store(#[from] store::error::StoreError),
+    Ops(#[from] OpsError),
     #[error("the node's answer is unreadable")]
     Answer(#[from] serde_json::Error),
 }
@@ -101,83 +90,40 @@ pub(super) fn read(people: &Path, queues: Option<&Path>, known: Vec<Queue>) -> R
 }
 
 pub(super) fn run(args: &DirectoryArgs) -> ExitCode {
-    block_on(async {
-        let done = match &args.place.data {
-            Some(folder) => on_folder(&args.command, folder).await,
-            None => on_node(args).await,
-        };
-        match done {
-            Ok(shown) => print(&args.command, shown.as_ref(), args.place.json),
-            Err(error) => fail(&error),
-        }
-    })
+    args.place.run(async |place| ask(&args.command, place).await)
 }
 
-async fn on_folder(command: &DirectoryCommand, folder: &Path) -> Result<Option<Value>, DirectoryError> {
-    let store = Store::open(folder, store::Config::default(), Metrics::register(&mut Registry::default()))?;
-    let directories = Directories::load(&store).await?;
+async fn ask(command: &DirectoryCommand, place: &mut Place) -> Result<Told, DirectoryError> {
+    let path = |customer: &CustomerId| format!("/directories/{customer}");
     match command {
         DirectoryCommand::Import { customer, file, queues } => {
-            let known = directories.of(customer).map(|known| known.queues.clone()).unwrap_or_default();
-            directories.put(&store, *customer, read(file, queues.as_deref(), known)?, Timestamp::now()).await?;
-            Ok(None)
+            let known = if queues.is_none() { known_queues(place, &path(customer)).await? } else { Vec::new() };
+            let directory = serde_json::to_value(read(file, queues.as_deref(), known)?)?;
+            place.send(Method::PUT, &path(customer), Some(directory)).await?;
+            Ok(Told::default())
         }
         DirectoryCommand::Export { customer } => {
-            let directory = directories.of(customer).ok_or(DirectoryError::Missing(*customer))?;
-            Ok(Some(serde_json::to_value(&*directory)?))
+            let json = place.send(Method::GET, &path(customer), None).await?;
+            let directory: Directory = serde_json::from_value(json.clone())?;
+            Ok(Told { json, text: table::written(&directory.people) })
         }
-        DirectoryCommand::Remove { customer } => match directories.remove(&store, customer).await? {
-            true => Ok(None),
-            false => Err(DirectoryError::Missing(*customer)),
-        },
-        DirectoryCommand::List => {
-            let listed = directories.all().into_iter().map(|(customer, directory)| {
-                serde_json::json!({"customer": customer, "people": directory.people.len(), "queues": directory.queues.len()})
-            });
-            Ok(Some(listed.collect()))
+        DirectoryCommand::Remove { customer } => {
+            place.send(Method::DELETE, &path(customer), None).await?;
+            Ok(Told::default())
         }
+        DirectoryCommand::List => Ok(Told::new(place.list("/directories").await?, |all| lines(all, line))),
     }
 }
 
-async fn on_node(args: &DirectoryArgs) -> Result<Option<Value>, DirectoryError> {
-    let (method, customer, body) = match &args.command {
-        DirectoryCommand::Import { customer, file, queues } => {
-            let known = if queues.is_none() { known_queues(args, customer).await? } else { Vec::new() };
-            (Method::PUT, Some(customer), Some(serde_json::to_value(read(file, queues.as_deref(), known)?)?))
-        }
-        DirectoryCommand::Export { customer } => (Method::GET, Some(customer), None),
-        DirectoryCommand::Remove { customer } => (Method::DELETE, Some(customer), None),
-        DirectoryCommand::List => (Method::GET, None, None),
-    };
-    let path = customer.map_or_else(|| "/directories".to_owned(), |customer| format!("/directories/{customer}"));
-    args.place.ops.send(method, &path, body).await.map_err(|error| match (customer, error) {
-        (Some(customer), OpsError::Refused { status: 404, .. }) => DirectoryError::Missing(*customer),
-        (_, error) => DirectoryError::Ops(error),
-    })
-}
-
-async fn known_queues(args: &DirectoryArgs, customer: &CustomerId) -> Result<Vec<Queue>, DirectoryError> {
-    match args.place.ops.send(Method::GET, &format!("/directories/{customer}"), None).await {
-        Ok(directory) => Ok(serde_json::from_value::<Directory>(directory.unwrap_or_default())?.queues),
-        Err(OpsError::Refused { status: 404, .. }) => Ok(Vec::new()),
-        Err(error) => Err(DirectoryError::Ops(error)),
+async fn known_queues(place: &mut Place, path: &str) -> Result<Vec<Queue>, DirectoryError> {
+    match place.send(Method::GET, path, None).await {
+        Ok(directory) => Ok(serde_json::from_value::<Directory>(directory)?.queues),
+        Err(OpsError::Missing(_)) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
     }
 }
 
-fn print(command: &DirectoryCommand, shown: Option<&Value>, json: bool) -> ExitCode {
-    match (command, shown) {
-        (_, None) => {}
-        (_, Some(shown)) if json => println!("{shown}"),
-        (DirectoryCommand::Export { .. }, Some(shown)) => match serde_json::from_value::<Directory>(shown.clone()) {
-            Ok(directory) => print!("{}", table::written(&directory.people)),
-            Err(error) => return fail(&error),
-        },
-        (_, Some(shown)) => {
-            for entry in shown.as_array().into_iter().flatten() {
-                let text = |name| entry.get(name).map(|value| value.to_string().replace('"', "")).unwrap_or_default();
-                println!("{:<34} {:>5} people {:>5} queues", text("customer"), text("people"), text("queues"));
-            }
-        }
-    }
-    ExitCode::SUCCESS
+fn line(entry: &Value) -> String {
+    let text = |name| entry.get(name).map(|value| value.to_string().replace('"', "")).unwrap_or_default();
+    format!("{:<34} {:>5} people {:>5} queues", text("customer"), text("people"), text("queues"))
 }

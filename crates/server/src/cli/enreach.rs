@@ -9,15 +9,15 @@ use hyper::Method;
 use protocol::id::CustomerId;
 use serde_json::Value;
 
-use super::ops::{OpsArgs, OpsError};
-use super::{block_on, fail, id};
+use super::id;
+use super::ops::{OpsError, Place, PlaceArgs, Told};
 
 #[derive(Debug, Args)]
 pub(super) struct EnreachArgs {
     #[command(subcommand)]
     command: EnreachCommand,
     #[command(flatten)]
-    ops: OpsArgs,
+    place: PlaceArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -50,25 +50,19 @@ enum EnreachError {
 }
 
 pub(super) fn run(args: &EnreachArgs) -> ExitCode {
-    block_on(async {
-        match ask(args).await {
-            Ok(answer) => println!("{answer:#}"),
-            Err(error) => return fail(&error),
-        }
-        ExitCode::SUCCESS
-    })
+    args.place.run(async |place| ask(&args.command, place).await)
 }
 
-async fn ask(args: &EnreachArgs) -> Result<Value, EnreachError> {
+async fn ask(command: &EnreachCommand, place: &mut Place) -> Result<Told, EnreachError> {
     let path = |customer: &CustomerId| format!("/enreach/webhooks?customerId={customer}");
-    let answer = match &args.command {
+    let answer = match command {
         EnreachCommand::Load { file, customer } => {
             let text = fs::read(file).map_err(|source| EnreachError::File { path: file.clone(), source })?;
-            let configuration =
+            let configuration: Value =
                 serde_json::from_slice(&text).map_err(|source| EnreachError::Json { path: file.clone(), source })?;
-            args.ops.send(Method::PUT, &path(customer), Some(configuration)).await?
+            place.send(Method::PUT, &path(customer), Some(configuration)).await?
         }
-        EnreachCommand::Show { customer } => args.ops.send(Method::GET, &path(customer), None).await?,
+        EnreachCommand::Show { customer } => place.send(Method::GET, &path(customer), None).await?,
     };
-    Ok(answer.unwrap_or_default())
+    Ok(Told::new(answer, |answer| format!("{answer:#}\n")))
 }

@@ -6,18 +6,14 @@ use clap::{Args, Subcommand};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::ops::{OpsArgs, OpsError};
-use super::{block_on, fail};
+use super::ops::{OpsError, Place, PlaceArgs, Told, lines, text, words};
 
 #[derive(Debug, Args)]
 pub(super) struct WebhookArgs {
     #[command(subcommand)]
     command: WebhookCommand,
     #[command(flatten)]
-    ops: OpsArgs,
-    /// Prints JSON.
-    #[arg(long, global = true)]
-    json: bool,
+    place: PlaceArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -54,81 +50,60 @@ enum WebhookCommand {
 }
 
 pub(super) fn run(args: &WebhookArgs) -> ExitCode {
-    block_on(async {
-        match ask(args).await {
-            Ok(answer) if args.json => println!("{answer}"),
-            Ok(answer) => print(&args.command, &answer),
-            Err(error) => return fail(&error),
-        }
-        ExitCode::SUCCESS
-    })
+    args.place.run(async |place| ask(&args.command, place).await)
 }
 
-async fn ask(args: &WebhookArgs) -> Result<Value, OpsError> {
-    let answer = match &args.command {
-        WebhookCommand::List => args.ops.send(Method::GET, "/webhooks", None).await,
-        WebhookCommand::Show { subscription } => args.ops.send(Method::GET, &format!("/webhooks/{subscription}"), None).await,
+async fn ask(command: &WebhookCommand, place: &mut Place) -> Result<Told, OpsError> {
+    match command {
+        WebhookCommand::List => Ok(Told::new(place.list("/webhooks").await?, |all| lines(all, line))),
+        WebhookCommand::Show { subscription } => {
+            Ok(Told::new(place.send(Method::GET, &format!("/webhooks/{subscription}"), None).await?, shown))
+        }
         WebhookCommand::Ping { subscription, topic } => {
             let path = format!("/webhooks/{subscription}/ping");
-            args.ops.send(Method::POST, &path, Some(json!({"topicId": topic}))).await
+            Ok(Told::new(place.send(Method::POST, &path, Some(json!({"topicId": topic}))).await?, pinged))
         }
         WebhookCommand::Replay { subscription, since, until, status } => {
             let path = format!("/webhooks/{subscription}/replay");
-            args.ops.send(Method::POST, &path, Some(json!({"since": since, "until": until, "status": status}))).await
+            let asked = json!({"since": since, "until": until, "status": status});
+            Ok(Told::new(place.send(Method::POST, &path, Some(asked)).await?, |begun| format!("{}\n", text(begun, "id"))))
         }
-    };
-    Ok(answer?.unwrap_or_default())
-}
-
-fn print(command: &WebhookCommand, answer: &Value) {
-    match command {
-        WebhookCommand::List => {
-            for subscription in answer.as_array().into_iter().flatten() {
-                print_line(subscription);
-            }
-        }
-        WebhookCommand::Show { .. } => {
-            let subscription = answer.get("subscription").unwrap_or(&Value::Null);
-            print_line(subscription);
-            println!("  topics     {}", words(subscription, "topicIds"));
-            println!("  customers  {}", words(subscription, "customerIds"));
-            println!("  health     {}", subscription.get("health").unwrap_or(&Value::Null));
-            println!("  policy     {}", subscription.get("effectivePolicy").unwrap_or(&Value::Null));
-            for attempt in answer.get("attempts").and_then(Value::as_array).into_iter().flatten() {
-                print_attempt(attempt);
-            }
-        }
-        WebhookCommand::Ping { .. } => {
-            let taken = if answer.get("success") == Some(&Value::Bool(true)) { "taken" } else { "not taken" };
-            println!("{taken}: {}", text(answer, "detail").or_else(|| text(answer, "why")).unwrap_or_default());
-            print_attempt(answer);
-        }
-        WebhookCommand::Replay { .. } => println!("{}", text(answer, "id").unwrap_or_default()),
     }
 }
 
-fn print_line(subscription: &Value) {
+fn shown(answer: &Value) -> String {
+    let subscription = answer.get("subscription").unwrap_or(&Value::Null);
+    let list = |name| Some(words(subscription, name)).filter(|words| words != "-").unwrap_or_else(|| "all".to_owned());
+    let member = |name| subscription.get(name).unwrap_or(&Value::Null);
+    format!(
+        "{}\n  topics     {}\n  customers  {}\n  health     {}\n  policy     {}\n{}",
+        line(subscription),
+        list("topicIds"),
+        list("customerIds"),
+        member("health"),
+        member("effectivePolicy"),
+        lines(answer.get("attempts").unwrap_or(&Value::Null), attempt)
+    )
+}
+
+fn pinged(answer: &Value) -> String {
+    let taken = if answer.get("success") == Some(&Value::Bool(true)) { "taken" } else { "not taken" };
+    let why = Some(text(answer, "detail")).filter(|detail| !detail.is_empty()).unwrap_or_else(|| text(answer, "why"));
+    format!("{taken}: {why}\n{}\n", attempt(answer))
+}
+
+fn line(subscription: &Value) -> String {
     let state = match (subscription.get("active"), subscription.pointer("/health/state").and_then(Value::as_str)) {
         (Some(Value::Bool(false)), _) => "inactive",
         (_, state) => state.unwrap_or_default(),
     };
-    let of = |name| text(subscription, name).unwrap_or_default();
+    let of = |name| text(subscription, name);
     let queued = subscription.get("queued").and_then(Value::as_i64).unwrap_or(0);
-    println!("{} {:<10} {:<10} {queued:>7} queued  {}  {}", of("id"), of("profile"), state, of("applicationId"), of("url"));
+    format!("{} {:<10} {state:<10} {queued:>7} queued  {}  {}", of("id"), of("profile"), of("applicationId"), of("url"))
 }
 
-fn print_attempt(attempt: &Value) {
-    let of = |name| text(attempt, name).unwrap_or_default();
+fn attempt(attempt: &Value) -> String {
+    let of = |name| text(attempt, name);
     let phases = attempt.get("phases").unwrap_or(&Value::Null);
-    println!("  {} {:<8} {:<28} {}  {phases} ms", of("at"), of("outcome"), of("topicId"), of("why"));
-}
-
-fn text<'v>(of: &'v Value, name: &str) -> Option<&'v str> {
-    of.get(name).and_then(Value::as_str)
-}
-
-fn words(of: &Value, name: &str) -> String {
-    let words = of.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    let words = words.collect::<Vec<_>>().join(", ");
-    if words.is_empty() { "all".to_owned() } else { words }
+    format!("  {} {:<8} {:<28} {}  {phases} ms", of("at"), of("outcome"), of("topicId"), of("why"))
 }

@@ -24,7 +24,8 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Node;
-use crate::http::error::{ApiError, Body};
+use crate::http::error::ApiError;
+use crate::http::outgoing::Outgoing;
 use crate::http::{Door, ops, routes};
 
 /// How large the head of a request can be: a token of 8 KiB, its neighbours, and as much again.
@@ -178,13 +179,16 @@ impl Connection {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Outgoing>, Infallible> {
         self.stream.inner.progress.enter(Phase::Busy);
         let response = match self.door {
-            Door::Api => routes::answer(&self.node, self.peer.ip(), request).await,
+            Door::Api => routes::answer(&self.node, self.peer.ip(), request).await.map(Outgoing::Left),
             Door::Operators => ops::answer(&self.node, request).await,
         };
-        self.stream.inner.progress.enter(Phase::Idle);
+        // What is read from disk takes its time, and the connection ends with it.
+        if matches!(response.body(), Outgoing::Left(_)) {
+            self.stream.inner.progress.enter(Phase::Idle);
+        }
         Ok(response)
     }
 

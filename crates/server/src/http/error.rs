@@ -43,6 +43,8 @@ pub(crate) enum ApiError {
     NoNegotiator,
     /// There is no such thing that the caller may see.
     NoSuch(&'static str),
+    /// There is no such thing, for who may see all: what is missing, with its name.
+    Missing(String),
     /// The application lacks a scope.
     NoScope,
     /// What is there already stands against it.
@@ -155,9 +157,12 @@ impl ApiError {
             Self::Unreadable(_) | Self::Refused(Refusal::CustomerMissing) => StatusCode::BAD_REQUEST,
             Self::Token(_) => StatusCode::UNAUTHORIZED,
             Self::Refused(_) | Self::Forbidden(_) | Self::NoScope => StatusCode::FORBIDDEN,
-            Self::NotFound | Self::NoConnector | Self::NoNegotiator | Self::NoSuch(_) | Self::NoReceipts(_) => {
-                StatusCode::NOT_FOUND
-            }
+            Self::NotFound
+            | Self::NoConnector
+            | Self::NoNegotiator
+            | Self::NoSuch(_)
+            | Self::Missing(_)
+            | Self::NoReceipts(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Timeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::KeyConflict | Self::KeyRunning | Self::Conflict(_) => StatusCode::CONFLICT,
@@ -186,7 +191,7 @@ impl ApiError {
             Self::NotFound | Self::Method(_) => "no_such_call",
             Self::NoConnector => "no_connector",
             Self::NoNegotiator => "no_negotiator",
-            Self::NoSuch(_) => "no_such_thing",
+            Self::NoSuch(_) | Self::Missing(_) => "no_such_thing",
             Self::Conflict(_) => "conflict",
             Self::NoReceipts(_) => "no_receipts",
             Self::Timeout(_) => "timeout",
@@ -216,6 +221,7 @@ impl ApiError {
             Self::Refused(refusal) => sentence(&refusal.to_string()),
             Self::NoConnector => "There is no connector of this name".to_owned(),
             Self::NoNegotiator => "There is no negotiator with this id in the customer's directory".to_owned(),
+            Self::Missing(what) => format!("There is no {what}"),
             Self::NoSuch(what) => format!("There is no {what} with this id that this application may see"),
             Self::NoReceipts(kept) => format!(
                 "There are no receipts of this event for this application; they are kept for {} s at most",

@@ -1,32 +1,37 @@
-//! The operators' listener: probes, metrics, applications, directories, connectors.
+//! The operators' listener: probes, metrics, and all that is administered.
 //!
-//! It answers requests from this machine, or with the operators' token; never one that a web page made.
+//! It answers requests from this machine, or with the operators' token; never one that a web page made. What is asked of the folder of a
+//! stopped node comes in here as well.
 
+mod paging; // lists, a page at a time
+mod status; // how the node is
+mod applications; // who may post, and for whom
+mod sessions; // who is logged in
+mod missed; // missed calls
+mod purge; // personal data goes
+mod backup; // a copy of the store
 mod directories; // who the negotiators of each customer are
 mod connectors; // whose callbacks are taken
 mod webhooks; // who is told of events, and how that goes
 mod vendors; // what operators set up for vendors' webhooks
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use http_body_util::Full;
+use bytes::Bytes;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use prometheus_client::encoding::text::encode;
-use protocol::authorise::{Application, plain_scope};
-use protocol::close::CloseCode;
-use protocol::fault::Faults;
-use protocol::id::{ClientId, CustomerId, NegotiatorId, Recipient};
-use serde::{Deserialize, Serialize};
-use store::applications::Installed;
+use serde::Serialize;
 
 use crate::app::Node;
 use crate::auth::TokenError;
 use crate::http::answer::read_json;
 use crate::http::error::{ApiError, Body};
+use crate::http::outgoing::Outgoing;
 use crate::http::request::{REQUEST_ID, bearer, json_bytes, request_id};
 
 const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -34,48 +39,58 @@ const BODY_BYTES_MAX: usize = 16 * 1024;
 const METRICS_TYPE: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
+/// What an operator asks for, over a socket or not.
+pub(crate) type Order = Request<BoxBody<Bytes, hyper::Error>>;
+
 /// Answers one request of an operator.
-pub(crate) async fn answer(node: &Arc<Node>, request: Request<Incoming>) -> Response<Body> {
-    let request_id = request_id(node, request.headers());
-    let routed = route(node, request).await;
-    let mut response = routed.unwrap_or_else(|error| {
-        error.count(node);
-        error.into_response(node)
-    });
+pub(crate) async fn answer(node: &Arc<Node>, request: Request<Incoming>) -> Response<Outgoing> {
+    answer_order(node, request.map(BodyExt::boxed)).await
+}
+
+/// As [`answer`], wherever the request comes from.
+pub(crate) async fn answer_order(node: &Arc<Node>, order: Order) -> Response<Outgoing> {
+    let request_id = request_id(node, order.headers());
+    let mut response = match route(node, order).await {
+        Ok(response) => response,
+        Err(error) => {
+            error.count(node);
+            error.into_response(node).map(Outgoing::Left)
+        }
+    };
     response.headers_mut().insert(REQUEST_ID, request_id);
     response
 }
 
-async fn route(node: &Arc<Node>, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let path = request.uri().path().to_owned();
+async fn route(node: &Arc<Node>, order: Order) -> Result<Response<Outgoing>, ApiError> {
+    let path = order.uri().path().to_owned();
     let segments: Vec<_> = path.trim_matches('/').split('/').collect();
-    match (request.method(), segments.as_slice()) {
-        (&Method::GET, ["livez"]) => return Ok(text(StatusCode::OK, "ok\n")),
-        (&Method::GET, ["readyz"]) => return Ok(readiness(node)),
+    match (order.method(), segments.as_slice()) {
+        (&Method::GET, ["livez"]) => return Ok(text(StatusCode::OK, "ok\n").map(Outgoing::Left)),
+        (&Method::GET, ["readyz"]) => return Ok(readiness(node).map(Outgoing::Left)),
         _ => {}
     }
-    check_origin(node, request.headers())?;
-    match (request.method(), segments.as_slice()) {
+    check_origin(node, order.headers())?;
+    match (order.method(), segments.as_slice()) {
+        (&Method::GET, ["backup"]) => backup::answer(node).await,
+        (_, segments) => administer(node, order, segments).await.map(|response| response.map(Outgoing::Left)),
+    }
+}
+
+async fn administer(node: &Arc<Node>, order: Order, segments: &[&str]) -> Result<Response<Body>, ApiError> {
+    match (order.method(), segments) {
         (&Method::GET, ["metrics"]) => metrics(node),
-        (&Method::GET, ["applications"]) => {
-            json(&node.store.applications().iter().map(|app| Shown::from(&**app)).collect::<Vec<_>>())
-        }
-        (&Method::PUT, ["applications", client_id]) => put_application(node, parsed(client_id, ClientId::parse)?, request).await,
-        (&Method::PUT, ["applications", client_id, "customers", customer]) => {
-            install(node, parsed(client_id, ClientId::parse)?, parsed(customer, CustomerId::parse)?).await
-        }
-        (&Method::DELETE, ["sessions", customer, negotiator]) => {
-            let customer = parsed(customer, CustomerId::parse)?;
-            close_sessions(node, Recipient { customer, negotiator: parsed(negotiator, NegotiatorId::parse)? })
-        }
-        (_, ["directories", rest @ ..]) => directories::answer(node, request, rest).await,
-        (_, ["webhooks", rest @ ..]) => webhooks::answer(node, request, rest).await,
-        (_, ["connectors", rest @ ..]) => connectors::answer(node, request, rest).await,
-        (_, ["avaya", "accounts", rest @ ..]) => vendors::accounts(node, request, rest).await,
-        (_, ["enreach", "webhooks"]) => vendors::configuration(node, request).await,
-        (_, ["sessions", _, _]) => Err(ApiError::Method("DELETE")),
-        (_, ["livez" | "readyz" | "metrics" | "applications"]) => Err(ApiError::Method("GET")),
-        (_, ["applications", _] | ["applications", _, "customers", _]) => Err(ApiError::Method("PUT")),
+        (&Method::GET, ["status"]) => status::answer(node).await,
+        (&Method::POST, ["purge"]) => purge::answer(node, order).await,
+        (_, ["applications", rest @ ..]) => applications::answer(node, order, rest).await,
+        (_, ["sessions", rest @ ..]) => sessions::answer(node, &order, rest),
+        (_, ["missed", rest @ ..]) => missed::answer(node, &order, rest).await,
+        (_, ["directories", rest @ ..]) => directories::answer(node, order, rest).await,
+        (_, ["webhooks", rest @ ..]) => webhooks::answer(node, order, rest).await,
+        (_, ["connectors", rest @ ..]) => connectors::answer(node, order, rest).await,
+        (_, ["avaya", "accounts", rest @ ..]) => vendors::accounts(node, order, rest).await,
+        (_, ["enreach", "webhooks"]) => vendors::configuration(node, order).await,
+        (_, ["livez" | "readyz" | "metrics" | "status" | "backup"]) => Err(ApiError::Method("GET")),
+        (_, ["purge"]) => Err(ApiError::Method("POST")),
         _ => Err(ApiError::NotFound),
     }
 }
@@ -127,69 +142,12 @@ fn metrics(node: &Node) -> Result<Response<Body>, ApiError> {
     Ok(response)
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Granted {
-    scopes: BTreeSet<String>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Shown {
-    client_id: ClientId,
-    scopes: BTreeSet<String>,
-    customers: BTreeSet<CustomerId>,
-}
-
-impl From<&Application> for Shown {
-    fn from(application: &Application) -> Self {
-        let Application { client_id, scopes, customers } = application.clone();
-        Self { client_id, scopes, customers }
-    }
-}
-
-async fn put_application(node: &Node, client_id: ClientId, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let granted: Granted = json_body(node, request, BODY_BYTES_MAX).await?;
-    check_scopes(&granted.scopes)?;
-    let scopes = granted.scopes.iter().map(|scope| plain_scope(scope).to_owned()).collect();
-    node.store.put_application(client_id, scopes).await?;
-    Ok(text(StatusCode::NO_CONTENT, ""))
-}
-
 /// Reads a body of at most `bytes_max` as JSON.
-async fn json_body<T: serde::de::DeserializeOwned>(
-    node: &Node,
-    request: Request<Incoming>,
-    bytes_max: usize,
-) -> Result<T, ApiError> {
-    read_json(&json_bytes(node, request, bytes_max).await?)
+async fn json_body<T: serde::de::DeserializeOwned>(node: &Node, order: Order, bytes_max: usize) -> Result<T, ApiError> {
+    read_json(&json_bytes(node, order, bytes_max).await?)
 }
 
-fn check_scopes(scopes: &BTreeSet<String>) -> Result<(), ApiError> {
-    let mut faults = Faults::default();
-    for scope in scopes {
-        let plain = !scope.is_empty() && scope.len() <= 128 && scope.bytes().all(|b| b.is_ascii_graphic());
-        if !plain {
-            faults.add("scopes", format!("{} is not 1 to 128 visible ASCII characters", protocol::fault::shown(scope)));
-        }
-    }
-    if faults.is_empty() { Ok(()) } else { Err(ApiError::Invalid(faults)) }
-}
-
-async fn install(node: &Node, client_id: ClientId, customer: CustomerId) -> Result<Response<Body>, ApiError> {
-    match node.store.install(client_id, customer).await? {
-        Installed::Done => Ok(text(StatusCode::NO_CONTENT, "")),
-        Installed::NoApplication => Err(ApiError::NotFound),
-    }
-}
-
-/// Logs a negotiator out everywhere.
-fn close_sessions(node: &Node, recipient: Recipient) -> Result<Response<Body>, ApiError> {
-    let closed = node.registry.close(&recipient, CloseCode::Evicted);
-    tracing::info!(%recipient, closed, "sessions closed by an operator");
-    json(&serde_json::json!({"closed": closed}))
-}
-
+/// Reads an id from the path.
 fn parsed<T>(text: &str, parse: fn(&str) -> Result<T, protocol::id::IdError>) -> Result<T, ApiError> {
     let text = percent_decode_str(text).decode_utf8_lossy();
     parse(&text).map_err(|error| ApiError::Unreadable(format!("{text:?} in the path {error}")))
@@ -202,7 +160,12 @@ fn json(value: &impl Serialize) -> Result<Response<Body>, ApiError> {
     Ok(response)
 }
 
-fn text(status: StatusCode, body: impl Into<bytes::Bytes>) -> Response<Body> {
+/// What was done, or that there was nothing to do it to.
+fn done(is_there: bool, what: impl FnOnce() -> String) -> Result<Response<Body>, ApiError> {
+    if is_there { Ok(text(StatusCode::NO_CONTENT, "")) } else { Err(ApiError::Missing(what())) }
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Full::from(body.into()));
     *response.status_mut() = status;
     response

@@ -1,5 +1,6 @@
 //! What the headers, the query and the body of a request say. Each is read once, here.
 
+use std::error::Error;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName, HeaderValue};
 use protocol::authorise::{Application as StoredApplication, Caller, Grant, Identity, Refusal, Scope};
 use protocol::id::{ClientId, CustomerId, IdempotencyKey, Recipient};
@@ -216,7 +217,10 @@ pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 /// Reads the body whole, at most `max` bytes and `patience`. Gives the moment when its last byte was there.
-pub(crate) async fn read_body(body: Incoming, max: usize, patience: Duration) -> Result<(Bytes, Instant), ApiError> {
+pub(crate) async fn read_body<B>(body: B, max: usize, patience: Duration) -> Result<(Bytes, Instant), ApiError>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+{
     let collected = timeout(patience, Limited::new(body, max).collect()).await;
     match collected {
         Ok(Ok(body)) => Ok((body.to_bytes(), Instant::now())),
@@ -227,7 +231,10 @@ pub(crate) async fn read_body(body: Incoming, max: usize, patience: Duration) ->
 }
 
 /// Checks what a request's head says of its body, and reads it.
-pub(crate) async fn json_bytes(node: &Node, request: Request<Incoming>, max: usize) -> Result<Bytes, ApiError> {
+pub(crate) async fn json_bytes<B>(node: &Node, request: Request<B>, max: usize) -> Result<Bytes, ApiError>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+{
     check_length(request.headers(), max)?;
     check_content_type(request.headers())?;
     Ok(read_body(request.into_body(), max, node.config.limits.body_timeout).await?.0)

@@ -7,6 +7,7 @@ mod avaya; // Avaya's, statement by statement
 mod enreach; // Enreach's, statement by statement
 mod engine; // what holds for all profiles
 mod lanes; // those that hang beside those that do not
+mod purge; // what is kept goes
 mod api; // subscriptions, log, replays; what is refused
 mod hostile; // receivers that mean harm, and owners that do
 

@@ -56,7 +56,11 @@ fn record(transaction: &Transaction<'_>, batch: &Outcomes) -> rusqlite::Result<(
     let mut settled = transaction.prepare_cached(
         "UPDATE webhook_delivery SET state = ?3, failures = ?4, sends = ?5 WHERE event = ?1 AND endpoint = ?2 AND due IS NULL",
     )?;
-    let mut attempt = transaction.prepare_cached("INSERT OR REPLACE INTO webhook_attempt VALUES (?1, ?2, ?3, ?4)")?;
+    // Of a delivery that was purged while it was on its way nothing is kept.
+    let mut attempt = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO webhook_attempt SELECT ?1, ?2, ?3, ?4
+         WHERE EXISTS (SELECT 1 FROM webhook_delivery WHERE event = ?3 AND endpoint = ?1)",
+    )?;
     let mut ended = Vec::with_capacity(batch.outcomes.len());
     for Outcome { endpoint, event, next, failures, sends, attempt: record } in &batch.outcomes {
         let (state, due) = match next {

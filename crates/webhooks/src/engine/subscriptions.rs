@@ -93,6 +93,12 @@ impl Engine {
         seen.map(|endpoint| self.show(endpoint, None)).collect()
     }
 
+    /// How many subscriptions there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.book().endpoints().filter(|endpoint| endpoint.subscription.deleted.is_none()).count()
+    }
+
     /// One subscription.
     #[must_use]
     pub fn subscription(&self, id: &str, owner: Option<&Owner>) -> Option<Shown> {

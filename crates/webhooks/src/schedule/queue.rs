@@ -1,5 +1,7 @@
 //! One endpoint: its window, what it holds, how much it is trusted with, its breaker.
 
+mod purge; // deliveries that are gone
+
 use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;

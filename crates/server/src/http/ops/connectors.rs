@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Response, StatusCode};
 use protocol::id::ConnectorId;
 
-use super::{json_body, parsed};
+use super::paging::Page;
+use super::{Order, done, json_body, parsed};
 use crate::app::Node;
 use crate::connectors::NewConnector;
 use crate::http::error::{ApiError, Body};
@@ -14,12 +14,15 @@ use crate::http::error::{ApiError, Body};
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// Answers what is asked of `/connectors/…`.
-pub(super) async fn answer(node: &Arc<Node>, request: Request<Incoming>, path: &[&str]) -> Result<Response<Body>, ApiError> {
-    match (request.method().clone(), path) {
-        (Method::GET, []) => super::json(&node.connectors.all().iter().map(|connector| connector.shown()).collect::<Vec<_>>()),
+pub(super) async fn answer(node: &Arc<Node>, order: Order, path: &[&str]) -> Result<Response<Body>, ApiError> {
+    match (order.method().clone(), path) {
+        (Method::GET, []) => {
+            let all = node.connectors.all();
+            Page::read(order.uri(), &[])?.of(order.uri(), all.iter().map(|one| (one.id.to_string(), one.shown())))
+        }
         (Method::PUT, [id]) => {
             let id = parsed(id, ConnectorId::parse)?;
-            let new: NewConnector = json_body(node, request, BODY_BYTES_MAX).await?;
+            let new: NewConnector = json_body(node, order, BODY_BYTES_MAX).await?;
             let setting = new.checked(&node.config.products).map_err(ApiError::Invalid)?;
             let acting = node.clone();
             let putting = async move { acting.connectors.put(&acting.store, id, setting).await };
@@ -31,7 +34,7 @@ pub(super) async fn answer(node: &Arc<Node>, request: Request<Incoming>, path: &
             let (acting, id) = (node.clone(), parsed(id, ConnectorId::parse)?);
             let removing = async move { acting.connectors.remove(&acting.store, &id).await };
             let removed = node.to_the_end(removing).await.ok_or(ApiError::Internal)??;
-            if removed { Ok(super::text(StatusCode::NO_CONTENT, "")) } else { Err(ApiError::NotFound) }
+            done(removed, || format!("connector {id}"))
         }
         (_, []) => Err(ApiError::Method("GET")),
         (_, [_]) => Err(ApiError::Method("PUT, DELETE")),

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Response, StatusCode};
 use protocol::directory::Directory;
 use protocol::id::CustomerId;
 use serde_json::json;
 
-use super::{json_body, parsed};
+use super::paging::Page;
+use super::{Order, done, json_body, parsed};
 use crate::app::Node;
 use crate::http::error::{ApiError, Body};
 
@@ -16,25 +16,26 @@ use crate::http::error::{ApiError, Body};
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Answers what is asked of `/directories/…`.
-pub(super) async fn answer(node: &Arc<Node>, request: Request<Incoming>, path: &[&str]) -> Result<Response<Body>, ApiError> {
-    match (request.method().clone(), path) {
+pub(super) async fn answer(node: &Arc<Node>, order: Order, path: &[&str]) -> Result<Response<Body>, ApiError> {
+    match (order.method().clone(), path) {
         (Method::GET, []) => {
             let shown = node.directories.all().into_iter().map(|(customer, directory)| {
-                json!({"customer": customer, "people": directory.people.len(), "queues": directory.queues.len()})
+                let (people, queues) = (directory.people.len(), directory.queues.len());
+                (customer.to_string(), json!({"customer": customer, "people": people, "queues": queues}))
             });
-            super::json(&shown.collect::<Vec<_>>())
+            Page::read(order.uri(), &[])?.of(order.uri(), shown)
         }
         (Method::GET, [customer]) => {
-            let directory = node.directories.of(&parsed(customer, CustomerId::parse)?);
-            super::json(&*directory.ok_or(ApiError::NotFound)?)
+            let customer = parsed(customer, CustomerId::parse)?;
+            super::json(&*node.directories.of(&customer).ok_or_else(|| ApiError::Missing(missing(&customer)))?)
         }
-        (Method::PUT, [customer]) => put(node, parsed(customer, CustomerId::parse)?, request).await,
+        (Method::PUT, [customer]) => put(node, parsed(customer, CustomerId::parse)?, order).await,
         (Method::DELETE, [customer]) => {
             let (node, customer) = (node.clone(), parsed(customer, CustomerId::parse)?);
             let acting = node.clone();
             let removing = async move { acting.directories.remove(&acting.store, &customer).await };
             let removed = node.to_the_end(removing).await.ok_or(ApiError::Internal)??;
-            if removed { Ok(super::text(StatusCode::NO_CONTENT, "")) } else { Err(ApiError::NotFound) }
+            done(removed, || missing(&customer))
         }
         (_, []) => Err(ApiError::Method("GET")),
         (_, [_]) => Err(ApiError::Method("GET, PUT, DELETE")),
@@ -42,8 +43,8 @@ pub(super) async fn answer(node: &Arc<Node>, request: Request<Incoming>, path: &
     }
 }
 
-async fn put(node: &Arc<Node>, customer: CustomerId, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let directory: Directory = json_body(node, request, BODY_BYTES_MAX).await?;
+async fn put(node: &Arc<Node>, customer: CustomerId, order: Order) -> Result<Response<Body>, ApiError> {
+    let directory: Directory = json_body(node, order, BODY_BYTES_MAX).await?;
     let faults = directory.check();
     if !faults.is_empty() {
         return Err(ApiError::Invalid(faults));
@@ -53,4 +54,8 @@ async fn put(node: &Arc<Node>, customer: CustomerId, request: Request<Incoming>)
     node.to_the_end(putting).await.ok_or(ApiError::Internal)??;
     tracing::info!(%customer, "directory set by an operator");
     Ok(super::text(StatusCode::NO_CONTENT, ""))
+}
+
+fn missing(customer: &CustomerId) -> String {
+    format!("directory of {customer}")
 }

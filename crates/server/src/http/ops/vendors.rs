@@ -1,7 +1,6 @@
 //! What operators set up for vendors' webhooks: Enreach's configuration of each customer, and whose Avaya's accounts are.
 
-use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Response, StatusCode};
 use protocol::id::{ClientId, CustomerId};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,7 +10,8 @@ use webhooks::subscription::Asker;
 use webhooks::vendor::enreach::Configuration;
 use webhooks::vendor::{avaya, enreach};
 
-use super::{BODY_BYTES_MAX, json_body, parsed};
+use super::paging::Page;
+use super::{BODY_BYTES_MAX, Order, done, json_body, parsed};
 use crate::app::Node;
 use crate::http::answer::{json_response, refuse_body};
 use crate::http::error::{ApiError, Body};
@@ -31,27 +31,25 @@ struct Account {
 }
 
 /// `/avaya/accounts`
-pub(super) async fn accounts(node: &Node, request: Request<Incoming>, rest: &[&str]) -> Result<Response<Body>, ApiError> {
-    match (request.method(), rest) {
+pub(super) async fn accounts(node: &Node, order: Order, rest: &[&str]) -> Result<Response<Body>, ApiError> {
+    match (order.method(), rest) {
         (&Method::GET, []) => {
-            let all = node.webhooks.accounts();
-            super::json(&all.iter().map(|(id, customer)| json!({"accountId": id, "customerId": customer})).collect::<Vec<_>>())
+            let all = node.webhooks.accounts().into_iter();
+            let shown = all.map(|(id, customer)| (id.clone(), json!({"accountId": id, "customerId": customer})));
+            Page::read(order.uri(), &[])?.of(order.uri(), shown)
         }
         (&Method::PUT, [id]) => {
             let id = (*id).to_owned();
             if !avaya::is_account(&id) {
                 return Err(ApiError::Unreadable(format!("The account {}", avaya::ACCOUNT_RULE)));
             }
-            let Account { customer_id } = json_body(node, request, BODY_BYTES_MAX).await?;
+            let Account { customer_id } = json_body(node, order, BODY_BYTES_MAX).await?;
             if let Some(why) = node.webhooks.put_account(&id, parsed(&customer_id, CustomerId::parse)?).await? {
                 return Err(ApiError::Conflict(why));
             }
             Ok(super::text(StatusCode::NO_CONTENT, ""))
         }
-        (&Method::DELETE, [id]) => match node.webhooks.remove_account(id).await? {
-            true => Ok(super::text(StatusCode::NO_CONTENT, "")),
-            false => Err(ApiError::NoSuch("account")),
-        },
+        (&Method::DELETE, [id]) => done(node.webhooks.remove_account(id).await?, || format!("account {id}")),
         (_, []) => Err(ApiError::Method("GET")),
         (_, [_]) => Err(ApiError::Method("PUT, DELETE")),
         _ => Err(ApiError::NotFound),
@@ -59,9 +57,9 @@ pub(super) async fn accounts(node: &Node, request: Request<Incoming>, rest: &[&s
 }
 
 /// `/enreach/webhooks?customerId=…`
-pub(super) async fn configuration(node: &Node, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+pub(super) async fn configuration(node: &Node, order: Order) -> Result<Response<Body>, ApiError> {
     let mut customer = None;
-    parameters(request.uri().query().unwrap_or_default(), |name, value| match name {
+    parameters(order.uri().query().unwrap_or_default(), |name, value| match name {
         "customerId" => {
             customer = Some(CustomerId::parse(value).map_err(|error| error.to_string())?);
             Ok(())
@@ -69,10 +67,10 @@ pub(super) async fn configuration(node: &Node, request: Request<Incoming>) -> Re
         _ => Err("is not known here; known is customerId".to_owned()),
     })?;
     let customer = customer.ok_or_else(|| ApiError::Unreadable("The query parameter customerId is required".to_owned()))?;
-    match *request.method() {
+    match *order.method() {
         Method::GET => Ok(json_response(StatusCode::OK, &Value::from(documents(node, &owner(customer)?)))),
         Method::PUT => {
-            let body = json_bytes(node, request, CONFIGURATION_BYTES_MAX).await?;
+            let body = json_bytes(node, order, CONFIGURATION_BYTES_MAX).await?;
             load(node, customer, &body).await
         }
         _ => Err(ApiError::Method("GET, PUT")),

@@ -1,12 +1,12 @@
 //! All subscriptions, for operators: who they are, how they are, and what can be done about it.
 
-use hyper::body::Incoming;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Response};
 use serde::Deserialize;
 use serde_json::json;
 use webhooks::engine::Asked;
 
-use super::{BODY_BYTES_MAX, json, json_body};
+use super::paging::Page;
+use super::{BODY_BYTES_MAX, Order, json, json_body};
 use crate::app::Node;
 use crate::http::error::{ApiError, Body};
 use crate::http::webhooks::{ask_for_replay, show_replay};
@@ -20,12 +20,12 @@ struct Ping {
     topic_id: Option<String>,
 }
 
-pub(super) async fn answer(node: &Node, request: Request<Incoming>, rest: &[&str]) -> Result<Response<Body>, ApiError> {
+pub(super) async fn answer(node: &Node, order: Order, rest: &[&str]) -> Result<Response<Body>, ApiError> {
     let find = |id: &str| node.webhooks.subscription(id, None).ok_or(ApiError::NoSuch("subscription"));
-    match (request.method(), rest) {
+    match (order.method(), rest) {
         (&Method::GET, []) => {
-            let all: Vec<_> = node.webhooks.subscriptions(None).into_iter().map(|shown| shown.native).collect();
-            json(&all)
+            let all = node.webhooks.subscriptions(None).into_iter().map(|shown| (shown.id, shown.native));
+            Page::read(order.uri(), &[])?.of(order.uri(), all)
         }
         (&Method::GET, ["replays", id]) => json(&show_replay(&node.webhooks.replay_of(id).ok_or(ApiError::NoSuch("replay"))?)),
         (&Method::GET, [id]) => {
@@ -37,13 +37,13 @@ pub(super) async fn answer(node: &Node, request: Request<Incoming>, rest: &[&str
         (&Method::POST, [id, "ping"]) => {
             find(id)?;
             let first = node.webhooks.topics_of(id).first().cloned().unwrap_or_default();
-            let Ping { topic_id } = json_body(node, request, BODY_BYTES_MAX).await?;
+            let Ping { topic_id } = json_body(node, order, BODY_BYTES_MAX).await?;
             let pinged = node.webhooks.ping(id, &topic_id.unwrap_or(first)).await;
             json(&pinged.ok_or_else(|| ApiError::Unreadable("The subscription is not about this topic".to_owned()))?)
         }
         (&Method::POST, [id, "replay"]) => {
             find(id)?;
-            let asked = json_body(node, request, BODY_BYTES_MAX).await?;
+            let asked = json_body(node, order, BODY_BYTES_MAX).await?;
             json(&show_replay(&ask_for_replay(node, id, &asked).await?))
         }
         (_, [] | [_] | ["replays", _]) => Err(ApiError::Method("GET")),

@@ -1,0 +1,48 @@
+//! Receipts that go because an operator says so.
+
+use protocol::id::{CustomerId, NegotiatorId};
+
+use super::{Receipts, SavedReceipts, TargetReceipts, Trail};
+
+impl Receipts {
+    /// Forgets what became of a customer's events, or of what one negotiator got of them. Gives how many events that concerned.
+    pub(crate) fn purge(&self, customer: CustomerId, negotiator: Option<NegotiatorId>) -> usize {
+        let theirs = self.trails.iter().filter(|entry| entry.value().poster.customer == customer);
+        let theirs: Vec<_> = theirs.map(|entry| (*entry.key(), entry.value().clone())).collect();
+        let purge = |(id, trail): &(_, std::sync::Arc<Trail>)| {
+            let lines = match negotiator {
+                Some(negotiator) => trail.forget(negotiator),
+                None => {
+                    self.trails.remove(id);
+                    trail.close()
+                }
+            };
+            self.lines.dec_by(i64::try_from(lines).unwrap_or(i64::MAX));
+            lines > 0
+        };
+        theirs.iter().filter(|trail| purge(trail)).count()
+    }
+}
+
+impl Trail {
+    fn forget(&self, negotiator: NegotiatorId) -> usize {
+        let mut inner = self.lock();
+        let gone: usize =
+            inner.targets.iter().filter(|target| target.negotiator_id == negotiator).map(TargetReceipts::lines).sum();
+        inner.targets.retain(|target| target.negotiator_id != negotiator);
+        gone
+    }
+}
+
+impl SavedReceipts {
+    /// What is left of them without those of a customer, or of one negotiator.
+    #[must_use]
+    pub fn without(mut self, customer: CustomerId, negotiator: Option<NegotiatorId>) -> Option<Self> {
+        if self.poster.customer != customer {
+            return Some(self);
+        }
+        let negotiator = negotiator?;
+        self.targets.retain(|target| target.negotiator_id != negotiator);
+        Some(self)
+    }
+}
