@@ -25,6 +25,7 @@ mod avaya; // whose accounts are
 mod enreach; // the configuration of a customer's webhooks
 mod completions; // what shells offer
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -152,6 +153,12 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
     }
     eprintln!();
     ExitCode::FAILURE
+}
+
+/// Prints what can be long: who reads it may have seen enough.
+fn put(text: impl AsRef<[u8]>) {
+    let mut out = std::io::stdout().lock();
+    drop(out.write_all(text.as_ref()).and_then(|()| out.flush()));
 }
 
 /// Faults, a line each.

@@ -1,12 +1,11 @@
 //! `bellwire completions`
 
-use std::io::stdout;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory};
 use clap_complete::{Shell, generate};
 
-use super::Cli;
+use super::{Cli, put};
 
 #[derive(Debug, Args)]
 pub(super) struct CompletionsArgs {
@@ -15,6 +14,8 @@ pub(super) struct CompletionsArgs {
 }
 
 pub(super) fn run(args: &CompletionsArgs) -> ExitCode {
-    generate(args.shell, &mut Cli::command(), "bellwire", &mut stdout());
+    let mut script = Vec::new();
+    generate(args.shell, &mut Cli::command(), "bellwire", &mut script);
+    put(&script);
     ExitCode::SUCCESS
 }

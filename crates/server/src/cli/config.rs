@@ -8,7 +8,7 @@ use server::config::origin::Fault;
 use server::config::show::{Setting, written};
 use server::config::{Config, ConfigError, files};
 
-use super::{EX_CONFIG, ServeArgs, refuse};
+use super::{EX_CONFIG, ServeArgs, put, refuse};
 
 #[derive(Debug, Args)]
 pub(super) struct ConfigArgs {
@@ -39,11 +39,11 @@ pub(super) fn run(args: ConfigArgs) -> ExitCode {
         ConfigCommand::Check(Asked { serve, json }) => check(serve, json),
         ConfigCommand::Show(Asked { serve, json }) => match Config::explained(&serve.into()) {
             Ok((_, settings)) if json => {
-                println!("{}", Value::from_iter(settings.iter().map(Setting::json)));
+                put(format!("{}\n", Value::from_iter(settings.iter().map(Setting::json))));
                 ExitCode::SUCCESS
             }
             Ok((_, settings)) => {
-                print!("{}", written(&settings));
+                put(written(&settings));
                 ExitCode::SUCCESS
             }
             Err(error) => refuse(&error),

@@ -15,7 +15,7 @@ use server::config::{Config, ConfigError, Flags};
 use server::stopped::{Stopped, StoppedError};
 use tokio::io::AsyncWrite;
 
-use super::{block_on, fail};
+use super::{block_on, fail, put};
 
 /// A running node, and what it asks for.
 #[derive(Debug, Args)]
@@ -146,8 +146,8 @@ impl PlaceArgs {
 fn tell<E: std::error::Error>(done: Result<Told, E>, json: bool) -> ExitCode {
     match done {
         Ok(Told { json: Value::Null, .. }) if json => {}
-        Ok(Told { json: shown, .. }) if json => println!("{shown}"),
-        Ok(Told { text, .. }) => print!("{text}"),
+        Ok(Told { json: shown, .. }) if json => put(format!("{shown}\n")),
+        Ok(Told { text, .. }) => put(text),
         Err(error) => return fail(&error),
     }
     ExitCode::SUCCESS

@@ -12,6 +12,9 @@ use super::lines::{Lines, joined};
 use super::origin::{Fault, Origin};
 use super::show::Setting;
 
+/// A hundred years, which stand for no limit as well.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// A configuration that is being read.
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -213,13 +216,15 @@ pub(super) fn ports(value: &Value) -> Result<Vec<u16>, String> {
 
 pub(super) fn duration(value: &Value) -> Result<Duration, String> {
     let text = text(value).map_err(|_not_text| format!("must be a duration such as \"5s\", got {value}"))?;
-    humantime::parse_duration(&text).map_err(|error| format!("must be a duration such as \"5s\", got {text:?} ({error})"))
+    let duration =
+        humantime::parse_duration(&text).map_err(|error| format!("must be a duration such as \"5s\", got {text:?} ({error})"))?;
+    // Times are added to: what no clock reaches must not overflow either.
+    if duration > LONGEST { Err(format!("must be at most 100 years, got {text:?}")) } else { Ok(duration) }
 }
 
 /// A duration that limits something: zero means none.
 pub(super) fn limit(value: &Value) -> Result<Duration, String> {
-    const NONE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-    duration(value).map(|limit| if limit.is_zero() { NONE } else { limit })
+    duration(value).map(|limit| if limit.is_zero() { LONGEST } else { limit })
 }
 
 pub(super) fn bytes(value: &Value) -> Result<usize, String> {

@@ -100,6 +100,12 @@ fn all_faults_are_told_at_once() {
 }
 
 #[test]
+fn a_duration_that_no_clock_reaches_is_refused() {
+    let told = faults("[sessions]\nresume_age = \"18446744073709548015s\"", &[], &dev());
+    assert_eq!(told, ["file:2: sessions.resume_age: must be at most 100 years, got \"18446744073709548015s\""]);
+}
+
+#[test]
 fn development_listens_on_loopback_only() {
     let open = |flags: Flags| faults("", &[], &flags).join("\n");
     assert!(

@@ -272,3 +272,25 @@ fn sessions_are_those_of_a_running_node() {
     assert_eq!(closed, json!({"closed": 0}));
     assert_eq!(run(&["session", "list", "--data", "x"]).status.code(), Some(2));
 }
+
+#[tokio::test]
+async fn a_folder_whose_key_stands_elsewhere_needs_the_configuration() {
+    let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (key, file) = (elsewhere.path().join("key"), elsewhere.path().join("bellwire.toml"));
+    let data = folder.path().to_str().unwrap();
+    let mut program = Program::start_with(folder.path(), |command| {
+        command.env("BELLWIRE_WEBHOOKS__KEY_FILE", &key);
+    });
+    let wish = json!({"url": "http://127.0.0.1:9/", "topicIds": ["telephony.missedCall"]}).to_string();
+    let mut app = Caller { customer: None, ..Caller::application(&program.api) };
+    let json_type = [("content-type", "application/json")];
+    assert_eq!(app.send(hyper::Method::POST, "/webhooks/subscriptions", wish, &json_type).await.status, 201);
+    program.signal(Signal::TERM);
+    assert_eq!(program.wait().code(), Some(0));
+    let told = refused(&["webhook", "list", "--data", data]);
+    assert!(told.contains("give --config FILE, which names webhooks.key_file"), "{told}");
+    assert!(!folder.path().join("webhooks.key").exists(), "none is left there that opens nothing");
+    fs::write(&file, format!("[webhooks]\nkey_file = {key:?}\n[ops]\ntoken_file = \"/gone/with/the/node\"\n")).unwrap();
+    let listed = told_json(&["webhook", "list", "--data", data, "--config", file.to_str().unwrap()]);
+    assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
+}
