@@ -17,6 +17,7 @@ use store::Store;
 use store::error::{OpenError, StoreError};
 use store::resume::Handover;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -32,6 +33,7 @@ use crate::http::openapi;
 use crate::idempotency::Keys;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::workers::Workers;
 
 /// How often what is old is let go and key files are looked at.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(30);
@@ -50,6 +52,7 @@ pub struct App {
     node: Arc<Node>,
     api: TcpListener,
     ops: TcpListener,
+    workers: Workers,
 }
 
 /// All that a request can need. Two nodes can live in one process.
@@ -86,6 +89,9 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// There are no threads to serve connections.
+    #[error("cannot start the threads that serve connections")]
+    Threads(#[source] std::io::Error),
     /// The store does not open.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -114,8 +120,8 @@ impl Node {
     }
 
     /// Runs a connection as a task that the shutdown waits for.
-    pub(crate) fn spawn_connection(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.connections.spawn(task);
+    pub(crate) fn spawn_connection(&self, task: impl Future<Output = ()> + Send + 'static, runtime: &Handle) {
+        self.connections.spawn_on(task, runtime);
     }
 
     /// Does something to its end, even if who asked for it has gone meanwhile; `None` where it was broken off by a fault of ours.
@@ -177,7 +183,7 @@ impl App {
             config,
             clock,
         };
-        Ok(Self { node: Arc::new(node), api, ops })
+        Ok(Self { node: Arc::new(node), api, ops, workers: Workers::start().map_err(StartError::Threads)? })
     }
 
     /// Where the API and the operators' listener are.
@@ -191,11 +197,16 @@ impl App {
     /// Serves until `shutdown` is done, then ends within `shutdown.grace`: sessions are closed while notifications are still
     /// taken, then nothing is accepted any more, requests are finished, and the store is flushed.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { node, api, ops } = self;
+        let Self { node, api, ops, workers } = self;
+        let workers = Arc::new(workers);
+        let next_worker = {
+            let workers = workers.clone();
+            move || workers.next()
+        };
         let (stop, core) = (CancellationToken::new(), TaskTracker::new());
         let mut tasks = vec![
-            core.spawn(http::accept(api, node.clone(), http::Door::Api, stop.clone())),
-            core.spawn(http::accept(ops, node.clone(), http::Door::Operators, stop.clone())),
+            core.spawn(http::accept(api, node.clone(), http::Door::Api, next_worker, stop.clone())),
+            core.spawn(http::accept(ops, node.clone(), http::Door::Operators, Handle::current, stop.clone())),
             core.spawn(housekeeping(node.clone(), stop.clone())),
             core.spawn(node.webhooks.clone().run()),
         ];
@@ -230,6 +241,7 @@ impl App {
         let handed_over = matches!(timeout_at(end, saving).await, Ok(Ok(())));
         let store = node.store.clone();
         let flushed = timeout_at(end, tokio::task::spawn_blocking(move || store.close())).await.is_ok();
+        drop(workers);
         tracing::info!(all_closed, all_finished, recorded, handed_over, flushed, "stopped");
     }
 }

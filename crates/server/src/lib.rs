@@ -2,6 +2,7 @@
 
 pub mod config; // file, environment and flags → `Config`, or every fault
 pub mod app; // what a node is made of, and how it starts and stops
+mod workers; // the threads that serve connections
 pub mod http; // socket → request → answer
 pub mod auth; // token → `Caller`
 pub mod limits; // how often who may ask

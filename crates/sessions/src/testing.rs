@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use protocol::frame::{CallState, EncodedFrame};
 use protocol::id::{ClientId, CustomerId, EventId, NegotiatorId, Product, Recipient};
 
-use crate::queue::Delivery;
+use crate::delivery::Delivery;
 use crate::receipts::Poster;
 
 pub(crate) fn id(number: u64) -> EventId {

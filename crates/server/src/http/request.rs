@@ -192,7 +192,7 @@ pub(crate) fn request_id(node: &Node, headers: &HeaderMap) -> HeaderValue {
             && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
     };
     let own = headers.get(REQUEST_ID).filter(plain).cloned();
-    own.unwrap_or_else(|| HeaderValue::from_str(&node.new_id().to_string()).unwrap_or(HeaderValue::from_static("-")))
+    own.unwrap_or_else(|| HeaderValue::from_str(&node.new_id().text()).unwrap_or(HeaderValue::from_static("-")))
 }
 
 /// Refuses a body that is said to be larger than `max` before anything of it is read.
@@ -204,6 +204,9 @@ pub(crate) fn check_length(headers: &HeaderMap, max: usize) -> Result<(), ApiErr
 /// `application/json` or `application/*+json`, charset utf-8 or none.
 pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let text = single(headers, &CONTENT_TYPE)?.ok_or(ApiError::MediaType)?;
+    if text == "application/json" {
+        return Ok(());
+    }
     let mut parts = text.split(';').map(str::trim);
     let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
     let subtype = media_type.strip_prefix("application/").ok_or(ApiError::MediaType)?;

@@ -20,6 +20,7 @@ use protocol::close::CloseCode;
 use protocol::id::{DeviceId, EventId, Recipient};
 use sessions::session::{Opening, Session, TOKEN_GRACE};
 use sessions::socket::{accept_key, refuse};
+use tokio::runtime::Handle;
 use tracing::Instrument;
 
 use crate::app::Node;
@@ -55,11 +56,12 @@ pub(crate) async fn open(node: &Arc<Node>, peer: IpAddr, mut request: Request<In
             Some(code) => {
                 error.count(node);
                 let registry = node.registry.clone();
-                node.spawn_connection(async move {
+                let refusing = async move {
                     if let Some((io, early)) = upgraded(upgrade).await {
-                        refuse(io, early, &registry, code, Stream::reset).await;
+                        refuse(io, &early, &registry, code, Stream::reset).await;
                     }
-                });
+                };
+                node.spawn_connection(refusing, &Handle::current());
                 Ok(response)
             }
             None => Err(error),
@@ -177,7 +179,7 @@ async fn run(node: &Node, upgrade: OnUpgrade, opening: Opening, slot: SessionSlo
     let span = tracing::info_span!("session", id = %opening.session, %customer, %negotiator, product = %opening.product);
     let Opening { recipient, product, device, .. } = opening;
     let change = |topic| SessionChange { topic, recipient, product, device };
-    let session = Session::open(io, early, &node.registry, opening, Stream::reset).await;
+    let session = Session::open(io, &early, &node.registry, opening, Stream::reset);
     // Beside the session, which does not wait for a disk.
     let told = async { tell_session(node, change("session.opened")).await };
     futures::future::join(session.run().instrument(span), told).await;
