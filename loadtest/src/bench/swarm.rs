@@ -127,8 +127,8 @@ impl Swarm {
         let event = Event { number, state, first: self.tally.first_of(number)?, count: self.group };
         self.lines.get_mut(caller).context("a caller")?.say(&server.speech.post(&event))?;
         if server.protocol == Protocol::Nats {
-            // Nothing is answered.
-            self.idle.push_back(caller);
+            // Nothing is answered, and one connection is the cheapest: what is published on it is read together.
+            self.idle.push_front(caller);
         }
         Ok(true)
     }
