@@ -1,4 +1,4 @@
-//! bellwire: as it is, but for the limits on rates, which one caller alone would reach.
+//! bellwire: as it is, but for limits that a measurement reaches: those on rates, and that on connections.
 
 use std::path::Path;
 
@@ -10,6 +10,9 @@ use crate::broker::Broker;
 use crate::people::Signer;
 
 const SECRET: &str = "bellwire-measurement-secret";
+
+/// Of which nine tenths may be sessions: 18,000 and their callers, where the system allows 20,000 descriptors.
+const CONNECTIONS: &str = "20500";
 
 /// The contract of `POST /notifications` and `GET /session`, with tokens.
 pub(super) struct Contract {
@@ -23,8 +26,9 @@ pub(super) struct Contract {
 /// Starts it with its data below `data`; without, below the folder for temporary files.
 pub(in crate::bench) async fn start(data: Option<&Path>) -> Result<Server> {
     let unlimited = ["REQUESTS", "POLLS", "SESSIONS", "NEW_TOKENS"].map(|name| format!("BELLWIRE_LIMITS__{name}_PER_SECOND"));
-    let unlimited: Vec<_> = unlimited.iter().map(|name| (name.as_str(), "0")).collect();
-    let broker = Broker::start_in(data, None, SECRET, &unlimited).await?;
+    let rates = unlimited.iter().map(|name| (name.as_str(), "0"));
+    let environment: Vec<_> = rates.chain([("BELLWIRE_LIMITS__CONNECTIONS", CONNECTIONS)]).collect();
+    let broker = Broker::start_in(data, None, SECRET, &environment).await?;
     let address = broker.api.parse()?;
     let speech = Contract::new(SECRET)?;
     Ok(Server::new(Protocol::Messages, Box::new(speech), Process::Broker(Box::new(broker)), address))
