@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use protocol::message::{
     encode_pong, encode_refreshed,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Sleep, sleep, timeout};
 
 use crate::codec::{ECHOES, Fault, Message, binary_frame, close_answer, close_frame, ping_frame, pong_frame, text_frame};
 use crate::delivery::{Delivery, Item};
@@ -56,7 +57,7 @@ pub struct Session<S> {
     joined: Option<Joined>,
     reset: fn(&S),
     /// The slot at which this session is closed, once the node shuts down.
-    slot: Option<Instant>,
+    slot: Option<Pin<Box<Sleep>>>,
 }
 
 /// What a session knows beside its socket.
@@ -106,7 +107,8 @@ impl<S: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static> Session<S> {
 
     /// Runs until the session ends. Ends by itself soon after it was asked to close.
     pub async fn run(mut self) {
-        let end = match self.welcome().await {
+        // What is done once is boxed, so that it takes no room while the session is idle.
+        let end = match Box::pin(self.welcome()).await {
             Ok(()) => self.serve().await,
             Err(end) => end,
         };
@@ -117,7 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static> Session<S> {
         };
         self.desk.metrics().closed.get_or_create(&Closed { code }).inc();
         tracing::info!(?code, "session ended");
-        self.close(end).await;
+        Box::pin(self.close(end)).await;
     }
 
     /// Says the last word, and lets the socket go.
@@ -177,15 +179,15 @@ impl<S: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static> Session<S> {
             let step = tokio::select! {
                 biased;
                 outgoing = poll_fn(|cx| queue.poll_next(cx)) => match outgoing {
-                    Outgoing::Write => desk.write().await,
+                    Outgoing::Write => Box::pin(desk.write()).await,
                     Outgoing::Close(code) => Err(End::Close(code)),
                     Outgoing::Check => desk.check(reader),
                     Outgoing::GoAway(after) => {
-                        *slot = Some(Instant::now() + after);
+                        *slot = Some(Box::pin(sleep(after)));
                         desk.say(&encode_go_away(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)))
                     }
                 },
-                () = reached(*slot) => Err(End::Close(CloseCode::Restarting)),
+                () = reached(slot) => Err(End::Close(CloseCode::Restarting)),
                 heard = poll_fn(|cx| reader.poll_read(cx, |message| desk.hear(message))) => heard,
             };
             if let Err(end) = step {
@@ -336,9 +338,9 @@ impl Desk {
 }
 
 /// Waits for a time that may never come.
-async fn reached(slot: Option<Instant>) {
+async fn reached(slot: &mut Option<Pin<Box<Sleep>>>) {
     match slot {
-        Some(slot) => tokio::time::sleep_until(slot).await,
+        Some(slot) => slot.await,
         None => std::future::pending().await,
     }
 }
