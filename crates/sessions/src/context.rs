@@ -1,15 +1,14 @@
 //! What all recipients and sessions of a node share.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use clock::Clock;
+use protocol::id::EventId;
 
 use crate::Config;
 use crate::delivery::Delivery;
 use crate::metrics::Metrics;
-use crate::queue::Queue;
 use crate::receipts::{Receipts, Who};
 use crate::wheel::Wheel;
 
@@ -26,8 +25,8 @@ pub(crate) struct Context {
     /// What waits in the queues of all sessions.
     waiting_bytes: AtomicUsize,
     pub(crate) receipts: Receipts,
-    /// When sessions are to look what is due; one for each worker.
-    pub(crate) session_reminders: Vec<Wheel<Weak<Queue>>>,
+    /// When sessions are to look what is due, by their ids, so that one that is gone keeps nothing; one for each worker.
+    pub(crate) session_reminders: Vec<Wheel<EventId>>,
 }
 
 impl Context {
@@ -71,10 +70,10 @@ impl Context {
     }
 
     /// Makes a session look what is due, at this time.
-    pub(crate) fn remind_session(&self, queue: &Arc<Queue>, due: Duration) {
-        let random = queue.who.session.as_bytes().last().copied().map_or(0, usize::from);
+    pub(crate) fn remind_session(&self, session: EventId, due: Duration) {
+        let random = session.as_bytes().last().copied().map_or(0, usize::from);
         if let Some(wheel) = self.session_reminders.get(random % self.session_reminders.len()) {
-            wheel.remind(Arc::downgrade(queue), due);
+            wheel.remind(session, due);
         }
     }
 

@@ -116,7 +116,7 @@ impl Queue {
 
     /// Puts an item behind the others; where there are none, into the socket. Where there is no room, all is dropped and the session
     /// is closed as slow: its client comes back with its cursor, and nothing is lost silently. Gives whether it was put.
-    pub(crate) fn put(self: &Arc<Self>, item: &Item) -> bool {
+    pub(crate) fn put(&self, item: &Item) -> bool {
         let mut inner = self.lock();
         if inner.closing.is_some() {
             return false;
@@ -222,7 +222,7 @@ impl Queue {
     /// Brings out what the socket takes of what waits. An event that has stopped ringing meanwhile is left out.
     ///
     /// Cancel safety: what the socket has taken is counted at once.
-    pub(crate) fn poll_write(self: &Arc<Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<Progress>> {
+    pub(crate) fn poll_write(&self, cx: &mut TaskContext<'_>) -> Poll<io::Result<Progress>> {
         let mut inner = self.lock();
         if let Some(code @ (CloseCode::Slow | CloseCode::Overloaded)) = inner.closing {
             return Poll::Ready(Ok(Progress::Abandoned(code)));
@@ -243,7 +243,7 @@ impl Queue {
     }
 
     /// Takes off what the socket has.
-    fn advance(self: &Arc<Self>, inner: &mut Inner, written: usize) {
+    fn advance(&self, inner: &mut Inner, written: usize) {
         inner.begun += written;
         while let Some(first) = inner.frames.front()
             && let Some(more) = inner.begun.checked_sub(first.item.wire().len())
@@ -260,7 +260,7 @@ impl Queue {
     }
 
     /// Notes that the socket has an item whole.
-    fn written(self: &Arc<Self>, inner: &mut Inner, item: &Item) {
+    fn written(&self, inner: &mut Inner, item: &Item) {
         let Item::Event(delivery) = item else { return };
         self.context.sent(&self.who, delivery);
         self.context.metrics.written.inc();

@@ -227,7 +227,12 @@ impl Registry {
             tokio::time::sleep(TICK).await;
             let now = self.clock().running();
             if let Some(wheel) = self.shared.context.session_reminders.get(worker) {
-                wheel.due(now).iter().filter_map(std::sync::Weak::upgrade).for_each(|queue| queue.check());
+                let due = wheel.due(now);
+                let queues: Vec<_> = {
+                    let open = self.queues();
+                    due.iter().filter_map(|id| open.get(id).cloned()).collect()
+                };
+                queues.iter().for_each(|queue| queue.check());
             }
             if worker == 0 {
                 self.receipts().expire(now);

@@ -1,6 +1,5 @@
 //! Whether the client is there and what it has received: kept beside the queue, since whoever writes an event notes it here.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::id::EventId;
@@ -36,16 +35,16 @@ impl Queue {
     }
 
     /// Sees to it that the session looks again when something is due: at `token_end` at the latest.
-    pub(crate) fn remind(self: &Arc<Self>, token_end: Duration) {
+    pub(crate) fn remind(&self, token_end: Duration) {
         let mut inner = self.lock();
         let due = inner.life.next_due().min(token_end);
         self.remind_at(&mut inner, due);
     }
 
-    pub(super) fn remind_at(self: &Arc<Self>, inner: &mut Inner, due: Duration) {
+    pub(super) fn remind_at(&self, inner: &mut Inner, due: Duration) {
         if due < inner.reminder {
             inner.reminder = due;
-            self.context.remind_session(self, due);
+            self.context.remind_session(self.who.session, due);
         }
     }
 }
