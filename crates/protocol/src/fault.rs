@@ -86,6 +86,7 @@ impl<'a> Members<'a> {
     }
 
     fn check_names(&self, known: &[&str], faults: &mut Faults) {
+        debug_assert!(known.len() <= MEMBERS_MAX, "there is room for each known name");
         let mut times_seen = [0_u8; MEMBERS_MAX];
         for (name, _) in &self.members {
             let seen = known.iter().position(|other| other == name).and_then(|place| times_seen.get_mut(place));

@@ -139,8 +139,11 @@ impl<'de> Visitor<'de> for Value {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json<'de>, A::Error> {
         let below = self.below()?;
-        let mut members = Vec::with_capacity(MEMBERS_EXPECTED);
+        let mut members = Vec::new();
         while let Some(name) = map.next_key_seed(Name)? {
+            if members.is_empty() {
+                members.reserve(MEMBERS_EXPECTED);
+            }
             members.push((name, map.next_value_seed(below)?));
         }
         Ok(Json::Object(members))

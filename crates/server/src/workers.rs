@@ -48,7 +48,11 @@ impl Worker {
     fn start(number: usize, ended: CancellationToken) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
-        let serve = move || runtime.block_on(ended.cancelled());
+        let serve = move || {
+            runtime.block_on(ended.cancelled());
+            // A read that hangs on a disk is not waited for.
+            runtime.shutdown_background();
+        };
         let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(serve)?;
         Ok(Self { runtime: handle, thread: Some(thread) })
     }

@@ -71,6 +71,8 @@ struct Inner {
     reminder: Duration,
     go_away: Option<Duration>,
     closing: Option<CloseCode>,
+    /// The last word was put.
+    has_ended: bool,
     check: bool,
     /// The session's task, while it waits for something to do.
     waker: Option<Waker>,
@@ -101,6 +103,7 @@ impl Queue {
             reminder: Duration::MAX,
             go_away: None,
             closing: None,
+            has_ended: false,
             check: false,
             waker: None,
         };
@@ -157,6 +160,7 @@ impl Queue {
         self.drop_waiting(&mut inner);
         inner.push_own(Item::Sync(frame));
         inner.closing = None;
+        inner.has_ended = true;
     }
 
     /// Lets the socket go.
@@ -284,6 +288,9 @@ impl Queue {
     }
 
     fn abandon(&self, inner: &mut Inner, code: CloseCode) {
+        if inner.has_ended {
+            return;
+        }
         self.drop_waiting(inner);
         inner.closing.get_or_insert(code);
     }

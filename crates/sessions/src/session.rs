@@ -25,7 +25,7 @@ use crate::queue::{Outgoing, Progress};
 use crate::receipts::Who;
 use crate::recipient::{Joined, Joining};
 use crate::registry::{Registry, Seat};
-use crate::socket::{Reader, part};
+use crate::socket::Reader;
 
 /// How long a session goes on after its token expired; with one that is older none is opened.
 pub const TOKEN_GRACE: SignedDuration = SignedDuration::from_secs(30);
@@ -137,15 +137,19 @@ impl<S: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static> Session<S> {
             Some(frame) => {
                 queue.end(frame);
                 let out = async {
-                    while poll_fn(|cx| queue.poll_write(cx)).await? == Progress::Some {}
-                    Ok::<_, io::Error>(())
+                    loop {
+                        match poll_fn(|cx| queue.poll_write(cx)).await {
+                            Ok(Progress::Some) => {}
+                            done => return matches!(done, Ok(Progress::All)),
+                        }
+                    }
                 };
-                matches!(timeout(patience, out).await, Ok(Ok(())))
+                timeout(patience, out).await.unwrap_or(false)
             }
             None => false,
         };
         queue.shut();
-        let is_over = is_said && (matches!(end, End::Client(_)) || part(&mut reader, patience).await);
+        let is_over = is_said && timeout(patience, reader.part(matches!(end, End::Client(_)))).await.unwrap_or(false);
         if !is_over {
             reset(reader.io());
         }

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use futures::future::poll_fn;
 use protocol::close::CloseCode;
@@ -28,9 +27,9 @@ thread_local! {
 pub(crate) struct Reader<S> {
     io: S,
     decoder: Decoder,
-    /// The begin of a frame that is not whole yet.
+    /// What came and was not taken yet: the begin of a frame, or what stood behind a message that ended the session.
     rest: Vec<u8>,
-    /// There is something in `rest` that nobody has looked at.
+    /// What of it nobody has looked at.
     is_fresh: bool,
 }
 
@@ -53,6 +52,8 @@ impl<S: AsyncRead + Unpin> Reader<S> {
         mut hear: impl FnMut(Message<'_>) -> Result<(), E>,
     ) -> Poll<Result<(), E>> {
         SCRATCH.with_borrow_mut(|scratch| {
+            // What the client sent behind its request can be more than fits.
+            let unread = self.rest.split_off(self.rest.len().min(scratch.len()));
             let mut buffer = ReadBuf::new(scratch);
             buffer.put_slice(&self.rest);
             if !std::mem::take(&mut self.is_fresh) {
@@ -62,11 +63,19 @@ impl<S: AsyncRead + Unpin> Reader<S> {
                 }
             }
             let mut input = buffer.filled_mut();
-            while let Some(message) = self.decoder.next(&mut input)? {
-                hear(message)?;
-            }
-            self.rest = input.to_vec();
-            Poll::Ready(Ok(()))
+            let heard = loop {
+                match self.decoder.next(&mut input) {
+                    Ok(Some(message)) => match hear(message) {
+                        Ok(()) => {}
+                        Err(end) => break Err(end),
+                    },
+                    Ok(None) => break Ok(()),
+                    Err(fault) => break Err(fault.into()),
+                }
+            };
+            self.rest = [&*input, unread.as_slice()].concat();
+            self.is_fresh = !self.rest.is_empty() && (heard.is_err() || !unread.is_empty());
+            Poll::Ready(heard)
         })
     }
 }
@@ -85,20 +94,22 @@ where
     let patience = registry.config().close_timeout;
     let said = timeout(patience, io.write_all(&close_frame(code))).await;
     let mut reader = Reader::new(io, early);
-    if !matches!(said, Ok(Ok(()))) || !part(&mut reader, patience).await {
+    if !matches!(said, Ok(Ok(()))) || !timeout(patience, reader.part(false)).await.unwrap_or(false) {
         reset(reader.io());
     }
 }
 
-/// Hears the client out, then ends our side; gives whether the client ended its own in time. What it still sends is read to its end:
-/// a socket that is closed with unread bytes resets the connection, and the reset can overtake the close frame.
-pub(crate) async fn part<S: AsyncRead + AsyncWrite + Unpin>(reader: &mut Reader<S>, patience: Duration) -> bool {
-    let parting = async {
-        hear_out(reader).await;
-        reader.io.shutdown().await?;
-        tokio::io::copy(&mut reader.io, &mut tokio::io::sink()).await
-    };
-    matches!(timeout(patience, parting).await, Ok(Ok(_)))
+impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
+    /// Hears the client out, unless it has closed already, then ends our side; gives whether the client ended its own. What it still
+    /// sends is read to its end: a socket that is closed with unread bytes resets the connection, and the reset can overtake the
+    /// close frame.
+    pub(crate) async fn part(&mut self, has_closed: bool) -> bool {
+        if !has_closed {
+            hear_out(self).await;
+        }
+        let is_shut = self.io.shutdown().await.is_ok();
+        is_shut && tokio::io::copy(&mut self.io, &mut tokio::io::sink()).await.is_ok()
+    }
 }
 
 /// The client has closed, or nothing more can be understood.
@@ -121,3 +132,6 @@ async fn hear_out<S: AsyncRead + Unpin>(reader: &mut Reader<S>) {
     let until_closed = |message: Message<'_>| if matches!(message, Message::Close(_)) { Err(HeardOut) } else { Ok(()) };
     while poll_fn(|cx| reader.poll_read(cx, until_closed)).await.is_ok() {}
 }
+
+#[cfg(test)]
+mod tests;

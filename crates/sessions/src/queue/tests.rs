@@ -286,3 +286,12 @@ fn many_frames_go_out_in_few_calls() {
     let calls = std::iter::from_fn(|| write(&queue)).take_while(|progress| matches!(progress, Ok(Progress::Some))).count();
     assert_eq!((calls, texts(&socket.taken()).len()), (3, 64));
 }
+
+#[test]
+fn a_last_word_is_not_dropped_for_want_of_memory() {
+    let (queue, socket) = open(0);
+    queue.end(close_frame(CloseCode::Replaced));
+    queue.shed();
+    write_all(&queue, &socket);
+    assert_eq!(socket.taken(), close_frame(CloseCode::Replaced));
+}

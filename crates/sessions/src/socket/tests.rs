@@ -1,0 +1,69 @@
+use futures::FutureExt;
+use tokio::io::{AsyncWriteExt, duplex};
+
+use super::*;
+
+/// A frame from a client, with a mask of zeros.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(payload.len()).unwrap();
+    let head = match length {
+        0..126 => vec![first, 0x80 | u8::try_from(length).unwrap()],
+        _ => [&[first, 0xfe], length.to_be_bytes().as_slice()].concat(),
+    };
+    [head.as_slice(), &[0; 4], payload].concat()
+}
+
+/// Hears one message, and ends with it.
+#[derive(Debug, PartialEq, Eq)]
+enum Heard {
+    Message(String),
+    Broken,
+}
+
+impl From<Fault> for Heard {
+    fn from(_: Fault) -> Self {
+        Self::Broken
+    }
+}
+
+impl From<io::Error> for Heard {
+    fn from(_: io::Error) -> Self {
+        Self::Broken
+    }
+}
+
+async fn first<S: AsyncRead + Unpin>(reader: &mut Reader<S>) -> Heard {
+    loop {
+        let heard = poll_fn(|cx| reader.poll_read(cx, |message| Err(Heard::Message(format!("{message:?}"))))).await;
+        if let Err(heard) = heard {
+            return heard;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_close_behind_the_message_that_ended_a_session_is_heard() {
+    let (client, server) = duplex(64 * 1024);
+    let (mut client, mut reader) = (client, Reader::new(server, b""));
+    let large = frame(0x82, &[7; 10_000]);
+    client.write_all(&large[..1448]).await.unwrap();
+    assert!(first(&mut reader).now_or_never().is_none());
+    client.write_all(&[&large[1448..], &frame(0x88, &[])].concat()).await.unwrap();
+    assert!(matches!(first(&mut reader).await, Heard::Message(message) if message.starts_with("Binary")));
+    drop(client);
+    assert!(reader.part(false).now_or_never().unwrap(), "nothing is waited for");
+}
+
+#[tokio::test]
+async fn what_was_sent_behind_the_request_is_heard_however_much_it_is() {
+    let early = [frame(0x82, &[7; 10_000]), frame(0x82, &[7; 10_000])].concat();
+    let early = [early.clone(), early, frame(0x81, b"last")].concat();
+    assert!(early.len() > SCRATCH_BYTES);
+    let (_client, server) = duplex(16);
+    let mut reader = Reader::new(server, &early);
+    for _ in 0..4 {
+        assert!(matches!(first(&mut reader).await, Heard::Message(message) if message.starts_with("Binary")));
+    }
+    assert_eq!(first(&mut reader).await, Heard::Message("Text(\"last\")".to_owned()));
+    assert!(first(&mut reader).now_or_never().is_none());
+}
