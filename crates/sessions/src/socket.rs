@@ -31,12 +31,14 @@ pub(crate) struct Reader<S> {
     rest: Vec<u8>,
     /// What of it nobody has looked at.
     is_fresh: bool,
+    /// The client broke the protocol: what follows has no meaning.
+    is_broken: bool,
 }
 
 impl<S: AsyncRead + Unpin> Reader<S> {
     /// Reads from `io`, after what the client sent behind its request.
     pub(crate) fn new(io: S, early: &[u8]) -> Self {
-        Self { io, decoder: Decoder::default(), rest: early.to_vec(), is_fresh: !early.is_empty() }
+        Self { io, decoder: Decoder::default(), rest: early.to_vec(), is_fresh: !early.is_empty(), is_broken: false }
     }
 
     pub(crate) fn io(&self) -> &S {
@@ -70,7 +72,10 @@ impl<S: AsyncRead + Unpin> Reader<S> {
                         Err(end) => break Err(end),
                     },
                     Ok(None) => break Ok(()),
-                    Err(fault) => break Err(fault.into()),
+                    Err(fault) => {
+                        self.is_broken = true;
+                        break Err(fault.into());
+                    }
                 }
             };
             self.rest = [&*input, unread.as_slice()].concat();
@@ -100,11 +105,11 @@ where
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
-    /// Hears the client out, unless it has closed already, then ends our side; gives whether the client ended its own. What it still
+    /// Hears the client out, unless it has closed already or cannot be understood, then ends our side; gives whether the client ended its own. What it still
     /// sends is read to its end: a socket that is closed with unread bytes resets the connection, and the reset can overtake the
     /// close frame.
     pub(crate) async fn part(&mut self, has_closed: bool) -> bool {
-        if !has_closed {
+        if !has_closed && !self.is_broken {
             hear_out(self).await;
         }
         let is_shut = self.io.shutdown().await.is_ok();

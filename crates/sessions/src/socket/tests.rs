@@ -1,5 +1,5 @@
 use futures::FutureExt;
-use tokio::io::{AsyncWriteExt, duplex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 use super::*;
 
@@ -66,4 +66,15 @@ async fn what_was_sent_behind_the_request_is_heard_however_much_it_is() {
     }
     assert_eq!(first(&mut reader).await, Heard::Message("Text(\"last\")".to_owned()));
     assert!(first(&mut reader).now_or_never().is_none());
+}
+
+#[tokio::test]
+async fn a_client_that_broke_the_protocol_is_not_heard_out() {
+    let (mut client, server) = duplex(1024);
+    let mut reader = Reader::new(server, b"");
+    // A close with half a code.
+    client.write_all(&frame(0x88, &[3])).await.unwrap();
+    assert_eq!(first(&mut reader).await, Heard::Broken);
+    assert!(reader.part(false).now_or_never().is_none());
+    assert_eq!(client.read_u8().await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof, "our side has ended at once");
 }
