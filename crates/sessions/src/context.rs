@@ -25,7 +25,7 @@ pub(crate) struct Context {
     /// What waits in the queues of all sessions.
     waiting_bytes: AtomicUsize,
     pub(crate) receipts: Receipts,
-    /// When sessions are to look what is due, by their ids, so that one that is gone keeps nothing; one for each worker.
+    /// When sessions are to look what is due, by their ids, so that one that is gone keeps nothing; a wheel for each core.
     pub(crate) session_reminders: Vec<Wheel<EventId>>,
 }
 

@@ -25,7 +25,7 @@ use crate::sync::{Mutex, MutexGuard, lock};
 /// A recipient that is logged in, or was of late, or for whom something happened.
 #[derive(Debug)]
 pub(crate) struct RecipientState {
-    // Guards the order of events. Inside, only queues are touched; nothing is awaited.
+    // Guards the order of events. Inside, queues and their sockets are touched; nothing is awaited.
     inner: Mutex<Inner>,
 }
 

@@ -78,7 +78,8 @@ impl Registry {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Puts an event into the ring of every recipient and into the queue of each session whose product is told. Never waits.
+    /// Puts an event into the ring of every recipient, and into the socket, or else the queue, of each session whose product is
+    /// told. Never waits.
     /// Gives how many sessions took it, recipient by recipient; a session without room is closed as slow and not counted.
     pub fn deliver(
         &self,

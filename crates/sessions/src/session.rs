@@ -271,7 +271,7 @@ impl Desk {
         }
     }
 
-    /// Puts a text before all that waits; it is brought out before anything more is heard.
+    /// Puts a text before all that waits; it is brought out before anything more is read.
     fn say(&self, text: &[u8]) -> Result<(), End> {
         self.seat.queue.say(text_frame(text).0);
         Ok(())
