@@ -65,8 +65,7 @@ pub(crate) struct Keyed {
 
 /// Queues a live event to the sessions of its recipients, or writes a missed call to disk; and what subscribers are to be told, with
 /// it. When it returns, a live event is in the socket or the queue of every session that it was for, or that session was closed as
-/// slow; a missed
-/// call is on disk, and no longer rings; and what subscribers are to be told is on disk.
+/// slow; a missed call is on disk, and no longer rings; and what subscribers are to be told is on disk.
 pub(crate) async fn dispatch(node: &Node, event: &Event<'_>, posted: Posted) -> Result<Dispatched, StoreError> {
     let is_told = posted.asks || posted.key.is_some();
     let Posted { taken, key, .. } = posted;
