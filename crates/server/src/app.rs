@@ -52,7 +52,7 @@ pub struct App {
     node: Arc<Node>,
     api: TcpListener,
     ops: TcpListener,
-    workers: Workers,
+    workers: Arc<Workers>,
 }
 
 /// All that a request can need. Two nodes can live in one process.
@@ -183,7 +183,8 @@ impl App {
             config,
             clock,
         };
-        Ok(Self { node: Arc::new(node), api, ops, workers: Workers::start().map_err(StartError::Threads)? })
+        let workers = Arc::new(Workers::start().map_err(StartError::Threads)?);
+        Ok(Self { node: Arc::new(node), api, ops, workers })
     }
 
     /// Where the API and the operators' listener are.
@@ -198,20 +199,15 @@ impl App {
     /// taken, then nothing is accepted any more, requests are finished, and the store is flushed.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { node, api, ops, workers } = self;
-        let workers = Arc::new(workers);
-        let next_worker = {
-            let workers = workers.clone();
-            move || workers.next()
-        };
-        let (stop, core) = (CancellationToken::new(), TaskTracker::new());
+        let (next, stop, core) = (workers.clone(), CancellationToken::new(), TaskTracker::new());
         let mut tasks = vec![
-            core.spawn(http::accept(api, node.clone(), http::Door::Api, next_worker, stop.clone())),
+            core.spawn(http::accept(api, node.clone(), http::Door::Api, move || next.next(), stop.clone())),
             core.spawn(http::accept(ops, node.clone(), http::Door::Operators, Handle::current, stop.clone())),
             core.spawn(housekeeping(node.clone(), stop.clone())),
             core.spawn(node.webhooks.clone().run()),
         ];
-        tasks.extend((0..node.registry.workers()).map(|worker| {
-            let keep_time = node.registry.clone().keep_time(worker);
+        tasks.extend((0..node.registry.wheels()).map(|wheel| {
+            let keep_time = node.registry.clone().keep_time(wheel);
             core.spawn(stop.clone().run_until_cancelled_owned(keep_time).map(drop))
         }));
         core.close();

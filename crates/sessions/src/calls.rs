@@ -73,12 +73,12 @@ impl Calls {
                 return (Fate::Late, false);
             }
             *call = news;
-            self.due = self.due.min(Some(end));
+            self.look_at(end);
             return (Fate::Deliver, false);
         }
         let crowded_out = self.calls.len() >= CALLS_MAX && self.let_one_go();
         self.calls.push(news);
-        self.due = Some(self.due.map_or(end, |due| due.min(end)));
+        self.look_at(end);
         (Fate::Deliver, crowded_out)
     }
 
@@ -97,8 +97,14 @@ impl Calls {
         let call = self.calls.iter_mut().find(rings)?;
         call.state = CallState::Ended;
         call.set = now;
-        self.due = self.due.min(Some(call.end()));
-        Some(call.delivery.clone())
+        let (delivery, end) = (call.delivery.clone(), call.end());
+        self.look_at(end);
+        Some(delivery)
+    }
+
+    /// Sees to it that calls are looked through at `end`, or before.
+    fn look_at(&mut self, end: Duration) {
+        self.due = Some(self.due.map_or(end, |due| due.min(end)));
     }
 
     /// Forgets what is over. Gives the calls of which nobody said that they stopped ringing.

@@ -32,8 +32,8 @@ pub(crate) struct Context {
 impl Context {
     pub(crate) fn new(config: Config, clock: Clock, metrics: Metrics) -> Self {
         let receipts = Receipts::new(config.receipts_max, config.ring.age_max, metrics.receipts.clone());
-        let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let session_reminders = (0..workers).map(|_| Wheel::new()).collect();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let session_reminders = (0..cores).map(|_| Wheel::new()).collect();
         let (ring_bytes, waiting_bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Self { config, metrics, clock, ring_bytes, waiting_bytes, receipts, session_reminders }
     }
@@ -46,7 +46,7 @@ impl Context {
         }
     }
 
-    /// Notes that events have come to wait in a queue.
+    /// Notes that an event has come to wait in a queue.
     pub(crate) fn waits(&self, bytes: usize) {
         self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.metrics.waiting.inc();

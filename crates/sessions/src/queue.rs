@@ -1,7 +1,7 @@
 //! What waits for one session, bounded, and its way to the socket.
 //!
 //! Whoever puts an event writes it to the socket at once where nothing waits before it and the socket takes it: that saves waking the
-//! session's task, which costs more than the write. What the socket does not take waits here, in order, and the session's task brings
+//! session's task, which cost nearly as much as the write. What the socket does not take waits here, in order, and the session's task brings
 //! it out. One lock decides the order of both.
 
 use std::collections::VecDeque;
@@ -124,7 +124,7 @@ impl Queue {
         if inner.closing.is_some() {
             return false;
         }
-        let written = if inner.frames.is_empty() { inner.try_write(item.wire()) } else { 0 };
+        let written = inner.try_write(item.wire());
         if written == item.wire().len() {
             self.written(&mut inner, item);
             return true;
@@ -147,7 +147,7 @@ impl Queue {
     /// Puts the session's own word before all events; for the session's task, which brings it out.
     pub(crate) fn say(&self, frame: Bytes) {
         let mut inner = self.lock();
-        let written = if inner.frames.is_empty() { inner.try_write(&frame) } else { 0 };
+        let written = inner.try_write(&frame);
         if written < frame.len() {
             inner.push_own(Item::Sync(frame));
             inner.begun += written;
@@ -276,12 +276,12 @@ impl Queue {
 
     fn drop_expired(&self, inner: &mut Inner) {
         let now = self.context.clock.now();
-        let begun = usize::from(inner.begun > 0).min(inner.frames.len());
+        let in_part = inner.in_part();
         let is_expired = |waiting: &Waiting| matches!(&waiting.item, Item::Event(delivery) if delivery.is_expired(now));
-        if !inner.frames.iter().skip(begun).any(is_expired) {
+        if !inner.frames.iter().skip(in_part).any(is_expired) {
             return;
         }
-        let (expired, kept): (Vec<_>, Vec<_>) = inner.frames.drain(begun..).partition(is_expired);
+        let (expired, kept): (Vec<_>, Vec<_>) = inner.frames.drain(in_part..).partition(is_expired);
         inner.frames.extend(kept);
         self.context.metrics.expired.inc_by(expired.len() as u64);
         expired.iter().for_each(|waiting| self.uncount(inner, waiting));
@@ -297,8 +297,8 @@ impl Queue {
 
     /// Drops all but a frame that the socket has in part: what follows would be taken for the rest of it.
     fn drop_waiting(&self, inner: &mut Inner) {
-        let kept = usize::from(inner.begun > 0).min(inner.frames.len());
-        for waiting in inner.frames.split_off(kept) {
+        let in_part = inner.in_part();
+        for waiting in inner.frames.split_off(in_part) {
             self.uncount(inner, &waiting);
         }
     }
@@ -321,6 +321,7 @@ impl Queue {
     pub(crate) fn take(&self) -> Vec<Item> {
         let mut inner = self.lock();
         let taken: Vec<_> = std::mem::take(&mut inner.frames).into();
+        inner.begun = 0;
         taken.iter().for_each(|waiting| self.uncount(&mut inner, waiting));
         taken.into_iter().map(|waiting| waiting.item).collect()
     }
@@ -336,14 +337,20 @@ fn wake(mut inner: MutexGuard<'_, Inner>) {
 impl Inner {
     /// Behind what the socket has in part and the session's other words.
     fn push_own(&mut self, item: Item) {
-        let begun = usize::from(self.begun > 0);
-        let own = self.frames.iter().skip(begun).take_while(|waiting| waiting.own).count();
-        self.frames.insert(begun + own, Waiting { item, own: true });
+        let in_part = self.in_part();
+        let own = self.frames.iter().skip(in_part).take_while(|waiting| waiting.own).count();
+        self.frames.insert(in_part + own, Waiting { item, own: true });
     }
 
-    /// How much of a frame the socket takes without waiting. A line that is broken takes nothing: the session's task finds that out.
+    /// How many frames the socket has in part: one or none.
+    fn in_part(&self) -> usize {
+        usize::from(self.begun > 0)
+    }
+
+    /// How much of a frame the socket takes without waiting, where nothing waits before it. A line that is broken takes nothing: the
+    /// session's task finds that out.
     fn try_write(&mut self, frame: &[u8]) -> usize {
-        let Some(line) = &mut self.line else { return 0 };
+        let Some(line) = self.line.as_mut().filter(|_| self.frames.is_empty()) else { return 0 };
         match Pin::new(line).poll_write(&mut TaskContext::from_waker(Waker::noop()), frame) {
             Poll::Ready(Ok(written)) => written,
             Poll::Ready(Err(_)) | Poll::Pending => 0,

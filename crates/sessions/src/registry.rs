@@ -216,30 +216,34 @@ impl Registry {
 
     /// How many tasks are to run [`Registry::keep_time`].
     #[must_use]
-    pub fn workers(&self) -> usize {
+    pub fn wheels(&self) -> usize {
         self.shared.context.session_reminders.len()
     }
 
-    /// Wakes whoever asked to be reminded, for ever. `worker` counts from 0.
+    /// Wakes whoever asked to be reminded, for ever. `wheel` counts from 0.
     ///
     /// Cancel safety: a reminder that is taken is given at once.
-    pub async fn keep_time(self, worker: usize) {
+    pub async fn keep_time(self, wheel: usize) {
         loop {
             tokio::time::sleep(TICK).await;
             let now = self.clock().running();
-            if let Some(wheel) = self.shared.context.session_reminders.get(worker) {
-                let due = wheel.due(now);
-                let queues: Vec<_> = {
-                    let open = self.queues();
-                    due.iter().filter_map(|id| open.get(id).cloned()).collect()
-                };
-                queues.iter().for_each(|queue| queue.check());
-            }
-            if worker == 0 {
+            self.remind_sessions(wheel, now);
+            if wheel == 0 {
                 self.receipts().expire(now);
                 self.look_at_recipients(now);
             }
         }
+    }
+
+    fn remind_sessions(&self, wheel: usize, now: Duration) {
+        let due = self.shared.context.session_reminders.get(wheel).map(|wheel| wheel.due(now)).unwrap_or_default();
+        if due.is_empty() {
+            return;
+        }
+        let open = self.queues();
+        let queues: Vec<_> = due.iter().filter_map(|session| open.get(session).cloned()).collect();
+        drop(open);
+        queues.iter().for_each(|queue| queue.check());
     }
 
     fn look_at_recipients(&self, now: Duration) {

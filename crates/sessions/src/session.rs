@@ -5,7 +5,6 @@ use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use protocol::close::CloseCode;
@@ -18,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Sleep, sleep, timeout};
 
 use crate::codec::{ECHOES, Fault, Message, binary_frame, close_answer, close_frame, ping_frame, pong_frame, text_frame};
-use crate::delivery::{Delivery, Item};
+use crate::delivery::Item;
 use crate::life::Due;
 use crate::metrics::{Closed, Code, Metrics, Resumed};
 use crate::queue::{Outgoing, Progress};
@@ -177,8 +176,8 @@ impl<S: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static> Session<S> {
 
     async fn serve(&mut self) -> End {
         let Self { reader, desk, slot, .. } = self;
+        let queue = desk.seat.queue.clone();
         loop {
-            let queue = desk.seat.queue.clone();
             // Cancel safety: `Queue::poll_next` takes nothing before it returns, `Reader::poll_read` loses nothing.
             let step = tokio::select! {
                 biased;
@@ -188,7 +187,8 @@ impl<S: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static> Session<S> {
                     Outgoing::Check => desk.check(reader),
                     Outgoing::GoAway(after) => {
                         *slot = Some(Box::pin(sleep(after)));
-                        desk.say(&encode_go_away(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)))
+                        desk.say(&encode_go_away(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)));
+                        Ok(())
                     }
                 },
                 () = reached(slot) => Err(End::Close(CloseCode::Restarting)),
@@ -213,13 +213,11 @@ impl Desk {
 
     fn encode_welcome(&self, joined: &Joined) -> Vec<u8> {
         let context = self.seat.context();
-        let text = |delivery: &std::sync::Arc<Delivery>| delivery.frame.text.clone();
-        let calls: Vec<Bytes> = joined.calls.iter().map(text).collect();
         let welcome = Welcome {
             session_id: self.seat.queue.who.session,
             cursor: joined.cursor,
             resume: joined.resume,
-            calls: calls.iter().filter_map(|text| std::str::from_utf8(text).ok()).collect(),
+            calls: joined.calls.iter().filter_map(|delivery| std::str::from_utf8(&delivery.frame.text).ok()).collect(),
             ping_seconds: seconds(context.config.life.ping_interval),
             resume_seconds: seconds(context.config.ring.age_max),
             token_expires: self.token_expires,
@@ -272,9 +270,8 @@ impl Desk {
     }
 
     /// Puts a text before all that waits; it is brought out before anything more is read.
-    fn say(&self, text: &[u8]) -> Result<(), End> {
+    fn say(&self, text: &[u8]) {
         self.seat.queue.say(text_frame(text).0);
-        Ok(())
     }
 
     fn hear(&mut self, message: Message<'_>) -> Result<(), End> {
@@ -284,7 +281,7 @@ impl Desk {
             return Err(End::Close(CloseCode::TooManyMessages));
         }
         match message {
-            Message::Text(text) if ECHOES => self.say(text.as_bytes())?,
+            Message::Text(text) if ECHOES => self.say(text.as_bytes()),
             Message::Binary(bytes) if ECHOES => self.seat.queue.say(binary_frame(bytes)),
             Message::Text(text) => self.obey(text)?,
             Message::Binary(_) => return Err(End::Close(CloseCode::Binary)),
@@ -296,48 +293,46 @@ impl Desk {
     }
 
     fn obey(&mut self, text: &str) -> Result<(), End> {
-        let message = match ClientMessage::parse(text) {
-            Ok(message) => message,
-            Err(ClientFault::Message(error)) => return self.say(&error.encode()),
+        match ClientMessage::parse(text) {
+            Ok(ClientMessage { said, reference }) => self.follow(said, reference),
+            Err(ClientFault::Message(error)) => self.say(&error.encode()),
             Err(ClientFault::Unreadable) => return Err(End::Close(CloseCode::Unreadable)),
-        };
-        let ClientMessage { said, reference } = message;
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, said: Said, reference: Option<String>) {
         match said {
             Said::Ping => self.say(&encode_pong(reference.as_deref())),
-            Said::Ack(id) => {
-                self.seat.queue.acknowledged(id);
-                Ok(())
-            }
+            Said::Ack(id) => self.seat.queue.acknowledged(id),
             Said::Shown(call_id) if self.seat.shown(&call_id) => {
                 self.metrics().shown.inc();
-                Ok(())
             }
             Said::Dismissed(call_id) if self.seat.dismissed(&call_id) => {
                 self.metrics().dismissed.inc();
-                Ok(())
             }
             Said::Shown(_) | Said::Dismissed(_) => {
-                self.refuse(MessageErrorCode::UnknownCall, "there is no such live call", reference)
+                self.refuse(MessageErrorCode::UnknownCall, "there is no such live call", reference);
             }
             Said::Refresh(token) => self.refresh(&token, reference),
         }
     }
 
-    fn refresh(&mut self, token: &str, reference: Option<String>) -> Result<(), End> {
+    fn refresh(&mut self, token: &str, reference: Option<String>) {
         match self.seat.registry.renew(&self.seat.recipient, token) {
             Some(expires) => {
                 self.token_expires = expires;
-                self.say(&encode_refreshed(expires, reference.as_deref()))
+                self.say(&encode_refreshed(expires, reference.as_deref()));
             }
             None => {
                 let message = "the token is not good, or belongs to somebody else";
-                self.refuse(MessageErrorCode::TokenRefused, message, reference)
+                self.refuse(MessageErrorCode::TokenRefused, message, reference);
             }
         }
     }
 
-    fn refuse(&mut self, code: MessageErrorCode, message: &str, reference: Option<String>) -> Result<(), End> {
-        self.say(&MessageError { code, message: message.to_owned(), reference }.encode())
+    fn refuse(&self, code: MessageErrorCode, message: &str, reference: Option<String>) {
+        self.say(&MessageError { code, message: message.to_owned(), reference }.encode());
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Reader<S> {
     decoder: Decoder,
     /// What came and was not taken yet: the begin of a frame, or what stood behind a message that ended the session.
     rest: Vec<u8>,
-    /// What of it nobody has looked at.
+    /// There is something in `rest` that nobody has looked at.
     is_fresh: bool,
     /// The client broke the protocol: what follows has no meaning.
     is_broken: bool,
@@ -105,9 +105,9 @@ where
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
-    /// Hears the client out, unless it has closed already or cannot be understood, then ends our side; gives whether the client ended its own. What it still
-    /// sends is read to its end: a socket that is closed with unread bytes resets the connection, and the reset can overtake the
-    /// close frame.
+    /// Hears the client out, unless it has closed already or cannot be understood, then ends our side; gives whether the client ended
+    /// its own. What it still sends is read to its end: a socket that is closed with unread bytes resets the connection, and the reset
+    /// can overtake the close frame.
     pub(crate) async fn part(&mut self, has_closed: bool) -> bool {
         if !has_closed && !self.is_broken {
             hear_out(self).await;

@@ -38,6 +38,12 @@ struct Common {
     /// Which servers are measured; those that this machine lacks are installed below the folder that cargo builds into.
     #[arg(long, value_delimiter = ',', default_value = "limit,bellwire")]
     server: Vec<Kind>,
+    #[command(flatten)]
+    rounds: Rounds,
+}
+
+#[derive(Debug, Args)]
+struct Rounds {
     /// How many rounds; medians are shown.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -134,12 +140,8 @@ pub(crate) struct MissedArgs {
     /// A folder on the disk that is measured; default: the one of this program.
     #[arg(long)]
     data: Option<PathBuf>,
-    /// How many rounds; medians are shown.
-    #[arg(long, default_value_t = 3)]
-    rounds: usize,
-    /// Writes the figures of all rounds to this file.
-    #[arg(long)]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    rounds: Rounds,
 }
 
 #[derive(Debug, Args)]
@@ -169,15 +171,16 @@ pub(crate) async fn run(measurement: Measurement) -> Result<ExitCode> {
         }
         Measurement::Missed(args) => {
             let jobs = args.jobs();
-            (jobs, Common { server: vec![Kind::Bellwire], rounds: args.rounds, json: args.json })
+            (jobs, Common { server: vec![Kind::Bellwire], rounds: args.rounds })
         }
         Measurement::Churn(ChurnArgs { common, sessions, times }) => {
             (sessions.into_iter().map(|sessions| Job::Churn(Churn { sessions, times })).collect(), common)
         }
     };
-    let results = Results::gather(&jobs, &common.server, common.rounds).await?;
+    let Rounds { rounds, json } = common.rounds;
+    let results = Results::gather(&jobs, &common.server, rounds).await?;
     results.print();
-    if let Some(path) = &common.json {
+    if let Some(path) = &json {
         results.write_json(path)?;
     }
     Ok(results.exit_code())

@@ -204,9 +204,6 @@ pub(crate) fn check_length(headers: &HeaderMap, max: usize) -> Result<(), ApiErr
 /// `application/json` or `application/*+json`, charset utf-8 or none.
 pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let text = single(headers, &CONTENT_TYPE)?.ok_or(ApiError::MediaType)?;
-    if text == "application/json" {
-        return Ok(());
-    }
     let mut parts = text.split(';').map(str::trim);
     let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
     let subtype = media_type.strip_prefix("application/").ok_or(ApiError::MediaType)?;

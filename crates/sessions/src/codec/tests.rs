@@ -5,19 +5,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message as Theirs, WebSocket};
 
 use super::*;
-
-const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-
-/// A frame from a client, its first byte as given.
-fn frame_with(first: u8, payload: &[u8]) -> Vec<u8> {
-    let length = match payload.len() {
-        length @ 0..126 => vec![0x80 | u8::try_from(length).unwrap()],
-        length @ 126..65_536 => [&[0x80 | 126], u16::try_from(length).unwrap().to_be_bytes().as_slice()].concat(),
-        length => [&[0x80 | 127], (length as u64).to_be_bytes().as_slice()].concat(),
-    };
-    let masked: Vec<u8> = payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
-    [&[first], length.as_slice(), &MASK, &masked].concat()
-}
+use crate::testing::client_frame;
 
 /// What a server makes of it, as words, up to the first fault or close.
 fn said(bytes: &[u8]) -> Vec<String> {
@@ -58,11 +46,11 @@ fn word(message: &Message<'_>) -> String {
 #[test]
 fn messages_pings_and_a_close_are_taken_apart() {
     let sent = [
-        frame_with(0x81, b"{\"type\":\"ping\"}"),
-        frame_with(0x82, &[1, 2]),
-        frame_with(0x89, b"a"),
-        frame_with(0x8a, b""),
-        frame_with(0x88, &1000_u16.to_be_bytes()),
+        client_frame(0x81, b"{\"type\":\"ping\"}"),
+        client_frame(0x82, &[1, 2]),
+        client_frame(0x89, b"a"),
+        client_frame(0x8a, b""),
+        client_frame(0x88, &1000_u16.to_be_bytes()),
     ];
     let expected = ["text {\"type\":\"ping\"}", "binary [1, 2]", "ping [97]", "pong", "close Some(1000)"];
     assert_eq!(said(&sent.concat()), expected);
@@ -70,18 +58,18 @@ fn messages_pings_and_a_close_are_taken_apart() {
 
 #[test]
 fn a_message_in_fragments_with_a_ping_between_is_one_message() {
-    let sent = [frame_with(0x01, b"one "), frame_with(0x89, b""), frame_with(0x00, b"two "), frame_with(0x80, b"three")];
+    let sent = [client_frame(0x01, b"one "), client_frame(0x89, b""), client_frame(0x00, b"two "), client_frame(0x80, b"three")];
     assert_eq!(said(&sent.concat()), ["ping []", "text one two three"]);
 }
 
 #[test]
 fn a_message_of_sixteen_kibibytes_is_taken_and_one_byte_more_is_not() {
     let largest = vec![b'x'; MESSAGE_BYTES_MAX];
-    assert_eq!(said(&frame_with(0x81, &largest)).len(), 1);
-    assert_eq!(said(&frame_with(0x81, &largest)[..20]), [""; 0], "it is waited for");
+    assert_eq!(said(&client_frame(0x81, &largest)).len(), 1);
+    assert_eq!(said(&client_frame(0x81, &largest)[..20]), [""; 0], "it is waited for");
     let more = [&largest[..], b"x"].concat();
-    assert_eq!(said(&frame_with(0x81, &more)[..14]), ["fault TooLarge"], "told by its head");
-    let in_fragments = [frame_with(0x01, &largest), frame_with(0x80, b"x")].concat();
+    assert_eq!(said(&client_frame(0x81, &more)[..14]), ["fault TooLarge"], "told by its head");
+    let in_fragments = [client_frame(0x01, &largest), client_frame(0x80, b"x")].concat();
     assert_eq!(said(&in_fragments), ["fault TooLarge"]);
 }
 
@@ -103,9 +91,9 @@ fn what_the_protocol_forbids_is_a_fault() {
         (0x88, &[3, 232, 0xff], "Unreadable"),
         (0x81, &[0xff], "Unreadable"),
     ] {
-        assert_eq!(said(&frame_with(first, payload)), [format!("fault {code}")], "{first:x} {payload:?}");
+        assert_eq!(said(&client_frame(first, payload)), [format!("fault {code}")], "{first:x} {payload:?}");
     }
-    assert_eq!(said(&[frame_with(0x01, b"a"), frame_with(0x81, b"b")].concat()), ["fault Protocol"]);
+    assert_eq!(said(&[client_frame(0x01, b"a"), client_frame(0x81, b"b")].concat()), ["fault Protocol"]);
 }
 
 #[test]
@@ -176,7 +164,7 @@ fn frames() -> impl Strategy<Value = Vec<u8>> {
         1 => (990_u16..1020).prop_map(|code| code.to_be_bytes().to_vec()),
         1 => (16_380..16_390_usize).prop_map(|length| vec![b'x'; length]),
     ];
-    (first, payload).prop_map(|(first, payload)| frame_with(first, &payload))
+    (first, payload).prop_map(|(first, payload)| client_frame(first, &payload))
 }
 
 proptest! {
