@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// How long a start or a stop can take.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Sockets of the largest measurement, with room; only root may raise the limit that the system sets.
+const DESCRIPTORS: u64 = 65_536;
 
 pub(crate) struct Broker {
     pub(crate) api: String,
@@ -37,12 +39,22 @@ struct Setting {
 impl Broker {
     /// Starts the program with an empty data folder; its log goes there too.
     pub(crate) async fn start(program: Option<PathBuf>, secret: &str, environment: &[(&str, &str)]) -> Result<Self> {
+        Self::start_in(None, program, secret, environment).await
+    }
+
+    /// The same, with the folder below `parent`, or below the folder for temporary files.
+    pub(crate) async fn start_in(
+        parent: Option<&Path>,
+        program: Option<PathBuf>,
+        secret: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
         let program = match program {
             Some(program) => program,
             None => std::env::current_exe()?.with_file_name("bellwire"),
         };
         ensure!(program.exists(), "{} is missing: cargo build --release --bin bellwire", program.display());
-        let folder = tempfile::tempdir()?;
+        let folder = parent.map_or_else(tempfile::tempdir, tempfile::tempdir_in)?;
         let (api, ops) = (free_address()?, free_address()?);
         let own = [("BELLWIRE_DEV_SECRET", secret), ("BELLWIRE_LOG__FILTER", "warn")];
         let environment = own.iter().chain(environment).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -115,8 +127,26 @@ impl Setting {
     }
 }
 
-/// The processor time that a process (`self`: this one) has used (proc(5), `stat`, fields 14 and 15).
+/// The processor time that a process (`self`: this one) has used.
+///
+/// That of its threads is exact, but lacks those that have ended; that of the whole has steps of 10 ms, and is never too much.
 pub(crate) fn processor_time_of(pid: &str) -> Result<Duration> {
+    Ok(time_of_threads(pid)?.max(time_of_all(pid)?))
+}
+
+/// Of the threads that run (schedstats of the kernel's documentation: nanoseconds on a processor come first).
+fn time_of_threads(pid: &str) -> Result<Duration> {
+    let mut all = Duration::ZERO;
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may end meanwhile.
+        let times = std::fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
+        all += times.split(' ').next().and_then(|time| time.parse().ok()).map_or(Duration::ZERO, Duration::from_nanos);
+    }
+    Ok(all)
+}
+
+/// Of all threads there ever were (proc(5), `stat`, fields 14 and 15).
+fn time_of_all(pid: &str) -> Result<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let fields = stat.rsplit_once(')').map(|(_, fields)| fields.split_whitespace()).context("a stat line")?;
     let ticks = fields.skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
@@ -135,10 +165,12 @@ pub(crate) fn free_address() -> Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
-/// Thousands of sockets in a process: as many as the system lets it have.
+/// Thousands of sockets in a process, and in those that it starts: as many as are needed, or as the system lets it have.
 pub(crate) fn raise_descriptor_limit() {
     let hard = getrlimit(Resource::Nofile).maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard }) {
-        eprintln!("the limit of descriptors stays as it is: {error}");
+    let wanted = hard.map(|hard| hard.max(DESCRIPTORS));
+    let raised = [wanted, hard].into_iter().any(|to| setrlimit(Resource::Nofile, Rlimit { current: to, maximum: to }).is_ok());
+    if !raised {
+        eprintln!("the limit of descriptors stays as it is");
     }
 }

@@ -16,7 +16,7 @@ mod ledger; // what was posted against what was heard
 mod soak; // sessions that lose nothing
 mod stalled; // readers that read nothing, among others
 mod webhooks; // what deliveries cost, and what becomes of them
-mod wire; // what an event, a session and a hand-shake cost
+mod bench; // what events and sessions cost, beside the limit and other servers
 
 use std::process::ExitCode;
 
@@ -37,11 +37,11 @@ enum Command {
     Stalled(stalled::StalledArgs),
     /// Measures deliveries by webhook: cost, delay, endpoints that hang, a million queued, kill -9.
     Webhooks(webhooks::WebhooksArgs),
-    /// Measures what an event, a session and a hand-shake cost, beside the least that the job allows.
-    Wire(wire::WireArgs),
+    #[command(flatten)]
+    Measure(bench::Measurement),
     /// The least that the job allows, for the measurement.
     #[command(hide = true)]
-    Limit(wire::LimitArgs),
+    Limit(bench::LimitArgs),
     /// The plain client that webhooks are measured beside.
     #[command(hide = true)]
     PlainClient(webhooks::PlainArgs),
@@ -59,8 +59,8 @@ fn main() -> ExitCode {
         Command::Soak(args) => runtime.block_on(soak::run(args)),
         Command::Stalled(args) => runtime.block_on(stalled::run(args)),
         Command::Webhooks(args) => runtime.block_on(webhooks::run(args)),
-        Command::Wire(args) => runtime.block_on(wire::run(args)),
-        Command::Limit(args) => wire::run_limit(&args),
+        Command::Measure(measurement) => runtime.block_on(bench::run(measurement)),
+        Command::Limit(args) => bench::run_limit(&args),
         Command::PlainClient(args) => runtime.block_on(webhooks::run_plain(args)),
         Command::Desktops(args) => runtime.block_on(desktops::run(args)).map(|()| ExitCode::SUCCESS),
     };

@@ -62,6 +62,9 @@ pub fn shown(value: &str) -> String {
     serde_json::Value::String(cut).to_string()
 }
 
+/// How many members an object can have that are known.
+const MEMBERS_MAX: usize = 32;
+
 /// The members of one object, taken out by name; what is repeated or unknown becomes a fault.
 #[derive(Debug)]
 pub struct Members<'a> {
@@ -83,7 +86,8 @@ impl<'a> Members<'a> {
     }
 
     fn check_names(&self, known: &[&str], faults: &mut Faults) {
-        let mut times_seen = vec![0_usize; known.len()];
+        debug_assert!(known.len() <= MEMBERS_MAX, "there is room for each known name");
+        let mut times_seen = [0_u8; MEMBERS_MAX];
         for (name, _) in &self.members {
             let seen = known.iter().position(|other| other == name).and_then(|place| times_seen.get_mut(place));
             match seen {

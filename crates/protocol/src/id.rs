@@ -157,6 +157,13 @@ impl EventId {
         }
     }
 
+    /// The id as text.
+    #[must_use]
+    pub fn text(&self) -> ArrayString<32> {
+        let mut digits = [0; 32];
+        ArrayString::from(self.0.as_simple().encode_lower(&mut digits)).unwrap_or_default()
+    }
+
     /// The id as RFC 9562 §4 writes a UUID, with hyphens: for systems that expect that.
     #[must_use]
     pub fn hyphenated(&self) -> String {
@@ -178,13 +185,13 @@ impl EventId {
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::LowerHex::fmt(self.0.as_simple(), f)
+        f.write_str(&self.text())
     }
 }
 
 impl Serialize for EventId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.text())
     }
 }
 

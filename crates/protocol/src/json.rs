@@ -11,6 +11,9 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 /// How deep arrays and objects may stand in one another.
 pub const DEPTH_MAX: usize = 32;
 
+/// Room that is made for the members of an object at once: as many as a call's payload has.
+const MEMBERS_EXPECTED: usize = 6;
+
 /// A value of a document. Strings without escapes are slices of the body.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Json<'a> {
@@ -39,7 +42,14 @@ pub struct Unreadable(serde_json::Error);
 /// [`Unreadable`] for broken JSON, invalid UTF-8, numbers that fit no type, more than [`DEPTH_MAX`] levels, or anything behind
 /// the document.
 pub fn read(body: &[u8]) -> Result<Json<'_>, Unreadable> {
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    // A body that is UTF-8 as a whole need not be looked at again string by string; one that is not is told with line and column.
+    match std::str::from_utf8(body) {
+        Ok(text) => document(serde_json::Deserializer::from_str(text)),
+        Err(_) => document(serde_json::Deserializer::from_slice(body)),
+    }
+}
+
+fn document<'de>(mut deserializer: serde_json::Deserializer<impl serde_json::de::Read<'de>>) -> Result<Json<'de>, Unreadable> {
     let json = Value { depth: 0 }.deserialize(&mut deserializer).map_err(Unreadable)?;
     deserializer.end().map_err(Unreadable)?;
     Ok(json)
@@ -131,6 +141,9 @@ impl<'de> Visitor<'de> for Value {
         let below = self.below()?;
         let mut members = Vec::new();
         while let Some(name) = map.next_key_seed(Name)? {
+            if members.is_empty() {
+                members.reserve(MEMBERS_EXPECTED);
+            }
             members.push((name, map.next_value_seed(below)?));
         }
         Ok(Json::Object(members))

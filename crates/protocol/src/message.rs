@@ -169,9 +169,9 @@ enum ServerMessage<'a> {
         calls: Vec<&'a serde_json::value::RawValue>,
         ping_seconds: u32,
         resume_seconds: u32,
-        token_expires: String,
+        token_expires: time::Millis,
         reconnect: Reconnect,
-        now: String,
+        now: time::Millis,
     },
     Pong {
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
@@ -183,7 +183,7 @@ enum ServerMessage<'a> {
         deadline_ms: u64,
     },
     Refreshed {
-        token_expires: String,
+        token_expires: time::Millis,
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<&'a str>,
     },

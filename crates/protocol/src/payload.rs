@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
 
 use crate::fault::{Faults, Members, shown};
 use crate::id::NegotiatorId;
@@ -68,18 +67,10 @@ impl SubType {
     }
 }
 
-impl Serialize for SubType {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
-}
-
 /// A call event's members, as they were sent; absent and null ones are left out when it is written.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Payload<'a> {
     /// Links the events of one call.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Cow<'a, str>>,
     /// When it happened, by the provider's clock.
     pub created: Created<'a>,
@@ -88,21 +79,17 @@ pub struct Payload<'a> {
     /// Which number was called.
     pub destination_id: Cow<'a, str>,
     /// Whether the call rings for a group.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub hunt_group: Option<bool>,
     /// Who took it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub answered_by_id: Option<NegotiatorId>,
 }
 
 /// A time as it was sent, and as it was read.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Created<'a> {
     /// As it was sent.
     pub text: Cow<'a, str>,
     /// As it was read.
-    #[serde(skip)]
     pub at: Timestamp,
 }
 

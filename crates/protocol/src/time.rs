@@ -1,12 +1,33 @@
 //! The one way in which times are written and read.
 
+use arrayvec::ArrayString;
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::Offset;
 
-/// Writes `at` as RFC 3339, UTC, with milliseconds: `2026-11-22T03:00:00.000Z`.
+/// A time as text, of the years 0 to 9999.
+pub type Millis = ArrayString<24>;
+
+/// Writes `at` as RFC 3339, UTC, with milliseconds: `2026-11-22T03:00:00.000Z`. Years before 0 are written as year 0.
 #[must_use]
-pub fn millis(at: Timestamp) -> String {
-    format!("{at:.3}")
+pub fn millis(at: Timestamp) -> Millis {
+    let at = Offset::UTC.to_datetime(at);
+    let fields = [
+        (at.year().max(0).unsigned_abs(), 4, '-'),
+        (at.month().unsigned_abs().into(), 2, '-'),
+        (at.day().unsigned_abs().into(), 2, 'T'),
+        (at.hour().unsigned_abs().into(), 2, ':'),
+        (at.minute().unsigned_abs().into(), 2, ':'),
+        (at.second().unsigned_abs().into(), 2, '.'),
+        (at.millisecond().unsigned_abs(), 3, 'Z'),
+    ];
+    let mut text = Millis::new();
+    for (number, digits, behind) in fields {
+        let places = [1000, 100, 10, 1].into_iter().skip(4 - digits);
+        let digits = places.map(|place| char::from(b'0' + u8::try_from(number / place % 10).unwrap_or(0)));
+        digits.chain([behind]).for_each(|character| text.push(character));
+    }
+    text
 }
 
 /// Reads the time of a call: `YYYY-MM-DDThh:mm:ss`, 0 to 9 fractional digits, then `Z`, `±hh:mm` or nothing (then UTC).

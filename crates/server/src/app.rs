@@ -18,6 +18,7 @@ use store::Store;
 use store::error::{OpenError, StoreError};
 use store::resume::Handover;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,7 @@ use crate::http::openapi;
 use crate::idempotency::Keys;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::workers::Workers;
 
 /// How often what is old is let go and key files are looked at.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(30);
@@ -52,6 +54,7 @@ pub struct App {
     node: Arc<Node>,
     api: TcpListener,
     ops: TcpListener,
+    workers: Arc<Workers>,
 }
 
 /// All that a request can need. Two nodes can live in one process.
@@ -90,6 +93,9 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// There are no threads to serve connections.
+    #[error("cannot start the threads that serve connections")]
+    Threads(#[source] std::io::Error),
     /// The store does not open.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -173,8 +179,8 @@ impl Node {
     }
 
     /// Runs a connection as a task that the shutdown waits for.
-    pub(crate) fn spawn_connection(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.connections.spawn(task);
+    pub(crate) fn spawn_connection(&self, task: impl Future<Output = ()> + Send + 'static, runtime: &Handle) {
+        self.connections.spawn_on(task, runtime);
     }
 
     /// Does something to its end, even if who asked for it has gone meanwhile; `None` where it was broken off by a fault of ours.
@@ -204,7 +210,8 @@ impl App {
         let started = Some(clock.now());
         let node = Node::open(config, clock, started).await?;
         take_up(&node.registry, &node.connectors, node.clock.running(), node.store.take_handover().await?);
-        Ok(Self { node: Arc::new(node), api, ops })
+        let workers = Arc::new(Workers::start().map_err(StartError::Threads)?);
+        Ok(Self { node: Arc::new(node), api, ops, workers })
     }
 
     /// Where the API and the operators' listener are.
@@ -221,16 +228,16 @@ impl App {
     /// # Errors
     /// [`Broken`], after the same shutdown, where it did not serve until then.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Broken> {
-        let Self { node, api, ops } = self;
-        let (stop, core) = (CancellationToken::new(), TaskTracker::new());
+        let Self { node, api, ops, workers } = self;
+        let (next, stop, core) = (workers.clone(), CancellationToken::new(), TaskTracker::new());
         let mut tasks = vec![
-            core.spawn(http::accept(api, node.clone(), http::Door::Api, stop.clone())),
-            core.spawn(http::accept(ops, node.clone(), http::Door::Operators, stop.clone())),
+            core.spawn(http::accept(api, node.clone(), http::Door::Api, move || next.next(), stop.clone())),
+            core.spawn(http::accept(ops, node.clone(), http::Door::Operators, Handle::current, stop.clone())),
             core.spawn(housekeeping(node.clone(), stop.clone())),
             core.spawn(node.webhooks.clone().run()),
         ];
-        tasks.extend((0..node.registry.workers()).map(|worker| {
-            let keep_time = node.registry.clone().keep_time(worker);
+        tasks.extend((0..node.registry.wheels()).map(|wheel| {
+            let keep_time = node.registry.clone().keep_time(wheel);
             core.spawn(stop.clone().run_until_cancelled_owned(keep_time).map(drop))
         }));
         core.close();
@@ -256,6 +263,7 @@ impl App {
         let handed_over = matches!(timeout_at(end, saving).await, Ok(Ok(())));
         let store = node.store.clone();
         let flushed = timeout_at(end, tokio::task::spawn_blocking(move || store.close())).await.is_ok();
+        drop(workers);
         tracing::info!(all_closed, all_finished, recorded, handed_over, flushed, "stopped");
         ended
     }

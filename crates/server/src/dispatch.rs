@@ -33,7 +33,7 @@ struct Reached {
     sessions: usize,
 }
 
-/// The receipt, or that of an earlier call with the same key.
+/// The receipt, or that of an earlier call with the same key; empty where nobody asked for it.
 #[derive(Debug)]
 pub(crate) enum Dispatched {
     Done(String),
@@ -41,6 +41,16 @@ pub(crate) enum Dispatched {
     Conflict,
     /// It was shown, with this receipt; what subscribers are to be told is not on disk.
     Shown(String, StoreError),
+}
+
+/// How an event was posted.
+#[derive(Debug)]
+pub(crate) struct Posted {
+    /// When it was there whole.
+    pub(crate) taken: Instant,
+    pub(crate) key: Option<Keyed>,
+    /// Whether the caller asks what became of it.
+    pub(crate) asks: bool,
 }
 
 /// A call that is repeated under its key.
@@ -54,19 +64,23 @@ pub(crate) struct Keyed {
 }
 
 /// Queues a live event to the sessions of its recipients, or writes a missed call to disk; and what subscribers are to be told, with
-/// it. When it returns, a live event is in the queue of every session that it was for, or that session was closed as slow; a missed
-/// call is on disk, and no longer rings; and what subscribers are to be told is on disk.
-pub(crate) async fn dispatch(
-    node: &Node,
-    event: &Event<'_>,
-    key: Option<Keyed>,
-    taken: Instant,
-) -> Result<Dispatched, StoreError> {
+/// it. When it returns, a live event is in the socket or the queue of every session that it was for, or that session was closed as
+/// slow; a missed call is on disk, and no longer rings; and what subscribers are to be told is on disk.
+pub(crate) async fn dispatch(node: &Node, event: &Event<'_>, posted: Posted) -> Result<Dispatched, StoreError> {
+    let is_told = posted.asks || posted.key.is_some();
+    let Posted { taken, key, .. } = posted;
     let hand_over = tell::hand_over(node, event);
     let receipt = match event.sub_type().timing() {
         Timing::Live => {
             let shown = key.as_ref().and_then(|key| key.shown.clone());
-            let receipt = shown.unwrap_or_else(|| show(node, event, taken));
+            let receipt = match shown {
+                Some(receipt) => receipt,
+                None => {
+                    let counts = show(node, event, taken);
+                    // Written only for who reads it.
+                    if is_told { receipt(event, &counts) } else { String::new() }
+                }
+            };
             if let Some(hand_over) = hand_over {
                 let claim = key.map(|key| claim(key, receipt.clone()));
                 match node.store.hand_over(hand_over, claim, event.at()).await {
@@ -99,12 +113,12 @@ pub(crate) async fn dispatch(
     Ok(Dispatched::Done(receipt))
 }
 
-/// Puts a live event into the queues; gives the receipt.
-fn show(node: &Node, event: &Event<'_>, taken: Instant) -> String {
+/// Shows a live event; gives in how many sessions of each target.
+fn show(node: &Node, event: &Event<'_>, taken: Instant) -> Vec<usize> {
     let poster = Poster { client_id: event.client_id(), customer: event.customer() };
     let counts = node.registry.deliver(frame::encode(event), poster, event.recipients(), taken);
     node.metrics.taken_to_queued.observe(taken.elapsed().as_secs_f64());
-    receipt(event, &counts)
+    counts
 }
 
 fn receipt(event: &Event<'_>, counts: &[usize]) -> String {

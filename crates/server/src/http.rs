@@ -24,10 +24,11 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Node;
-use crate::http::connection::Connection;
+use crate::http::connection::{Connection, Slot};
 use crate::http::error::{ApiError, Unavailable};
 
 /// How long to wait when the process has no descriptor left: the next accept would fail as well.
@@ -44,8 +45,14 @@ pub(crate) enum Door {
     Operators,
 }
 
-/// Accepts connections until `stop`, each served by a task of its own.
-pub(crate) async fn accept(listener: TcpListener, node: Arc<Node>, door: Door, stop: CancellationToken) {
+/// Accepts connections until `stop`; each is served by a task of its own, on the runtime that `whose` gives.
+pub(crate) async fn accept(
+    listener: TcpListener,
+    node: Arc<Node>,
+    door: Door,
+    whose: impl Fn() -> Handle,
+    stop: CancellationToken,
+) {
     loop {
         // Cancel safety: `accept` takes no connection unless it returns it.
         let accepted = tokio::select! {
@@ -54,7 +61,11 @@ pub(crate) async fn accept(listener: TcpListener, node: Arc<Node>, door: Door, s
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((socket, peer)) => take(socket, peer, &node, door, &stop),
+            Ok((socket, peer)) => {
+                if let Some(accepted) = Accepted::admit(socket, peer, &node, door) {
+                    node.spawn_connection(accepted.serve(stop.clone()), &whose());
+                }
+            }
             Err(error) if is_exhaustion(&error) => {
                 tracing::error!(%error, "cannot accept connections: out of descriptors or memory");
                 tokio::time::sleep(NO_DESCRIPTOR_PAUSE).await;
@@ -69,25 +80,38 @@ fn is_exhaustion(error: &io::Error) -> bool {
     exhausted.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
-fn take(socket: TcpStream, peer: SocketAddr, node: &Arc<Node>, door: Door, stop: &CancellationToken) {
-    if let Err(error) = set_options(&socket) {
-        tracing::debug!(%error, "a connection ended before it was served");
-        return;
-    }
-    let slots = match door {
-        Door::Api => &node.slots,
-        Door::Operators => &node.operator_slots,
-    };
-    match slots.take() {
-        Some(slot) => {
-            let connection = Connection::new(socket, slot, peer, door, node.clone());
-            node.spawn_connection(connection.serve(stop.clone()));
-        }
-        None => {
+/// A connection that there is room for, on its way to the runtime that serves it.
+struct Accepted {
+    socket: std::net::TcpStream,
+    slot: Slot,
+    peer: SocketAddr,
+    door: Door,
+    node: Arc<Node>,
+}
+
+impl Accepted {
+    fn admit(socket: TcpStream, peer: SocketAddr, node: &Arc<Node>, door: Door) -> Option<Self> {
+        let slots = match door {
+            Door::Api => &node.slots,
+            Door::Operators => &node.operator_slots,
+        };
+        let Some(slot) = slots.take() else {
             let full = ApiError::Unavailable(Unavailable::Connections);
             full.count(node);
             // The kernel's buffer is empty, so this does not block; a client that is gone does not matter.
             drop(socket.try_write(&full.into_raw(node)));
+            return None;
+        };
+        let ready = set_options(&socket).and_then(|()| socket.into_std());
+        let socket = ready.inspect_err(|error| tracing::debug!(%error, "a connection ended before it was served")).ok()?;
+        Some(Self { socket, slot, peer, door, node: node.clone() })
+    }
+
+    async fn serve(self, stop: CancellationToken) {
+        let Self { socket, slot, peer, door, node } = self;
+        match TcpStream::from_std(socket) {
+            Ok(socket) => Connection::new(socket, slot, peer, door, node).serve(stop).await,
+            Err(error) => tracing::error!(%error, "a connection cannot be served"),
         }
     }
 }

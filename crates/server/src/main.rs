@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
 
-/// Chosen by what stays after ten thousand sessions have come and gone ten times (`bellwire-loadtest wire --churn`): 1.1 × of before,
-/// where glibc's keeps 1.4 ×; and events cost a tenth less.
+/// Chosen by what stays after ten thousand sessions have come and gone ten times (`bellwire-loadtest churn`): 1.1 × of before, where
+/// glibc's kept 1.4 ×.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

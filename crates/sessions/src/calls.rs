@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use protocol::frame::CallState;
 
-use crate::queue::Delivery;
+use crate::delivery::Delivery;
 
 /// How many calls of a recipient are known at once.
 pub(crate) const CALLS_MAX: usize = 32;
@@ -24,6 +24,8 @@ const ANSWERED_MAX: Duration = Duration::from_secs(12 * 3600);
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     calls: Vec<Call>,
+    /// Before this none is to be forgotten, so that not each event has to look through them.
+    due: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -64,16 +66,19 @@ impl Calls {
     pub(crate) fn apply(&mut self, delivery: &Arc<Delivery>, now: Duration) -> (Fate, bool) {
         let frame = &delivery.frame;
         let news = Call { delivery: delivery.clone(), state: frame.state, set: now };
+        let end = news.end();
         if let Some(call) = self.calls.iter_mut().find(|call| call.is(&frame.call_id)) {
             let is_lower = frame.state < call.state;
             if is_lower && now < call.set + LATE && frame.created <= call.delivery.frame.created {
                 return (Fate::Late, false);
             }
             *call = news;
+            self.look_at(end);
             return (Fate::Deliver, false);
         }
         let crowded_out = self.calls.len() >= CALLS_MAX && self.let_one_go();
         self.calls.push(news);
+        self.look_at(end);
         (Fate::Deliver, crowded_out)
     }
 
@@ -92,12 +97,22 @@ impl Calls {
         let call = self.calls.iter_mut().find(rings)?;
         call.state = CallState::Ended;
         call.set = now;
-        Some(call.delivery.clone())
+        let (delivery, end) = (call.delivery.clone(), call.end());
+        self.look_at(end);
+        Some(delivery)
+    }
+
+    /// Sees to it that calls are looked through at `end`, or before.
+    fn look_at(&mut self, end: Duration) {
+        self.due = Some(self.due.map_or(end, |due| due.min(end)));
     }
 
     /// Forgets what is over. Gives the calls of which nobody said that they stopped ringing.
     pub(crate) fn expire(&mut self, now: Duration) -> Vec<Arc<Delivery>> {
         let mut silent = Vec::new();
+        if self.due.is_none_or(|due| now < due) {
+            return silent;
+        }
         self.calls.retain(|call| {
             let is_over = now >= call.end();
             if is_over && call.state == CallState::Incoming {
@@ -105,6 +120,7 @@ impl Calls {
             }
             !is_over
         });
+        self.due = self.calls.iter().map(Call::end).min();
         silent
     }
 
@@ -118,9 +134,9 @@ impl Calls {
         self.live().find(|delivery| &*delivery.frame.call_id == call_id)
     }
 
-    /// When the next call is to be forgotten.
+    /// When to look for calls that are to be forgotten.
     pub(crate) fn next_due(&self) -> Option<Duration> {
-        self.calls.iter().map(Call::end).min()
+        self.due
     }
 }
 

@@ -1,18 +1,21 @@
 //! Who is connected here, and getting a frame into their socket.
 //!
-//! Knows no HTTP, no tokens and no store. A delivery never waits: it puts a shared frame into bounded queues, and a session's
-//! own task brings what is queued to its socket.
+//! Knows no HTTP, no tokens and no store. A delivery never waits: it hands a shared frame to each socket, and what a socket does not
+//! take at once waits in a bounded queue, from which the session's own task brings it out.
 
 pub mod metrics; // what an operator sees of the sessions
 mod sync; // the locks, exchanged for a model check
 pub mod registry; // recipient → their state; what the door calls
+mod context; // what recipients and sessions share
 mod recipient; // one lock a recipient: the order of events is decided here
 pub mod ring; // what a client may come back for
 mod calls; // what is ringing, answered, over
-mod queue; // what waits for one session, bounded
+mod delivery; // what goes to a socket
+mod queue; // what waits for one session, bounded, and its way to the socket
 pub mod receipts; // what became of each event, by device
-pub mod session; // one task a session: queue → socket, client's messages → here
-pub mod socket; // the WebSocket beneath it: accepted, closed
+pub mod session; // one task a session: client's messages → here, and what the socket did not take at once
+pub mod socket; // the WebSocket beneath it: read, refused, closed
+mod codec; // WebSocket's frames, as a server takes and sends them
 pub mod life; // whether a client is still there
 mod wheel; // reminders without a timer each
 pub mod saved; // what a run hands to the next
@@ -39,8 +42,6 @@ pub struct Config {
     pub write_timeout: Duration,
     /// How long a close frame is tried, and its answer awaited. Default 1 s.
     pub close_timeout: Duration,
-    /// What a session reads at once, in bytes, and so what it keeps while idle. Default 1 KiB: clients say little.
-    pub read_buffer: usize,
     /// How many receipts are kept, counted in negotiators and devices of all events. Default 200,000; beyond, those of the oldest
     /// events go.
     pub receipts_max: usize,
@@ -59,7 +60,6 @@ impl Default for Config {
             sessions_per_negotiator_max: 10,
             write_timeout: Duration::from_secs(5),
             close_timeout: Duration::from_secs(1),
-            read_buffer: 1024,
             receipts_max: 200_000,
             ring: RingConfig::default(),
             life: LifeConfig::default(),

@@ -11,7 +11,7 @@ use protocol::frame::CallState;
 use protocol::id::EventId;
 
 use crate::Config;
-use crate::queue::Delivery;
+use crate::delivery::Delivery;
 
 /// How soon a dead line is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub(crate) struct Life {
 struct Sent {
     delivery: Arc<Delivery>,
     at: Duration,
-    /// Whether its silence has made us ask.
+    /// Whether we have asked since it was sent.
     asked: bool,
 }
 
@@ -103,13 +103,13 @@ impl Life {
             return Due::Dead;
         }
         let patience = self.config.ack_timeout;
-        let silent = self.unacknowledged.iter_mut().filter(|sent| !sent.asked && now >= sent.at + patience);
-        let asks = silent.map(|sent| sent.asked = true).count() > 0;
-        let timeout = match (asks, now >= self.next_ping) {
-            (true, _) => patience,
-            (false, true) => self.config.pong_timeout,
-            (false, false) => return Due::Nothing,
-        };
+        let oldest = self.unacknowledged.iter().find(|sent| !sent.asked).map(|sent| sent.at);
+        if oldest.is_none_or(|at| now < at + patience) && now < self.next_ping {
+            return Due::Nothing;
+        }
+        let timeout = if oldest.is_some() { patience } else { self.config.pong_timeout };
+        // An answer to this ping vouches for all that was sent before it.
+        self.unacknowledged.iter_mut().for_each(|sent| sent.asked = true);
         self.next_ping = now + self.interval;
         self.dead = Some(self.dead.map_or(now + timeout, |dead| dead.min(now + timeout)));
         Due::Ping

@@ -1,67 +1,34 @@
-//! What waits for one session: a bounded queue of shared frames, and what else its task is to do.
+//! What waits for one session, bounded, and its way to the socket.
+//!
+//! Whoever puts an event writes it to the socket at once where nothing waits before it and the socket takes it: that saves waking the
+//! session's task, which cost nearly as much as the write. What the socket does not take waits here, in order, and the session's task brings
+//! it out. One lock decides the order of both.
 
 use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Duration;
 
+use bytes::Bytes;
 use protocol::close::CloseCode;
-use protocol::frame::EncodedFrame;
-use protocol::id::Product;
-use tokio::sync::Notify;
-use tokio_tungstenite::tungstenite::{Bytes, Utf8Bytes};
+use tokio::io::AsyncWrite;
 
-use crate::Config;
-use crate::metrics::Metrics;
-use crate::receipts::Trail;
+use crate::context::Context;
+use crate::delivery::Item;
+use crate::life::Life;
+use crate::receipts::Who;
 use crate::sync::{Mutex, MutexGuard, lock};
 
-/// An event on its way: one for all sessions that get it.
-#[derive(Debug)]
-pub(crate) struct Delivery {
-    pub(crate) frame: EncodedFrame,
-    pub(crate) text: Utf8Bytes,
-    pub(crate) taken: Instant,
-    /// What became of it; `None` where nobody may ask any more.
-    pub(crate) trail: Option<Arc<Trail>>,
-}
-
-impl Delivery {
-    pub(crate) fn new(frame: EncodedFrame, taken: Instant) -> Self {
-        let text = written(frame.text.clone());
-        Self { frame, text, taken, trail: None }
-    }
-
-    /// Keeps what becomes of it.
-    pub(crate) fn trailed(self, trail: Arc<Trail>) -> Self {
-        Self { trail: Some(trail), ..self }
-    }
-
-    /// Whether sessions of this product are told.
-    pub(crate) fn tells(&self, product: Product) -> bool {
-        self.frame.products.contains(&product)
-    }
-}
-
-/// A text that `protocol` has written, which writes UTF-8.
-pub(crate) fn written(text: impl Into<Bytes>) -> Utf8Bytes {
-    Utf8Bytes::try_from(text.into()).unwrap_or_default()
-}
-
-/// Something to write.
-#[derive(Debug, Clone)]
-pub(crate) enum Item {
-    /// An event.
-    Event(Arc<Delivery>),
-    /// Word of a call that no event tells of.
-    Sync(Utf8Bytes),
-}
+/// How many frames go to the socket in one call.
+const FRAMES_AT_ONCE: usize = 16;
 
 /// What the session's task has to do next.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outgoing {
-    /// Write all of these, in order.
-    Items(VecDeque<Item>),
+    /// Bring out what waits.
+    Write,
     /// Say that the session will be closed after this time.
     GoAway(Duration),
     /// Close, and write nothing more.
@@ -70,174 +37,354 @@ pub(crate) enum Outgoing {
     Check,
 }
 
-/// The queue of one session: filled under the recipient's lock, emptied by the session's task.
+/// How far the socket has taken what waits.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// A part.
+    Some,
+    /// All of it.
+    All,
+    /// The queue was given up, for this reason: the rest is not worth waiting for.
+    Abandoned(CloseCode),
+}
+
+/// The queue of one session: filled under the recipient's lock, emptied by whoever fills it or by the session's task.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    // Guards the queue while an item is put or all are taken; nothing is awaited or called inside.
-    waiting: Mutex<Waiting>,
-    wake: Notify,
-    total: Arc<Total>,
+    pub(crate) who: Who,
+    context: Arc<Context>,
+    // Guards the order in which frames reach the socket. Inside, the socket takes what it has room for; nothing is awaited.
+    inner: Mutex<Inner>,
 }
 
-/// What waits in all queues of a node.
-#[derive(Debug)]
-pub(crate) struct Total {
-    bytes: AtomicUsize,
-    metrics: Metrics,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    items: VecDeque<Item>,
+struct Inner {
+    /// What waits, in this order; of the first, `begun` bytes are out.
+    frames: VecDeque<Waiting>,
+    begun: usize,
+    /// How many of them are counted, and their bytes.
+    events: usize,
     bytes: usize,
+    /// The way out; none before the session was welcomed, and after it ended.
+    line: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    life: Life,
+    /// The next reminder that is under way.
+    reminder: Duration,
     go_away: Option<Duration>,
     closing: Option<CloseCode>,
+    /// The last word was put.
+    has_ended: bool,
     check: bool,
+    /// The session's task, while it waits for something to do.
+    waker: Option<Waker>,
 }
 
-impl Item {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Event(delivery) => delivery.text.len(),
-            Self::Sync(text) => text.len(),
-        }
-    }
+#[derive(Debug)]
+struct Waiting {
+    item: Item,
+    /// The session's own words, and what it came back for, are not counted against its bounds, and come before events.
+    own: bool,
 }
 
-impl Total {
-    pub(crate) fn new(metrics: Metrics) -> Self {
-        Self { bytes: AtomicUsize::new(0), metrics }
-    }
-
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    fn add(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.metrics.waiting.inc();
-    }
-
-    fn remove(&self, items: usize, bytes: usize) {
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.metrics.waiting.dec_by(i64::try_from(items).unwrap_or(i64::MAX));
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner").field("events", &self.events).field("closing", &self.closing).finish_non_exhaustive()
     }
 }
 
 impl Queue {
-    pub(crate) fn new(total: Arc<Total>) -> Self {
-        Self { waiting: Mutex::default(), wake: Notify::new(), total }
+    pub(crate) fn new(who: Who, context: Arc<Context>) -> Self {
+        let inner = Inner {
+            frames: VecDeque::new(),
+            begun: 0,
+            events: 0,
+            bytes: 0,
+            line: None,
+            life: Life::new(&context.config, who.session, context.clock.running()),
+            reminder: Duration::MAX,
+            go_away: None,
+            closing: None,
+            has_ended: false,
+            check: false,
+            waker: None,
+        };
+        Self { who, context, inner: Mutex::new(inner) }
     }
 
-    /// Puts an item behind the others. Where there is no room, all is dropped and the session is closed as slow: its client
-    /// comes back with its cursor, and nothing is lost silently. Gives whether it was put.
-    pub(crate) fn put(&self, item: Item, config: &Config) -> bool {
-        let mut waiting = self.lock();
-        if waiting.closing.is_some() {
+    /// Opens the way out: from now on events are written as they come. The session's own words go before them.
+    pub(crate) fn open(&self, line: Box<dyn AsyncWrite + Send + Unpin>, own: impl IntoIterator<Item = Item>) {
+        let mut inner = self.lock();
+        own.into_iter().for_each(|item| inner.push_own(item));
+        inner.line = Some(line);
+    }
+
+    /// Puts an item behind the others; where there are none, into the socket. Where there is no room, all is dropped and the session
+    /// is closed as slow: its client comes back with its cursor, and nothing is lost silently. Gives whether it was put.
+    pub(crate) fn put(&self, item: &Item) -> bool {
+        let mut inner = self.lock();
+        if inner.closing.is_some() {
             return false;
         }
-        let bytes = waiting.bytes + item.bytes();
-        let full = waiting.items.len() == config.queue_events_max || bytes > config.queue_bytes_max;
-        if full {
-            self.abandon(&mut waiting, CloseCode::Slow);
-        } else {
-            self.total.add(item.bytes());
-            waiting.items.push_back(item);
-            waiting.bytes = bytes;
+        let written = inner.try_write(item.wire());
+        if written == item.wire().len() {
+            self.written(&mut inner, item);
+            return true;
         }
-        drop(waiting);
-        self.wake.notify_one();
-        !full
+        let config = &self.context.config;
+        let bytes = inner.bytes + item.wire().len();
+        // What the socket has in part must follow.
+        let is_full = written == 0 && (inner.events == config.queue_events_max || bytes > config.queue_bytes_max);
+        if is_full {
+            self.abandon(&mut inner, CloseCode::Slow);
+        } else {
+            self.context.waits(item.wire().len());
+            inner.frames.push_back(Waiting { item: item.clone(), own: false });
+            (inner.begun, inner.events, inner.bytes) = (inner.begun + written, inner.events + 1, bytes);
+        }
+        wake(inner);
+        !is_full
+    }
+
+    /// Puts the session's own word before all events; for the session's task, which brings it out.
+    pub(crate) fn say(&self, frame: Bytes) {
+        let mut inner = self.lock();
+        let written = inner.try_write(&frame);
+        if written < frame.len() {
+            inner.push_own(Item::Sync(frame));
+            inner.begun += written;
+        }
+    }
+
+    /// Drops what waits, but for the rest of a frame that the socket has in part, and puts the last word behind it.
+    pub(crate) fn end(&self, frame: Bytes) {
+        let mut inner = self.lock();
+        self.drop_waiting(&mut inner);
+        inner.push_own(Item::Sync(frame));
+        inner.closing = None;
+        inner.has_ended = true;
+    }
+
+    /// Lets the socket go.
+    pub(crate) fn shut(&self) {
+        let mut inner = self.lock();
+        inner.line = None;
+        inner.waker = None;
     }
 
     /// Asks the session to close after what is queued. The first reason stands.
     pub(crate) fn close(&self, code: CloseCode) {
-        self.lock().closing.get_or_insert(code);
-        self.wake.notify_one();
+        let mut inner = self.lock();
+        inner.closing.get_or_insert(code);
+        wake(inner);
     }
 
     /// Drops what is queued and closes the session, for want of memory.
     pub(crate) fn shed(&self) {
-        self.abandon(&mut self.lock(), CloseCode::Overloaded);
-        self.wake.notify_one();
+        let mut inner = self.lock();
+        self.abandon(&mut inner, CloseCode::Overloaded);
+        wake(inner);
     }
 
     /// Says that the session will be closed after `slot`.
     pub(crate) fn go_away(&self, slot: Duration) {
-        self.lock().go_away = Some(slot);
-        self.wake.notify_one();
+        let mut inner = self.lock();
+        inner.go_away = Some(slot);
+        wake(inner);
     }
 
     /// Makes the session look what is due.
     pub(crate) fn check(&self) {
-        self.lock().check = true;
-        self.wake.notify_one();
+        let mut inner = self.lock();
+        inner.check = true;
+        wake(inner);
     }
 
-    /// How many bytes wait.
+    /// How many bytes of events wait.
     pub(crate) fn bytes(&self) -> usize {
         self.lock().bytes
     }
 
-    /// Waits for something to do: what is queued comes before a close.
+    /// Waits for something to do: what waits comes before a close.
     ///
     /// Cancel safety: nothing is taken before it is returned.
-    pub(crate) async fn next(&self) -> Outgoing {
-        loop {
-            if let Some(outgoing) = self.take() {
-                return outgoing;
-            }
-            self.wake.notified().await;
+    pub(crate) fn poll_next(&self, cx: &mut TaskContext<'_>) -> Poll<Outgoing> {
+        let mut inner = self.lock();
+        if !inner.frames.is_empty() {
+            return Poll::Ready(Outgoing::Write);
         }
+        if let Some(code) = inner.closing {
+            return Poll::Ready(Outgoing::Close(code));
+        }
+        if let Some(slot) = inner.go_away.take() {
+            return Poll::Ready(Outgoing::GoAway(slot));
+        }
+        if std::mem::take(&mut inner.check) {
+            return Poll::Ready(Outgoing::Check);
+        }
+        inner.wait(cx)
     }
 
-    /// Waits until what is queued was given up, and says why: what is being written is not worth waiting for any more.
+    /// Brings out what the socket takes of what waits. An event that has stopped ringing meanwhile is left out.
     ///
-    /// Cancel safety: takes nothing; a wake-up that it used up is given back, or found by the next look at the queue.
-    pub(crate) async fn abandoned(&self) -> CloseCode {
-        loop {
-            let closing = self.lock().closing;
-            if let Some(code @ (CloseCode::Slow | CloseCode::Overloaded)) = closing {
-                self.wake.notify_one();
-                return code;
+    /// Cancel safety: what the socket has taken is counted at once.
+    pub(crate) fn poll_write(&self, cx: &mut TaskContext<'_>) -> Poll<io::Result<Progress>> {
+        let mut inner = self.lock();
+        if let Some(code @ (CloseCode::Slow | CloseCode::Overloaded)) = inner.closing {
+            return Poll::Ready(Ok(Progress::Abandoned(code)));
+        }
+        self.drop_expired(&mut inner);
+        if inner.frames.is_empty() {
+            return Poll::Ready(Ok(Progress::All));
+        }
+        match inner.poll_write(cx) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(written)) => {
+                self.advance(&mut inner, written);
+                Poll::Ready(Ok(if inner.frames.is_empty() { Progress::All } else { Progress::Some }))
             }
-            self.wake.notified().await;
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => inner.wait(cx),
         }
     }
 
-    fn take(&self) -> Option<Outgoing> {
-        let mut waiting = self.lock();
-        if !waiting.items.is_empty() {
-            let items = std::mem::take(&mut waiting.items);
-            self.total.remove(items.len(), std::mem::take(&mut waiting.bytes));
-            return Some(Outgoing::Items(items));
+    /// Takes off what the socket has.
+    fn advance(&self, inner: &mut Inner, written: usize) {
+        inner.begun += written;
+        while let Some(first) = inner.frames.front()
+            && let Some(more) = inner.begun.checked_sub(first.item.wire().len())
+        {
+            inner.begun = more;
+            if let Some(first) = inner.frames.pop_front() {
+                self.uncount(inner, &first);
+                self.written(inner, &first.item);
+            }
         }
-        if let Some(code) = waiting.closing {
-            return Some(Outgoing::Close(code));
+        if inner.frames.is_empty() {
+            inner.frames = VecDeque::new();
         }
-        if let Some(slot) = waiting.go_away.take() {
-            return Some(Outgoing::GoAway(slot));
-        }
-        std::mem::take(&mut waiting.check).then_some(Outgoing::Check)
     }
 
-    fn abandon(&self, waiting: &mut Waiting, code: CloseCode) {
-        let items = std::mem::take(&mut waiting.items);
-        self.total.remove(items.len(), std::mem::take(&mut waiting.bytes));
-        waiting.closing.get_or_insert(code);
+    /// Notes that the socket has an item whole.
+    fn written(&self, inner: &mut Inner, item: &Item) {
+        let Item::Event(delivery) = item else { return };
+        self.context.sent(&self.who, delivery);
+        self.context.metrics.written.inc();
+        self.context.metrics.taken_to_written.observe(delivery.taken.elapsed().as_secs_f64());
+        inner.life.sent(delivery.clone(), self.context.clock.running());
+        let due = inner.life.next_due();
+        self.remind_at(inner, due);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        lock(&self.waiting)
+    fn drop_expired(&self, inner: &mut Inner) {
+        let now = self.context.clock.now();
+        let in_part = inner.in_part();
+        let is_expired = |waiting: &Waiting| matches!(&waiting.item, Item::Event(delivery) if delivery.is_expired(now));
+        if !inner.frames.iter().skip(in_part).any(is_expired) {
+            return;
+        }
+        let (expired, kept): (Vec<_>, Vec<_>) = inner.frames.drain(in_part..).partition(is_expired);
+        inner.frames.extend(kept);
+        self.context.metrics.expired.inc_by(expired.len() as u64);
+        expired.iter().for_each(|waiting| self.uncount(inner, waiting));
+    }
+
+    fn abandon(&self, inner: &mut Inner, code: CloseCode) {
+        if inner.has_ended {
+            return;
+        }
+        self.drop_waiting(inner);
+        inner.closing.get_or_insert(code);
+    }
+
+    /// Drops all but a frame that the socket has in part: what follows would be taken for the rest of it.
+    fn drop_waiting(&self, inner: &mut Inner) {
+        let in_part = inner.in_part();
+        for waiting in inner.frames.split_off(in_part) {
+            self.uncount(inner, &waiting);
+        }
+    }
+
+    fn uncount(&self, inner: &mut Inner, waiting: &Waiting) {
+        if !waiting.own {
+            let bytes = waiting.item.wire().len();
+            inner.events -= 1;
+            inner.bytes -= bytes;
+            self.context.waits_no_longer(1, bytes);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        lock(&self.inner)
+    }
+
+    /// All that waits, as if the socket took it.
+    #[cfg(test)]
+    pub(crate) fn take(&self) -> Vec<Item> {
+        let mut inner = self.lock();
+        let taken: Vec<_> = std::mem::take(&mut inner.frames).into();
+        inner.begun = 0;
+        taken.iter().for_each(|waiting| self.uncount(&mut inner, waiting));
+        taken.into_iter().map(|waiting| waiting.item).collect()
+    }
+}
+
+/// Wakes the session's task, when the queue is free again.
+fn wake(mut inner: MutexGuard<'_, Inner>) {
+    let waker = inner.waker.take();
+    drop(inner);
+    waker.iter().for_each(Waker::wake_by_ref);
+}
+
+impl Inner {
+    /// Behind what the socket has in part and the session's other words.
+    fn push_own(&mut self, item: Item) {
+        let in_part = self.in_part();
+        let own = self.frames.iter().skip(in_part).take_while(|waiting| waiting.own).count();
+        self.frames.insert(in_part + own, Waiting { item, own: true });
+    }
+
+    /// How many frames the socket has in part: one or none.
+    fn in_part(&self) -> usize {
+        usize::from(self.begun > 0)
+    }
+
+    /// How much of a frame the socket takes without waiting, where nothing waits before it. A line that is broken takes nothing: the
+    /// session's task finds that out.
+    fn try_write(&mut self, frame: &[u8]) -> usize {
+        let Some(line) = self.line.as_mut().filter(|_| self.frames.is_empty()) else { return 0 };
+        match Pin::new(line).poll_write(&mut TaskContext::from_waker(Waker::noop()), frame) {
+            Poll::Ready(Ok(written)) => written,
+            Poll::Ready(Err(_)) | Poll::Pending => 0,
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<usize>> {
+        let Some(line) = &mut self.line else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        let mut slices = [IoSlice::new(&[]); FRAMES_AT_ONCE];
+        let mut begun = self.begun;
+        let filled = slices.iter_mut().zip(&self.frames).map(|(slice, waiting)| {
+            let frame = waiting.item.wire().get(std::mem::take(&mut begun)..).unwrap_or_default();
+            *slice = IoSlice::new(frame);
+        });
+        let count = filled.count();
+        Pin::new(line).poll_write_vectored(cx, slices.get(..count).unwrap_or_default())
+    }
+
+    fn wait<T>(&mut self, cx: &mut TaskContext<'_>) -> Poll<T> {
+        match &mut self.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => self.waker = Some(cx.waker().clone()),
+        }
+        Poll::Pending
     }
 }
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        let waiting = std::mem::take(&mut *self.lock());
-        self.total.remove(waiting.items.len(), waiting.bytes);
+        let inner = self.lock();
+        self.context.waits_no_longer(inner.events, inner.bytes);
     }
 }
 
+mod liveness; // what is due, and what the client has received
 #[cfg(test)]
 mod tests;

@@ -41,22 +41,39 @@ pub struct TargetReceipts {
     devices: Vec<DeviceReceipts>,
 }
 
-/// What became of an event at one device; the times are of the broker's clock, each of the first time.
+/// What became of an event at one device; the times are of the broker's clock, each of the first time. There is one for each
+/// delivery: it is kept small.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct DeviceReceipts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    device: Option<DeviceId>,
+    device: Option<Box<DeviceId>>,
     /// The session that got it first.
     session_id: EventId,
-    #[serde(serialize_with = "millis")]
-    sent: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "some_millis")]
-    acknowledged: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "some_millis")]
-    shown: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "some_millis")]
-    dismissed: Option<Timestamp>,
+    sent: At,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    acknowledged: Option<At>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shown: Option<At>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dismissed: Option<At>,
+}
+
+/// Milliseconds since 1970; written as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(from = "Timestamp")]
+struct At(i64);
+
+impl From<Timestamp> for At {
+    fn from(at: Timestamp) -> Self {
+        Self(at.as_millisecond())
+    }
+}
+
+impl Serialize for At {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&time::millis(Timestamp::from_millisecond(self.0).unwrap_or_default()))
+    }
 }
 
 /// The receipts of one event, as a run hands them to the next.
@@ -103,7 +120,7 @@ struct Inner {
 /// The trails of all events of this node, oldest first out.
 #[derive(Debug)]
 pub(crate) struct Receipts {
-    trails: DashMap<EventId, Arc<Trail>>,
+    trails: DashMap<EventId, Arc<Trail>, ahash::RandomState>,
     // Guards the order in which trails are let go. Inside, trails are closed.
     order: Mutex<VecDeque<(Duration, EventId)>>,
     /// Negotiators and devices in all trails.
@@ -119,7 +136,7 @@ impl TargetReceipts {
 
     fn device(&mut self, who: &Who) -> Option<&mut DeviceReceipts> {
         self.devices.iter_mut().find(|device| match who.device {
-            Some(name) => device.device == Some(name),
+            Some(name) => device.device.as_deref() == Some(&name),
             None => device.session_id == who.session,
         })
     }
@@ -146,7 +163,7 @@ impl Trail {
             Word::Shown => &mut device.shown,
             Word::Dismissed => &mut device.dismissed,
         };
-        said.get_or_insert(at);
+        said.get_or_insert(at.into());
     }
 
     /// Adds a device; gives whether it is a new one.
@@ -158,9 +175,11 @@ impl Trail {
         let Some(target) = inner.target(who.negotiator) else { return false };
         let is_new = target.device(who).is_none() && target.devices.len() < DEVICES_MAX;
         if is_new {
-            let Who { session: session_id, device, .. } = *who;
+            let (session_id, device, sent) = (who.session, who.device.map(Box::new), at.into());
             let (acknowledged, shown, dismissed) = (None, None, None);
-            target.devices.push(DeviceReceipts { device, session_id, sent: at, acknowledged, shown, dismissed });
+            // Most negotiators have one device: no room is made for more before there are more.
+            target.devices.reserve_exact(1);
+            target.devices.push(DeviceReceipts { device, session_id, sent, acknowledged, shown, dismissed });
         }
         is_new
     }
@@ -184,7 +203,7 @@ impl Inner {
 
 impl Receipts {
     pub(crate) fn new(lines_max: usize, age_max: Duration, lines: Gauge) -> Self {
-        Self { trails: DashMap::new(), order: Mutex::default(), lines, lines_max, age_max }
+        Self { trails: DashMap::default(), order: Mutex::default(), lines, lines_max, age_max }
     }
 
     /// Begins the trail of an event.
@@ -265,14 +284,6 @@ impl Receipts {
     fn count(&self, lines: usize) {
         self.lines.inc_by(i64::try_from(lines).unwrap_or(i64::MAX));
     }
-}
-
-fn millis<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&time::millis(*at))
-}
-
-fn some_millis<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-    at.map(time::millis).serialize(serializer)
 }
 
 #[cfg(test)]

@@ -4,59 +4,30 @@
 mod operators; // for who runs the node
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use protocol::close::CloseCode;
 use protocol::frame::CallState;
 use protocol::id::{DeviceId, EventId, Product};
 use protocol::message::{Resume, SyncAction, encode_sync};
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use crate::Config;
 use crate::calls::{Calls, Fate};
-use crate::metrics::Metrics;
-use crate::queue::{Delivery, Item, Queue, written};
-use crate::receipts::{Receipts, Who, Word};
+use crate::codec::text_frame;
+use crate::context::Context;
+use crate::delivery::{Delivery, Item};
+use crate::queue::Queue;
+use crate::receipts::{Who, Word};
 use crate::ring::Ring;
 use crate::saved::{SavedEvent, SavedState};
 use crate::sync::{Mutex, MutexGuard, lock};
 
-/// What every recipient of a node shares.
-#[derive(Debug)]
-pub(crate) struct Context {
-    pub(crate) config: Config,
-    pub(crate) metrics: Metrics,
-    /// What the rings of all recipients take.
-    pub(crate) ring_bytes: AtomicUsize,
-    pub(crate) receipts: Receipts,
-}
-
-impl Context {
-    pub(crate) fn new(config: Config, metrics: Metrics) -> Self {
-        let receipts = Receipts::new(config.receipts_max, config.ring.age_max, metrics.receipts.clone());
-        Self { config, metrics, ring_bytes: AtomicUsize::new(0), receipts }
-    }
-
-    fn freed(&self, bytes: usize) {
-        self.ring_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.metrics.ring_bytes.dec_by(i64::try_from(bytes).unwrap_or(i64::MAX));
-    }
-
-    /// Whether so many recipients are remembered that those who are not logged in are forgotten sooner.
-    fn is_crowded(&self) -> bool {
-        self.metrics.recipients.get() > RECIPIENTS_MAX
-    }
-}
-
-/// How many recipients are remembered until answered calls of those who are not logged in are let go with their ring.
-const RECIPIENTS_MAX: i64 = 200_000;
-
 /// A recipient that is logged in, or was of late, or for whom something happened.
 #[derive(Debug)]
 pub(crate) struct RecipientState {
-    // Guards the order of events. Inside, only queues are touched; nothing is awaited.
+    // Guards the order of events. Inside, queues and their sockets are touched; nothing is awaited.
     inner: Mutex<Inner>,
 }
 
@@ -76,16 +47,13 @@ struct Inner {
 
 #[derive(Debug)]
 struct Member {
-    session: EventId,
     product: Product,
-    device: Option<DeviceId>,
     queue: Arc<Queue>,
 }
 
-/// Who comes in.
-#[derive(Debug, Clone)]
+/// How somebody comes in.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Joining {
-    pub(crate) who: Who,
     pub(crate) product: Product,
     /// When, by the broker's clock.
     pub(crate) at: Timestamp,
@@ -93,7 +61,6 @@ pub(crate) struct Joining {
     pub(crate) resume: Option<Option<EventId>>,
     /// Where the ring begins if it has no place yet.
     pub(crate) fresh: EventId,
-    pub(crate) queue: Arc<Queue>,
 }
 
 /// What they find.
@@ -105,7 +72,7 @@ pub(crate) struct Joined {
     /// What happened since the cursor; what happens from now on comes into the queue, behind it.
     pub(crate) missed: Vec<Arc<Delivery>>,
     /// Word of the calls among it that ring no longer, though no event says so.
-    pub(crate) over: Vec<Utf8Bytes>,
+    pub(crate) over: Vec<Bytes>,
 }
 
 /// The state was forgotten in the meantime: look the recipient up again.
@@ -143,36 +110,35 @@ impl RecipientState {
     }
 
     /// Adds a session: it gets every event from now on, and finds what it missed.
-    pub(crate) fn join(&self, who: Joining, context: &Context, now: Duration) -> Result<Joined, Forgotten> {
+    pub(crate) fn join(&self, queue: &Arc<Queue>, how: Joining, context: &Context, now: Duration) -> Result<Joined, Forgotten> {
         let mut inner = self.lock();
         if inner.forgotten {
             return Err(Forgotten);
         }
         inner.expire(context, now);
-        inner.make_room(who.who.device, context);
-        let found = who.resume.flatten().and_then(|cursor| Some((cursor, inner.ring.after(cursor, who.product)?)));
-        let end = inner.ring.end(who.product, who.fresh);
-        let calls = inner.calls.live().filter(|call| call.tells(who.product)).cloned().collect();
-        let (cursor, resume, missed) = match (found, who.resume) {
+        inner.make_room(queue.who.device, context);
+        let Joining { product, at, resume, fresh } = how;
+        let found = resume.flatten().and_then(|cursor| Some((cursor, inner.ring.after(cursor, product)?)));
+        let end = inner.ring.end(product, fresh);
+        let calls = inner.calls.live().filter(|call| call.tells(product)).cloned().collect();
+        let (cursor, resume, missed) = match (found, resume) {
             // A client that breaks off again before it got what it missed still has its place.
             (Some((cursor, missed)), _) => (cursor, Resume::Full, missed),
             (None, Some(_)) => (end, Resume::None, Vec::new()),
             (None, None) => (end, Resume::New, Vec::new()),
         };
         let over = inner.over(&missed);
-        let Joining { who, product, queue, at, .. } = who;
         if resume == Resume::Full {
-            inner.acknowledge(cursor, &who, at);
+            inner.acknowledge(cursor, &queue.who, at);
         }
-        let Who { session, device, .. } = who;
-        inner.sessions.push(Member { session, product, device, queue });
+        inner.sessions.push(Member { product, queue: queue.clone() });
         Ok(Joined { cursor, resume, calls, missed, over })
     }
 
     /// Takes a session out.
     pub(crate) fn leave(&self, session: EventId, context: &Context, now: Duration) -> Next {
         let mut inner = self.lock();
-        inner.sessions.retain(|member| member.session != session);
+        inner.sessions.retain(|member| member.queue.who.session != session);
         inner.touched = now;
         inner.next(context, now)
     }
@@ -198,15 +164,16 @@ impl RecipientState {
         }
         inner.remember(delivery.clone(), context, now);
         let told = inner.sessions.iter().filter(|member| delivery.tells(member.product));
-        let taken = told.filter(|member| member.queue.put(Item::Event(delivery.clone()), &context.config)).count();
+        let item = Item::Event(delivery.clone());
+        let taken = told.filter(|member| member.queue.put(&item)).count();
         Ok((Outcome::Queued(taken), inner.next(context, now)))
     }
 
     /// Ends a call that rings, since it was missed: the devices are told, the call itself waits elsewhere.
-    pub(crate) fn miss(&self, call_id: &str, created: Timestamp, context: &Context, now: Duration) {
+    pub(crate) fn miss(&self, call_id: &str, created: Timestamp, now: Duration) {
         let mut inner = self.lock();
         if let Some(call) = inner.calls.miss(call_id, created, now) {
-            inner.sync(&call, SyncAction::Missed, None, context);
+            inner.sync(&call, SyncAction::Missed, None);
         }
     }
 
@@ -221,12 +188,12 @@ impl RecipientState {
     }
 
     /// Notes that the person at this device has put a call aside, and tells the others; `false` where there is no such live call.
-    pub(crate) fn dismissed(&self, call_id: &str, by: &Who, context: &Context, at: Timestamp) -> bool {
+    pub(crate) fn dismissed(&self, call_id: &str, by: &Who, at: Timestamp) -> bool {
         let inner = self.lock();
         let call = inner.live_call(call_id, by);
         if let Some(call) = call {
             inner.note(call_id, by, Word::Dismissed, at);
-            inner.sync(call, SyncAction::Dismissed, Some(by.session), context);
+            inner.sync(call, SyncAction::Dismissed, Some(by.session));
         }
         call.is_some()
     }
@@ -286,15 +253,15 @@ impl RecipientState {
     }
 }
 
-fn sync_text(call: &Delivery, action: SyncAction) -> Utf8Bytes {
-    written(encode_sync(&call.frame.call_id, action))
+fn sync_frame(call: &Delivery, action: SyncAction) -> Bytes {
+    text_frame(&encode_sync(&call.frame.call_id, action)).0
 }
 
 impl Inner {
     /// Closes the older session of the same device, and the oldest where there are too many.
     fn make_room(&mut self, device: Option<DeviceId>, context: &Context) {
         self.sessions.retain(|member| {
-            let is_replaced = device.is_some() && member.device == device;
+            let is_replaced = device.is_some() && member.queue.who.device == device;
             if is_replaced {
                 member.queue.close(CloseCode::Replaced);
             }
@@ -324,12 +291,12 @@ impl Inner {
     fn expire(&mut self, context: &Context, now: Duration) {
         context.freed(self.ring.expire(&context.config.ring, now));
         for call in self.calls.expire(now) {
-            self.sync(&call, SyncAction::Expired, None, context);
+            self.sync(&call, SyncAction::Expired, None);
         }
     }
 
     /// Says of the calls that would pop from these events and ring no longer that they were missed.
-    fn over(&self, missed: &[Arc<Delivery>]) -> Vec<Utf8Bytes> {
+    fn over(&self, missed: &[Arc<Delivery>]) -> Vec<Bytes> {
         let mut last: Vec<&Arc<Delivery>> = Vec::new();
         for delivery in missed {
             last.retain(|earlier| earlier.frame.call_id != delivery.frame.call_id);
@@ -338,12 +305,12 @@ impl Inner {
         let rings_no_longer = |delivery: &&&Arc<Delivery>| {
             delivery.frame.state == CallState::Incoming && self.calls.find_live(&delivery.frame.call_id).is_none()
         };
-        last.iter().filter(rings_no_longer).map(|delivery| sync_text(delivery, SyncAction::Missed)).collect()
+        last.iter().filter(rings_no_longer).map(|delivery| sync_frame(delivery, SyncAction::Missed)).collect()
     }
 
     /// The event that set the state of a live call, if this session is told of it.
     fn live_call(&self, call_id: &str, who: &Who) -> Option<&Arc<Delivery>> {
-        let member = self.sessions.iter().find(|member| member.session == who.session)?;
+        let member = self.sessions.iter().find(|member| member.queue.who.session == who.session)?;
         self.calls.find_live(call_id).filter(|call| call.tells(member.product))
     }
 
@@ -363,11 +330,11 @@ impl Inner {
         up_to_it.filter_map(|delivery| delivery.trail.as_ref()).for_each(|trail| trail.note(who, Word::Acknowledged, at));
     }
 
-    fn sync(&self, call: &Delivery, action: SyncAction, except: Option<EventId>, context: &Context) {
-        let text = sync_text(call, action);
-        let others = self.sessions.iter().filter(|member| Some(member.session) != except);
+    fn sync(&self, call: &Delivery, action: SyncAction, except: Option<EventId>) {
+        let item = Item::Sync(sync_frame(call, action));
+        let others = self.sessions.iter().filter(|member| Some(member.queue.who.session) != except);
         for member in others.filter(|member| call.tells(member.product)) {
-            member.queue.put(Item::Sync(text.clone()), &context.config);
+            member.queue.put(&item);
         }
     }
 

@@ -4,8 +4,8 @@ mod operators; // for who runs the node
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use dashmap::{DashMap, Entry};
@@ -17,10 +17,12 @@ use protocol::id::{EventId, Recipient};
 pub use self::operators::{OpenSession, Purged};
 
 use crate::Config;
+use crate::context::Context;
+use crate::delivery::Delivery;
 use crate::metrics::Metrics;
-use crate::queue::{Delivery, Queue, Total};
+use crate::queue::Queue;
 use crate::receipts::{Poster, Receipts, SavedReceipts, TargetReceipts, Who};
-use crate::recipient::{Context, Joined, Joining, Next, Outcome, RecipientState};
+use crate::recipient::{Joined, Joining, Next, Outcome, RecipientState};
 use crate::saved::{SavedEvent, SavedState};
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::wheel::{TICK, Wheel};
@@ -40,17 +42,13 @@ pub struct Registry {
 }
 
 struct Shared {
-    recipients: DashMap<Recipient, Arc<RecipientState>>,
+    recipients: DashMap<Recipient, Arc<RecipientState>, ahash::RandomState>,
     /// Every open session, for closing them all and for finding the slowest.
     // Guards the map while a session comes, goes or all are copied; nothing is called inside.
     queues: Mutex<HashMap<EventId, Arc<Queue>>>,
     closing: AtomicBool,
-    context: Context,
-    total: Arc<Total>,
+    context: Arc<Context>,
     recipient_reminders: Wheel<Recipient>,
-    /// One for each worker.
-    session_reminders: Vec<Wheel<Weak<Queue>>>,
-    clock: Clock,
     renew: Renew,
 }
 
@@ -64,7 +62,6 @@ impl fmt::Debug for Shared {
 #[derive(Debug)]
 pub(crate) struct Seat {
     pub(crate) recipient: Recipient,
-    pub(crate) who: Who,
     pub(crate) queue: Arc<Queue>,
     pub(crate) registry: Registry,
     state: Arc<RecipientState>,
@@ -74,22 +71,19 @@ impl Registry {
     /// A registry without sessions.
     #[must_use]
     pub fn new(config: Config, clock: Clock, metrics: Metrics, renew: Renew) -> Self {
-        let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let shared = Shared {
-            recipients: DashMap::new(),
+            recipients: DashMap::default(),
             queues: Mutex::default(),
             closing: AtomicBool::new(false),
-            total: Arc::new(Total::new(metrics.clone())),
-            context: Context::new(config, metrics),
+            context: Arc::new(Context::new(config, clock, metrics)),
             recipient_reminders: Wheel::new(),
-            session_reminders: (0..workers).map(|_| Wheel::new()).collect(),
-            clock,
             renew,
         };
         Self { shared: Arc::new(shared) }
     }
 
-    /// Puts an event into the ring of every recipient and into the queue of each session whose product is told. Never waits.
+    /// Puts an event into the ring of every recipient, and into the socket, or else the queue, of each session whose product is
+    /// told. Never waits.
     /// Gives how many sessions took it, recipient by recipient; a session without room is closed as slow and not counted.
     pub fn deliver(
         &self,
@@ -99,18 +93,18 @@ impl Registry {
         taken: Instant,
     ) -> Vec<usize> {
         let negotiators = recipients.clone().map(|recipient| recipient.negotiator);
-        let trail = self.receipts().begin(frame.id, poster, negotiators, self.shared.clock.running());
+        let trail = self.receipts().begin(frame.id, poster, negotiators, self.clock().running());
         let delivery = Arc::new(Delivery::new(frame, taken).trailed(trail));
         let counts: Vec<_> = recipients.map(|recipient| self.deliver_to(recipient, &delivery)).collect();
         self.metrics().queued.inc_by(counts.iter().sum::<usize>() as u64);
-        if self.shared.total.bytes() > self.config().queues_bytes_max {
+        if self.shared.context.waiting_bytes() > self.config().queues_bytes_max {
             self.shed();
         }
         counts
     }
 
     fn deliver_to(&self, recipient: Recipient, delivery: &Arc<Delivery>) -> usize {
-        let now = self.shared.clock.running();
+        let now = self.clock().running();
         loop {
             let state = self.state(recipient, now);
             match state.deliver(delivery, &self.shared.context, now) {
@@ -136,7 +130,7 @@ impl Registry {
         let mut queues: Vec<_> = queues.into_iter().map(|queue| (queue.bytes(), queue)).filter(|(bytes, _)| *bytes > 0).collect();
         queues.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
         for (_, slowest) in queues {
-            if self.shared.total.bytes() <= enough {
+            if self.shared.context.waiting_bytes() <= enough {
                 return;
             }
             slowest.shed();
@@ -146,7 +140,7 @@ impl Registry {
     /// Ends a call that rings, since it was missed at `created`: the devices are told, the call itself waits elsewhere.
     pub fn miss(&self, recipient: &Recipient, call_id: &str, created: Timestamp) {
         if let Some(state) = self.find(recipient) {
-            state.miss(call_id, created, &self.shared.context, self.shared.clock.running());
+            state.miss(call_id, created, self.clock().running());
         }
     }
 
@@ -166,7 +160,7 @@ impl Registry {
     /// window.
     #[must_use]
     pub fn receipts_of(&self, id: EventId, poster: Poster) -> Option<Vec<TargetReceipts>> {
-        self.receipts().find(id, poster, self.shared.clock.running())
+        self.receipts().find(id, poster, self.clock().running())
     }
 
     /// How many sessions are open.
@@ -197,12 +191,12 @@ impl Registry {
     /// What the next run of the node needs to know of the receipts; to be read before [`Registry::restore`] takes up the rest.
     #[must_use]
     pub fn save_receipts(&self) -> Vec<SavedReceipts> {
-        self.receipts().save(self.shared.clock.running(), self.shared.clock.now())
+        self.receipts().save(self.clock().running(), self.clock().now())
     }
 
     /// Takes up the receipts of an earlier run.
     pub fn restore_receipts(&self, saved: Vec<SavedReceipts>) {
-        self.receipts().restore(saved, self.shared.clock.running(), self.shared.clock.now());
+        self.receipts().restore(saved, self.clock().running(), self.clock().now());
     }
 
     /// What the next run of the node needs to know of each recipient.
@@ -214,7 +208,7 @@ impl Registry {
 
     /// Takes up what an earlier run knew.
     pub fn restore(&self, saved: Vec<(Recipient, SavedState)>) {
-        let (now, wall) = (self.shared.clock.running(), self.shared.clock.now());
+        let (now, wall) = (self.clock().running(), self.clock().now());
         let age = |event: &SavedEvent| Duration::try_from(wall.duration_since(event.at())).unwrap_or_default();
         for (recipient, saved) in saved {
             let state = Arc::new(RecipientState::restore(&saved, &self.shared.context, now, age));
@@ -226,25 +220,34 @@ impl Registry {
 
     /// How many tasks are to run [`Registry::keep_time`].
     #[must_use]
-    pub fn workers(&self) -> usize {
-        self.shared.session_reminders.len()
+    pub fn wheels(&self) -> usize {
+        self.shared.context.session_reminders.len()
     }
 
-    /// Wakes whoever asked to be reminded, for ever. `worker` counts from 0.
+    /// Wakes whoever asked to be reminded, for ever. `wheel` counts from 0.
     ///
     /// Cancel safety: a reminder that is taken is given at once.
-    pub async fn keep_time(self, worker: usize) {
+    pub async fn keep_time(self, wheel: usize) {
         loop {
             tokio::time::sleep(TICK).await;
-            let now = self.shared.clock.running();
-            if let Some(wheel) = self.shared.session_reminders.get(worker) {
-                wheel.due(now).iter().filter_map(Weak::upgrade).for_each(|queue| queue.check());
-            }
-            if worker == 0 {
+            let now = self.clock().running();
+            self.remind_sessions(wheel, now);
+            if wheel == 0 {
                 self.receipts().expire(now);
                 self.look_at_recipients(now);
             }
         }
+    }
+
+    fn remind_sessions(&self, wheel: usize, now: Duration) {
+        let due = self.shared.context.session_reminders.get(wheel).map(|wheel| wheel.due(now)).unwrap_or_default();
+        if due.is_empty() {
+            return;
+        }
+        let open = self.queues();
+        let queues: Vec<_> = due.iter().filter_map(|session| open.get(session).cloned()).collect();
+        drop(open);
+        queues.iter().for_each(|queue| queue.check());
     }
 
     fn look_at_recipients(&self, now: Duration) {
@@ -256,18 +259,15 @@ impl Registry {
     }
 
     /// Takes a place: what was missed is found, and every event from now on goes into its queue.
-    pub(crate) fn join(&self, recipient: Recipient, who: impl Fn(Arc<Queue>) -> Joining) -> (Seat, Joined) {
-        let queue = Arc::new(Queue::new(self.shared.total.clone()));
-        let now = self.shared.clock.running();
-        let joining = who(queue.clone());
-        let who = joining.who;
-        let session = who.session;
-        self.queues().insert(session, queue.clone());
+    pub(crate) fn join(&self, recipient: Recipient, who: Who, how: Joining) -> (Seat, Joined) {
+        let queue = Arc::new(Queue::new(who, self.shared.context.clone()));
+        let now = self.clock().running();
+        self.queues().insert(who.session, queue.clone());
         self.metrics().open.inc();
         self.metrics().opened.inc();
         let (state, joined) = loop {
             let state = self.state(recipient, now);
-            match state.join(joining.clone(), &self.shared.context, now) {
+            match state.join(&queue, how, &self.shared.context, now) {
                 Ok(joined) => break (state, joined),
                 Err(_forgotten) => self.forget(recipient, &state),
             }
@@ -276,7 +276,7 @@ impl Registry {
         if self.shared.closing.load(Ordering::SeqCst) {
             queue.close(CloseCode::Restarting);
         }
-        (Seat { recipient, who, queue, registry: self.clone(), state }, joined)
+        (Seat { recipient, queue, registry: self.clone(), state }, joined)
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -284,7 +284,7 @@ impl Registry {
     }
 
     pub(crate) fn clock(&self) -> &Clock {
-        &self.shared.clock
+        &self.shared.context.clock
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
@@ -338,39 +338,26 @@ impl Registry {
 }
 
 impl Seat {
-    /// Makes the session look what is due, at this time.
-    pub(crate) fn remind(&self, due: Duration) {
-        let wheels = &self.registry.shared.session_reminders;
-        let random = self.who.session.as_bytes().last().copied().map_or(0, usize::from);
-        if let Some(wheel) = wheels.get(random % wheels.len()) {
-            wheel.remind(Arc::downgrade(&self.queue), due);
-        }
-    }
-
-    /// Notes that an event was handed to this session's socket.
-    pub(crate) fn sent(&self, delivery: &Delivery) {
-        if let Some(trail) = &delivery.trail {
-            self.registry.receipts().sent(trail, &self.who, self.registry.shared.clock.now());
-        }
+    pub(crate) fn context(&self) -> &Context {
+        &self.registry.shared.context
     }
 
     /// Notes that the person at this device saw a call; `false` where there is no such live call.
     pub(crate) fn shown(&self, call_id: &str) -> bool {
-        self.state.shown(call_id, &self.who, self.registry.shared.clock.now())
+        self.state.shown(call_id, &self.queue.who, self.context().clock.now())
     }
 
     /// Notes that they put it aside, and tells the other devices; `false` where there is no such live call.
     pub(crate) fn dismissed(&self, call_id: &str) -> bool {
-        let Shared { clock, context, .. } = &*self.registry.shared;
-        self.state.dismissed(call_id, &self.who, context, clock.now())
+        self.state.dismissed(call_id, &self.queue.who, self.context().clock.now())
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         let Registry { shared } = &self.registry;
-        self.registry.queues().remove(&self.who.session);
-        let next = self.state.leave(self.who.session, &shared.context, shared.clock.running());
+        self.registry.queues().remove(&self.queue.who.session);
+        let next = self.state.leave(self.queue.who.session, &shared.context, shared.context.clock.running());
         self.registry.follow(self.recipient, &self.state, &next);
         shared.context.metrics.open.dec();
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use protocol::id::{EventId, Product};
 
-use crate::queue::Delivery;
+use crate::delivery::Delivery;
 
 /// What one entry costs beside its text, in bytes: its own fields, its share of the allocations.
 const ENTRY_BYTES: usize = 256;
@@ -134,7 +134,7 @@ impl Ring {
 }
 
 fn cost(delivery: &Delivery) -> usize {
-    delivery.text.len() + ENTRY_BYTES
+    delivery.wire.len() + ENTRY_BYTES
 }
 
 #[cfg(test)]

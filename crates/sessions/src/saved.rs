@@ -8,7 +8,7 @@ use protocol::frame::{CallState, EncodedFrame};
 use protocol::id::{EventId, Product};
 use serde::{Deserialize, Serialize};
 
-use crate::queue::Delivery;
+use crate::delivery::Delivery;
 use crate::receipts::Receipts;
 
 /// The ring and the live calls of one recipient.

@@ -1,8 +1,11 @@
-//! One session, one task: what is queued goes to the socket, what the client says comes here.
+//! One session, one task: what the client says comes here, and what its socket did not take at once is brought out.
 
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
-use futures::{FutureExt, SinkExt, StreamExt};
+use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use protocol::close::CloseCode;
 use protocol::id::{DeviceId, EventId, Product, Recipient};
@@ -11,23 +14,23 @@ use protocol::message::{
     encode_pong, encode_refreshed,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, timeout};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
+use tokio::time::{Sleep, sleep, timeout};
 
-use crate::life::{Due, Life};
+use crate::codec::{ECHOES, Fault, Message, binary_frame, close_answer, close_frame, ping_frame, pong_frame, text_frame};
+use crate::delivery::Item;
+use crate::life::Due;
 use crate::metrics::{Closed, Code, Metrics, Resumed};
-use crate::queue::{Item, Outgoing, written};
-use crate::receipts::{Who, Word};
+use crate::queue::{Outgoing, Progress};
+use crate::receipts::Who;
 use crate::recipient::{Joined, Joining};
 use crate::registry::{Registry, Seat};
-use crate::socket::{ECHOES, accepted, close, close_code, hear_out};
+use crate::socket::Reader;
 
 /// How long a session goes on after its token expired; with one that is older none is opened.
 pub const TOKEN_GRACE: SignedDuration = SignedDuration::from_secs(30);
 
 /// Who opens a session, as the token and the request say it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Opening {
     /// This session's own id.
     pub session: EventId,
@@ -46,158 +49,200 @@ pub struct Opening {
 }
 
 /// A session over a socket that has been upgraded.
+#[derive(Debug)]
 pub struct Session<S> {
-    socket: WebSocketStream<S>,
-    seat: Seat,
+    reader: Reader<S>,
+    desk: Desk,
     joined: Option<Joined>,
-    token_expires: Timestamp,
     reset: fn(&S),
-    life: Life,
-    window: Window,
-    /// The next reminder that is under way.
-    reminder: Duration,
     /// The slot at which this session is closed, once the node shuts down.
-    slot: Option<Instant>,
+    slot: Option<Pin<Box<Sleep>>>,
+}
+
+/// What a session knows beside its socket.
+#[derive(Debug)]
+struct Desk {
+    seat: Seat,
+    token_expires: Timestamp,
+    window: Window,
 }
 
 /// Why a session ended.
+#[derive(Debug, Clone, Copy)]
 enum End {
     /// We close, with this code.
     Close(CloseCode),
-    /// The client closed; its close was answered.
-    Client,
+    /// The client closed, with this code.
+    Client(Option<u16>),
     /// The line broke, or a write stalled.
     Gone,
 }
 
-impl<S> std::fmt::Debug for Session<S> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("seat", &self.seat).finish_non_exhaustive()
+impl From<Fault> for End {
+    fn from(fault: Fault) -> Self {
+        if fault.code == CloseCode::Protocol {
+            tracing::info!(fault = fault.what, "client broke the WebSocket protocol");
+        }
+        Self::Close(fault.code)
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    /// Takes a place in the registry, so that no event from now on is missed. `early` is what the client sent behind its
-    /// request; `reset` makes the socket end without lingering.
-    pub async fn open(io: S, early: Bytes, registry: &Registry, opening: Opening, reset: fn(&S)) -> Self {
-        let socket = accepted(io, &early, registry.config()).await;
+impl From<io::Error> for End {
+    fn from(_: io::Error) -> Self {
+        Self::Gone
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static> Session<S> {
+    /// Takes a place in the registry, so that no event from now on is missed. Clones of `io` are the same socket. `early` is what the
+    /// client sent behind its request; `reset` makes the socket end without lingering.
+    pub fn open(io: S, early: &[u8], registry: &Registry, opening: Opening, reset: fn(&S)) -> Self {
         let Opening { session, fresh_cursor: fresh, recipient, product, device, resume, token_expires } = opening;
-        let (who, at) = (Who { negotiator: recipient.negotiator, session, device }, registry.clock().now());
-        let (seat, joined) = registry.join(recipient, |queue| Joining { who, product, at, resume, fresh, queue });
-        let life = Life::new(registry.config(), session, registry.clock().running());
-        let (window, reminder) = (Window::default(), Duration::MAX);
-        Self { socket, seat, joined: Some(joined), token_expires, reset, life, window, reminder, slot: None }
+        let who = Who { negotiator: recipient.negotiator, session, device };
+        let (seat, joined) = registry.join(recipient, who, Joining { product, at: registry.clock().now(), resume, fresh });
+        let desk = Desk { seat, token_expires, window: Window::default() };
+        Self { reader: Reader::new(io, early), desk, joined: Some(joined), reset, slot: None }
     }
 
     /// Runs until the session ends. Ends by itself soon after it was asked to close.
     pub async fn run(mut self) {
-        let end = match self.welcome().await {
+        // What is done once is boxed, so that it takes no room while the session is idle.
+        let end = match Box::pin(self.welcome()).await {
             Ok(()) => self.serve().await,
             Err(end) => end,
         };
-        let code = match &end {
+        let code = match end {
             End::Close(code) => Code::Sent(code.on_the_wire().0),
-            End::Client => Code::Client,
+            End::Client(_) => Code::Client,
             End::Gone => Code::Gone,
         };
-        self.metrics().closed.get_or_create(&Closed { code }).inc();
+        self.desk.metrics().closed.get_or_create(&Closed { code }).inc();
         tracing::info!(?code, "session ended");
-        let Self { mut socket, seat, reset, .. } = self;
-        let patience = seat.registry.config().close_timeout;
+        Box::pin(self.close(end)).await;
+    }
+
+    /// Says the last word, and lets the socket go.
+    async fn close(self, end: End) {
+        let Self { mut reader, desk: Desk { seat, .. }, reset, .. } = self;
+        let (queue, patience) = (seat.queue.clone(), seat.context().config.close_timeout);
         // The place is given up first: nothing more is queued for a session that is on its way out.
         drop(seat);
-        match end {
-            End::Close(code) => close(&mut socket, code, patience, reset).await,
-            // The library has made the answer ready; it goes out while the rest is read.
-            End::Client => drop(timeout(patience, hear_out(&mut socket)).await),
-            End::Gone => reset(socket.get_ref()),
+        let last = match end {
+            End::Close(code) => Some(close_frame(code)),
+            End::Client(code) => Some(close_answer(code)),
+            End::Gone => None,
+        };
+        let is_said = match last {
+            Some(frame) => {
+                queue.end(frame);
+                let out = async {
+                    loop {
+                        match poll_fn(|cx| queue.poll_write(cx)).await {
+                            Ok(Progress::Some) => {}
+                            done => return matches!(done, Ok(Progress::All)),
+                        }
+                    }
+                };
+                timeout(patience, out).await.unwrap_or(false)
+            }
+            None => false,
+        };
+        queue.shut();
+        let is_over = is_said && timeout(patience, reader.part(matches!(end, End::Client(_)))).await.unwrap_or(false);
+        if !is_over {
+            reset(reader.io());
         }
-    }
-
-    fn metrics(&self) -> &Metrics {
-        self.seat.registry.metrics()
-    }
-
-    fn now(&self) -> Duration {
-        self.seat.registry.clock().running()
     }
 
     /// Says where the session stands, then what was missed.
     async fn welcome(&mut self) -> Result<(), End> {
-        let Some(joined) = self.joined.take().filter(|_| !ECHOES) else { return Ok(()) };
-        tracing::info!(resume = ?joined.resume, missed = joined.missed.len(), "session opened");
-        self.metrics().resumed.get_or_create(&Resumed { resume: joined.resume.into() }).inc();
-        let welcome = Welcome {
-            session_id: self.seat.who.session,
-            cursor: joined.cursor,
-            resume: joined.resume,
-            calls: joined.calls.iter().map(|delivery| delivery.text.as_str()).collect(),
-            ping_seconds: seconds(self.seat.registry.config().life.ping_interval),
-            resume_seconds: seconds(self.seat.registry.config().ring.age_max),
-            token_expires: self.token_expires,
-            now: self.seat.registry.clock().now(),
+        let (desk, line) = (&self.desk, Box::new(self.reader.io().clone()));
+        let Some(joined) = self.joined.take().filter(|_| !ECHOES) else {
+            desk.seat.queue.open(line, []);
+            return Ok(());
         };
-        self.say(welcome.encode()).await?;
-        // Who logs in while the telephone rings learns of the call here.
-        joined.calls.iter().for_each(|delivery| self.seat.sent(delivery));
+        tracing::info!(resume = ?joined.resume, missed = joined.missed.len(), "session opened");
+        desk.metrics().resumed.get_or_create(&Resumed { resume: joined.resume.into() }).inc();
+        let welcome = Item::Sync(text_frame(&desk.encode_welcome(&joined)).0);
         let missed = joined.missed.into_iter().map(Item::Event);
-        self.write(missed.chain(joined.over.into_iter().map(Item::Sync))).await?;
-        self.remind();
+        let own = std::iter::once(welcome).chain(missed).chain(joined.over.into_iter().map(Item::Sync));
+        desk.seat.queue.open(line, own);
+        desk.write().await?;
+        // Who logs in while the telephone rings learns of the call here.
+        joined.calls.iter().for_each(|delivery| desk.seat.context().sent(&desk.seat.queue.who, delivery));
+        desk.remind();
         Ok(())
     }
 
     async fn serve(&mut self) -> End {
+        let Self { reader, desk, slot, .. } = self;
+        let queue = desk.seat.queue.clone();
         loop {
-            let slot = self.slot;
-            // Cancel safety: `Queue::next` takes nothing before it returns; `WebSocketStream` keeps a half-read frame.
+            // Cancel safety: `Queue::poll_next` takes nothing before it returns, `Reader::poll_read` loses nothing.
             let step = tokio::select! {
                 biased;
-                outgoing = self.seat.queue.next() => self.act(outgoing).await,
+                outgoing = poll_fn(|cx| queue.poll_next(cx)) => match outgoing {
+                    Outgoing::Write => Box::pin(desk.write()).await,
+                    Outgoing::Close(code) => Err(End::Close(code)),
+                    Outgoing::Check => desk.check(reader),
+                    Outgoing::GoAway(after) => {
+                        *slot = Some(Box::pin(sleep(after)));
+                        desk.say(&encode_go_away(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)));
+                        Ok(())
+                    }
+                },
                 () = reached(slot) => Err(End::Close(CloseCode::Restarting)),
-                message = self.socket.next() => self.hear(message).await,
+                heard = poll_fn(|cx| reader.poll_read(cx, |message| desk.hear(message))) => heard,
             };
             if let Err(end) = step {
                 return end;
             }
-            self.remind();
+            desk.remind();
         }
     }
+}
 
-    async fn act(&mut self, outgoing: Outgoing) -> Result<(), End> {
-        match outgoing {
-            Outgoing::Items(items) => self.write(items.into_iter()).await,
-            Outgoing::Close(code) => Err(End::Close(code)),
-            Outgoing::Check => self.check().await,
-            Outgoing::GoAway(slot) => {
-                self.slot = Some(Instant::now() + slot);
-                self.say(encode_go_away(u64::try_from(slot.as_millis()).unwrap_or(u64::MAX))).await
-            }
-        }
+impl Desk {
+    fn metrics(&self) -> &Metrics {
+        &self.seat.context().metrics
+    }
+
+    fn now(&self) -> Duration {
+        self.seat.context().clock.running()
+    }
+
+    fn encode_welcome(&self, joined: &Joined) -> Vec<u8> {
+        let context = self.seat.context();
+        let welcome = Welcome {
+            session_id: self.seat.queue.who.session,
+            cursor: joined.cursor,
+            resume: joined.resume,
+            calls: joined.calls.iter().filter_map(|delivery| std::str::from_utf8(&delivery.frame.text).ok()).collect(),
+            ping_seconds: seconds(context.config.life.ping_interval),
+            resume_seconds: seconds(context.config.ring.age_max),
+            token_expires: self.token_expires,
+            now: context.clock.now(),
+        };
+        welcome.encode()
     }
 
     /// Looks what is due: a ping, the end of a token, the end of a line.
-    async fn check(&mut self) -> Result<(), End> {
-        if self.now() >= self.reminder {
-            self.reminder = Duration::MAX;
-        }
-        if self.seat.registry.clock().now() >= self.token_end() {
+    fn check<S: AsyncRead + Unpin>(&mut self, reader: &mut Reader<S>) -> Result<(), End> {
+        let due = self.seat.queue.due(self.now());
+        if self.seat.context().clock.now() >= self.token_end() {
             return Err(End::Close(CloseCode::TokenExpired));
         }
-        match self.life.due(self.now()) {
+        match due {
             Due::Nothing => Ok(()),
-            Due::Dead => self.last_look().await,
             Due::Ping => {
-                self.put(Message::Ping(Bytes::new())).await?;
-                self.flush().await
+                self.seat.queue.say(ping_frame());
+                Ok(())
             }
-        }
-    }
-
-    /// The answer may have come while a write or a pause of this machine held us up.
-    async fn last_look(&mut self) -> Result<(), End> {
-        match self.socket.next().now_or_never() {
-            Some(message) => self.hear(message).await,
-            None => Err(End::Close(CloseCode::NoPong)),
+            // The answer may have come while a write or a pause of this machine held us up.
+            Due::Dead => {
+                let heard = poll_fn(|cx| reader.poll_read(cx, |message| self.hear(message))).now_or_never();
+                heard.unwrap_or(Err(End::Close(CloseCode::NoPong)))
+            }
         }
     }
 
@@ -206,170 +251,101 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Sees to it that the session looks again when something is due.
-    fn remind(&mut self) {
-        let left = self.token_end().duration_since(self.seat.registry.clock().now());
-        let token = self.now() + Duration::try_from(left).unwrap_or_default();
-        let due = self.life.next_due().min(token);
-        if due < self.reminder {
-            self.reminder = due;
-            self.seat.remind(due);
+    fn remind(&self) {
+        let left = self.token_end().duration_since(self.seat.context().clock.now());
+        self.seat.queue.remind(self.now() + Duration::try_from(left).unwrap_or_default());
+    }
+
+    /// Brings out what waits. A socket that takes nothing for too long means that nobody is there.
+    async fn write(&self) -> Result<(), End> {
+        let queue = &self.seat.queue;
+        loop {
+            match timeout(self.seat.context().config.write_timeout, poll_fn(|cx| queue.poll_write(cx))).await {
+                Ok(Ok(Progress::All)) => return Ok(()),
+                Ok(Ok(Progress::Some)) => {}
+                Ok(Ok(Progress::Abandoned(code))) => return Err(End::Close(code)),
+                Ok(Err(_)) | Err(_) => return Err(End::Gone),
+            }
         }
     }
 
-    /// Writes all of these, then flushes once. A call that has stopped ringing meanwhile is left out.
-    async fn write(&mut self, items: impl Iterator<Item = Item>) -> Result<(), End> {
-        let Self { socket, seat, .. } = self;
-        let (clock, mut written) = (seat.registry.clock(), Vec::new());
-        let writing = async {
-            for item in items {
-                match item {
-                    Item::Sync(text) => moving(seat, socket.feed(Message::Text(text))).await?,
-                    Item::Event(delivery) if delivery.frame.expires.is_some_and(|expires| clock.now() > expires) => {
-                        seat.registry.metrics().expired.inc();
-                    }
-                    Item::Event(delivery) => {
-                        moving(seat, socket.feed(Message::Text(delivery.text.clone()))).await?;
-                        seat.sent(&delivery);
-                        written.push(delivery);
-                    }
-                }
-            }
-            moving(seat, socket.flush()).await
-        };
-        unless_given_up(seat, writing).await?;
-        self.metrics().written.inc_by(written.len() as u64);
+    /// Puts a text before all that waits; it is brought out before anything more is read.
+    fn say(&self, text: &[u8]) {
+        self.seat.queue.say(text_frame(text).0);
+    }
+
+    fn hear(&mut self, message: Message<'_>) -> Result<(), End> {
         let now = self.now();
-        for delivery in written {
-            self.metrics().taken_to_written.observe(delivery.taken.elapsed().as_secs_f64());
-            self.life.sent(delivery, now);
+        self.seat.queue.heard(now);
+        if !self.window.admits(now) && !ECHOES {
+            return Err(End::Close(CloseCode::TooManyMessages));
+        }
+        match message {
+            Message::Text(text) if ECHOES => self.say(text.as_bytes()),
+            Message::Binary(bytes) if ECHOES => self.seat.queue.say(binary_frame(bytes)),
+            Message::Text(text) => self.obey(text)?,
+            Message::Binary(_) => return Err(End::Close(CloseCode::Binary)),
+            Message::Close(code) => return Err(End::Client(code)),
+            Message::Ping(payload) => self.seat.queue.say(pong_frame(payload)),
+            Message::Pong => {}
         }
         Ok(())
     }
 
-    async fn say(&mut self, text: Vec<u8>) -> Result<(), End> {
-        self.put(Message::Text(written(text))).await?;
-        self.flush().await
-    }
-
-    async fn put(&mut self, message: Message) -> Result<(), End> {
-        unless_given_up(&self.seat, moving(&self.seat, self.socket.feed(message))).await
-    }
-
-    async fn flush(&mut self) -> Result<(), End> {
-        unless_given_up(&self.seat, moving(&self.seat, self.socket.flush())).await
-    }
-
-    async fn hear(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
-        let Some(message) = message else { return Err(End::Gone) };
-        let now = self.now();
-        self.life.heard(now);
-        if !self.window.admits(now) && !ECHOES {
-            return Err(End::Close(CloseCode::TooManyMessages));
-        }
-        match message.map_err(|error| fault(&error))? {
-            message @ (Message::Text(_) | Message::Binary(_)) if ECHOES => {
-                self.put(message).await?;
-                self.flush().await
-            }
-            Message::Text(text) => self.obey(&text).await,
-            Message::Binary(_) => Err(End::Close(CloseCode::Binary)),
-            Message::Close(_) => Err(End::Client),
-            // A ping was answered by the library; the answer goes out with the next read.
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(()),
-        }
-    }
-
-    async fn obey(&mut self, text: &str) -> Result<(), End> {
-        let message = match ClientMessage::parse(text) {
-            Ok(message) => message,
-            Err(ClientFault::Message(error)) => return self.say(error.encode()).await,
+    fn obey(&mut self, text: &str) -> Result<(), End> {
+        match ClientMessage::parse(text) {
+            Ok(ClientMessage { said, reference }) => self.follow(said, reference),
+            Err(ClientFault::Message(error)) => self.say(&error.encode()),
             Err(ClientFault::Unreadable) => return Err(End::Close(CloseCode::Unreadable)),
-        };
-        let ClientMessage { said, reference } = message;
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, said: Said, reference: Option<String>) {
         match said {
-            Said::Ping => self.say(encode_pong(reference.as_deref())).await,
-            Said::Ack(id) => {
-                self.acknowledge(id);
-                Ok(())
-            }
+            Said::Ping => self.say(&encode_pong(reference.as_deref())),
+            Said::Ack(id) => self.seat.queue.acknowledged(id),
             Said::Shown(call_id) if self.seat.shown(&call_id) => {
                 self.metrics().shown.inc();
-                Ok(())
             }
             Said::Dismissed(call_id) if self.seat.dismissed(&call_id) => {
                 self.metrics().dismissed.inc();
-                Ok(())
             }
             Said::Shown(_) | Said::Dismissed(_) => {
-                self.refuse(MessageErrorCode::UnknownCall, "there is no such live call", reference).await
+                self.refuse(MessageErrorCode::UnknownCall, "there is no such live call", reference);
             }
-            Said::Refresh(token) => self.refresh(&token, reference).await,
+            Said::Refresh(token) => self.refresh(&token, reference),
         }
     }
 
-    fn acknowledge(&mut self, id: EventId) {
-        let wall = self.seat.registry.clock().now();
-        for delivery in self.life.acknowledged(id) {
-            if let Some(trail) = &delivery.trail {
-                trail.note(&self.seat.who, Word::Acknowledged, wall);
-            }
-            self.metrics().acknowledged.inc();
-            self.metrics().taken_to_acknowledged.observe(delivery.taken.elapsed().as_secs_f64());
-        }
-    }
-
-    async fn refresh(&mut self, token: &str, reference: Option<String>) -> Result<(), End> {
+    fn refresh(&mut self, token: &str, reference: Option<String>) {
         match self.seat.registry.renew(&self.seat.recipient, token) {
             Some(expires) => {
                 self.token_expires = expires;
-                self.say(encode_refreshed(expires, reference.as_deref())).await
+                self.say(&encode_refreshed(expires, reference.as_deref()));
             }
             None => {
                 let message = "the token is not good, or belongs to somebody else";
-                self.refuse(MessageErrorCode::TokenRefused, message, reference).await
+                self.refuse(MessageErrorCode::TokenRefused, message, reference);
             }
         }
     }
 
-    async fn refuse(&mut self, code: MessageErrorCode, message: &str, reference: Option<String>) -> Result<(), End> {
-        self.say(MessageError { code, message: message.to_owned(), reference }.encode()).await
+    fn refuse(&self, code: MessageErrorCode, message: &str, reference: Option<String>) {
+        self.say(&MessageError { code, message: message.to_owned(), reference }.encode());
     }
 }
 
 /// Waits for a time that may never come.
-async fn reached(slot: Option<Instant>) {
+async fn reached(slot: &mut Option<Pin<Box<Sleep>>>) {
     match slot {
-        Some(slot) => tokio::time::sleep_until(slot).await,
+        Some(slot) => slot.await,
         None => std::future::pending().await,
     }
 }
 
 fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
-}
-
-/// Waits for a write, unless the session's queue is given up meanwhile.
-///
-/// Cancel safety: a write that is given up leaves its bytes in the socket's buffer, before the close frame.
-async fn unless_given_up(seat: &Seat, write: impl Future<Output = Result<(), End>>) -> Result<(), End> {
-    tokio::select! {
-        biased;
-        written = write => written,
-        code = seat.queue.abandoned() => Err(End::Close(code)),
-    }
-}
-
-/// Waits for one step of a write; one that stalls means that nobody is there.
-async fn moving(seat: &Seat, step: impl Future<Output = Result<(), Error>>) -> Result<(), End> {
-    match timeout(seat.registry.config().write_timeout, step).await {
-        Ok(done) => done.map_err(|error| fault(&error)),
-        Err(_elapsed) => Err(End::Gone),
-    }
-}
-
-/// What a fault of the socket means for the session.
-fn fault(error: &Error) -> End {
-    close_code(error).map_or(End::Gone, End::Close)
 }
 
 /// Counts a client's messages, second by second.

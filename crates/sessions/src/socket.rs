@@ -1,96 +1,142 @@
-//! The WebSocket beneath a session: how it is accepted, and how it is closed.
+//! The WebSocket beneath a session: how it is read, refused and closed.
 
-use std::time::Duration;
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use futures::{SinkExt, StreamExt};
+use futures::future::poll_fn;
 use protocol::close::CloseCode;
-use protocol::message::CLIENT_MESSAGE_BYTES_MAX;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::Config;
+use crate::codec::{Decoder, Fault, HEAD_BYTES_MAX, MESSAGE_BYTES_MAX, Message, close_frame};
 use crate::registry::Registry;
 
-/// Whether sessions say everything back instead of what is theirs to say: what a conformance suite asks of a server.
-pub(crate) const ECHOES: bool = cfg!(feature = "conformance");
-/// How large a client's message can be; the suite's largest has 64 KiB.
-const MESSAGE_BYTES_MAX: usize = if ECHOES { 128 * 1024 } else { CLIENT_MESSAGE_BYTES_MAX };
+/// What is read at once: the rest of the largest frame, and more behind it.
+const SCRATCH_BYTES: usize = 2 * (MESSAGE_BYTES_MAX + HEAD_BYTES_MAX);
+
+thread_local! {
+    /// What all sessions of a thread read into, so that an idle one keeps no buffer.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]);
+}
+
+/// The way in from one client.
+#[derive(Debug)]
+pub(crate) struct Reader<S> {
+    io: S,
+    decoder: Decoder,
+    /// What came and was not taken yet: the begin of a frame, or what stood behind a message that ended the session.
+    rest: Vec<u8>,
+    /// There is something in `rest` that nobody has looked at.
+    is_fresh: bool,
+    /// The client broke the protocol: what follows has no meaning.
+    is_broken: bool,
+}
+
+impl<S: AsyncRead + Unpin> Reader<S> {
+    /// Reads from `io`, after what the client sent behind its request.
+    pub(crate) fn new(io: S, early: &[u8]) -> Self {
+        Self { io, decoder: Decoder::default(), rest: early.to_vec(), is_fresh: !early.is_empty(), is_broken: false }
+    }
+
+    pub(crate) fn io(&self) -> &S {
+        &self.io
+    }
+
+    /// Reads what is there, and gives `hear` every message that is whole. The end of the line is an error.
+    ///
+    /// Cancel safety: what was read is heard or kept before this returns.
+    pub(crate) fn poll_read<E: From<Fault> + From<io::Error>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut hear: impl FnMut(Message<'_>) -> Result<(), E>,
+    ) -> Poll<Result<(), E>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            // What the client sent behind its request can be more than fits.
+            let unread = self.rest.split_off(self.rest.len().min(scratch.len()));
+            let mut buffer = ReadBuf::new(scratch);
+            buffer.put_slice(&self.rest);
+            if !std::mem::take(&mut self.is_fresh) {
+                ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
+                if buffer.filled().len() == self.rest.len() {
+                    return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()));
+                }
+            }
+            let mut input = buffer.filled_mut();
+            let heard = loop {
+                match self.decoder.next(&mut input) {
+                    Ok(Some(message)) => match hear(message) {
+                        Ok(()) => {}
+                        Err(end) => break Err(end),
+                    },
+                    Ok(None) => break Ok(()),
+                    Err(fault) => {
+                        self.is_broken = true;
+                        break Err(fault.into());
+                    }
+                }
+            };
+            self.rest = [&*input, unread.as_slice()].concat();
+            self.is_fresh = !self.rest.is_empty() && (heard.is_err() || !unread.is_empty());
+            Poll::Ready(heard)
+        })
+    }
+}
 
 /// The `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key` (RFC 6455 §4.2.2).
 #[must_use]
 pub fn accept_key(key: &[u8]) -> String {
-    tokio_tungstenite::tungstenite::handshake::derive_accept_key(key)
+    derive_accept_key(key)
 }
 
 /// Completes an upgrade only to say why it is refused: scripts in a browser see no status.
-pub async fn refuse<S>(io: S, early: Bytes, registry: &Registry, code: CloseCode, reset: fn(&S))
+pub async fn refuse<S>(mut io: S, early: &[u8], registry: &Registry, code: CloseCode, reset: fn(&S))
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut socket = accepted(io, &early, registry.config()).await;
-    close(&mut socket, code, registry.config().close_timeout, reset).await;
-}
-
-pub(crate) async fn accepted<S: AsyncRead + AsyncWrite + Unpin>(io: S, early: &Bytes, config: &Config) -> WebSocketStream<S> {
-    let limits = WebSocketConfig::default()
-        .read_buffer_size(config.read_buffer)
-        .write_buffer_size(4 * 1024)
-        .max_write_buffer_size(2 * config.queue_bytes_max + 64 * 1024)
-        .max_message_size(Some(MESSAGE_BYTES_MAX))
-        .max_frame_size(Some(MESSAGE_BYTES_MAX));
-    WebSocketStream::from_partially_read(io, early.to_vec(), Role::Server, Some(limits)).await
-}
-
-/// Sends the close frame and hears the client out, each for at most `patience`. A client that does not take it is cut off.
-pub(crate) async fn close<S: AsyncRead + AsyncWrite + Unpin>(
-    socket: &mut WebSocketStream<S>,
-    code: CloseCode,
-    patience: Duration,
-    reset: fn(&S),
-) {
-    let (number, reason) = code.on_the_wire();
-    let frame = CloseFrame { code: WireCode::from(number), reason: Utf8Bytes::from_static(reason) };
-    let said = timeout(patience, socket.send(Message::Close(Some(frame)))).await;
-    if !matches!(said, Ok(Ok(()))) || !matches!(timeout(patience, part(socket)).await, Ok(Ok(_))) {
-        reset(socket.get_ref());
+    let patience = registry.config().close_timeout;
+    let said = timeout(patience, io.write_all(&close_frame(code))).await;
+    let mut reader = Reader::new(io, early);
+    if !matches!(said, Ok(Ok(()))) || !timeout(patience, reader.part(false)).await.unwrap_or(false) {
+        reset(reader.io());
     }
 }
 
-/// Hears the client out, then ends our side. What the client still sends is read to its end: a socket that is closed with unread
-/// bytes resets the connection, and the reset can overtake the close frame.
-async fn part<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>) -> std::io::Result<u64> {
-    hear_out(socket).await;
-    let io = socket.get_mut();
-    io.shutdown().await?;
-    tokio::io::copy(io, &mut tokio::io::sink()).await
+impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
+    /// Hears the client out, unless it has closed already or cannot be understood, then ends our side; gives whether the client ended
+    /// its own. What it still sends is read to its end: a socket that is closed with unread bytes resets the connection, and the reset
+    /// can overtake the close frame.
+    pub(crate) async fn part(&mut self, has_closed: bool) -> bool {
+        if !has_closed && !self.is_broken {
+            hear_out(self).await;
+        }
+        let is_shut = self.io.shutdown().await.is_ok();
+        is_shut && tokio::io::copy(&mut self.io, &mut tokio::io::sink()).await.is_ok()
+    }
+}
+
+/// The client has closed, or nothing more can be understood.
+struct HeardOut;
+
+impl From<Fault> for HeardOut {
+    fn from(_: Fault) -> Self {
+        Self
+    }
+}
+
+impl From<io::Error> for HeardOut {
+    fn from(_: io::Error) -> Self {
+        Self
+    }
 }
 
 /// Reads on until the client has closed its side.
-pub(crate) async fn hear_out<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>) {
-    while let Some(Ok(_)) = socket.next().await {}
+async fn hear_out<S: AsyncRead + Unpin>(reader: &mut Reader<S>) {
+    let until_closed = |message: Message<'_>| if matches!(message, Message::Close(_)) { Err(HeardOut) } else { Ok(()) };
+    while poll_fn(|cx| reader.poll_read(cx, until_closed)).await.is_ok() {}
 }
 
-/// What a fault of the socket is to be closed with; `None` where the line broke.
-pub(crate) fn close_code(error: &Error) -> Option<CloseCode> {
-    match error {
-        Error::Capacity(_) => Some(CloseCode::TooLarge),
-        Error::Utf8(_) => Some(CloseCode::Unreadable),
-        Error::Protocol(protocol) if !is_broken_line(protocol) => {
-            tracing::info!(%error, "client broke the WebSocket protocol");
-            Some(CloseCode::Protocol)
-        }
-        _ => None,
-    }
-}
-
-fn is_broken_line(error: &ProtocolError) -> bool {
-    matches!(
-        error,
-        ProtocolError::ResetWithoutClosingHandshake | ProtocolError::SendAfterClosing | ProtocolError::ReceivedAfterClosing
-    )
-}
+#[cfg(test)]
+mod tests;

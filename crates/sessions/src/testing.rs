@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use protocol::frame::{CallState, EncodedFrame};
 use protocol::id::{ClientId, CustomerId, EventId, NegotiatorId, Product, Recipient};
 
-use crate::queue::Delivery;
+use crate::delivery::Delivery;
 use crate::receipts::Poster;
 
 pub(crate) fn id(number: u64) -> EventId {
@@ -47,4 +47,17 @@ pub(crate) fn delivery(number: u64, call: &str, state: CallState, created: i64) 
 pub(crate) fn of_bytes(bytes: usize) -> Arc<Delivery> {
     let frame = EncodedFrame { text: "x".repeat(bytes).into(), ..frame(1, "c", CallState::Incoming, 0) };
     Arc::new(Delivery::new(frame, Instant::now()))
+}
+
+const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// A frame from a client, its first byte as given.
+pub(crate) fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let length = match payload.len() {
+        length @ 0..126 => vec![0x80 | u8::try_from(length).unwrap()],
+        length @ 126..65_536 => [&[0x80 | 126], u16::try_from(length).unwrap().to_be_bytes().as_slice()].concat(),
+        length => [&[0x80 | 127], (length as u64).to_be_bytes().as_slice()].concat(),
+    };
+    let masked: Vec<u8> = payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+    [&[first], length.as_slice(), &MASK, &masked].concat()
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask`: one command does what CI does.
 //!
 //! `test` runs every check of a change, fastest first; `conformance` the suites that others have written; `audit` those checks
-//! that need tools which take minutes to build.
+//! that need tools which take minutes to build; `bench` measures what events and sessions cost, beside other servers.
 #![expect(clippy::print_stderr, reason = "a command line says what it does")]
 
 mod conformance; // suites that others have written, against the real door
@@ -39,6 +39,16 @@ const AUDIT: [Step; 3] = [
     ("spelling", "typos", &[], &[]),
 ];
 
+const BENCH: [Step; 2] = [
+    ("build", "cargo", &["build", "--release", "--locked", "--package", "server", "--package", "bellwire-loadtest"], &[]),
+    (
+        "measure",
+        "cargo",
+        &["run", "--release", "--locked", "--package", "bellwire-loadtest", "--", "compare", "--short", "--out", "target/bench"],
+        &[],
+    ),
+];
+
 fn main() -> ExitCode {
     // Paths are those of the workspace, wherever the command was given.
     if let Err(error) = std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")) {
@@ -52,9 +62,10 @@ fn main() -> ExitCode {
             eprintln!("xtask: conformance: {failure}");
             ExitCode::FAILURE
         }),
+        Some("bench") => run(&BENCH),
         Some("audit") => run(&AUDIT),
         other => {
-            eprintln!("xtask: unknown command {other:?}; there are: test, conformance, audit");
+            eprintln!("xtask: unknown command {other:?}; there are: test, conformance, bench, audit");
             Err(ExitCode::FAILURE)
         }
     }

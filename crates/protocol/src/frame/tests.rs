@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::authorise::{Caller, Grant, Identity, Stamp, authorise};
 use crate::envelope::Envelope;
-use crate::id::ClientId;
+use crate::id::{ClientId, CustomerId};
 
 fn event(body: &str) -> Event<'_> {
     let known = [Product::parse("AgencyCloud").unwrap()];
@@ -49,4 +49,19 @@ fn a_call_without_an_id_is_called_by_its_event() {
     let json: serde_json::Value = serde_json::from_slice(&frame.text).unwrap();
     assert_eq!(json["callId"], json["id"]);
     assert!(json.get("expires").is_none());
+}
+
+#[test]
+fn whatever_stands_in_a_call_id_is_written_as_json() {
+    for id in [r#"a \" quote"#, r"a \\ backslash", "caf\u{e9} \u{1f600}", r"a / slash", r"\u2028"] {
+        let body =
+            body("endedCall", &format!(r#"{{"id":"{id}","created":"2023-11-01T10:28:00","callerId":"1","destinationId":"2"}}"#));
+        let (event, sent) = (event(&body), serde_json::from_str::<serde_json::Value>(&body).unwrap());
+        for text in [encode_told(&event), encode_notification(&event)] {
+            let written: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(written["payload"]["id"], sent["payload"]["id"]);
+        }
+        let written: serde_json::Value = serde_json::from_slice(&encode(&event).text).unwrap();
+        assert_eq!(written["callId"], sent["payload"]["id"]);
+    }
 }

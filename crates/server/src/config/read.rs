@@ -104,7 +104,6 @@ fn read_sessions(reader: &mut Reader) -> Option<sessions::Config> {
     let queue_bytes_max = reader.get("sessions.queue_bytes_max", reader::bytes);
     let write_timeout = reader.get("sessions.write_timeout", reader::duration);
     let close_timeout = reader.get("sessions.close_timeout", reader::duration);
-    let read_buffer = reader.get("sessions.read_buffer", reader::bytes);
     let queues_bytes_max = reader.get("sessions.queues_bytes_max", reader::bytes);
     let receipts_max = reader.get("sessions.receipts_max", reader::count);
     let sessions_per_negotiator_max = reader.get("sessions.per_negotiator_max", reader::positive);
@@ -119,7 +118,6 @@ fn read_sessions(reader: &mut Reader) -> Option<sessions::Config> {
         life: life?,
         write_timeout: write_timeout?,
         close_timeout: close_timeout?,
-        read_buffer: read_buffer?.max(64),
     })
 }
 

@@ -15,12 +15,12 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Node;
@@ -32,6 +32,8 @@ use crate::http::{Door, ops, routes};
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Of the connections, one in so many is kept for requests, so that sessions never shut a provider out.
 const KEPT_FOR_REQUESTS: usize = 10;
+/// How long what a client still sends is read after our last answer.
+const LINGER: Duration = Duration::from_secs(2);
 /// A request is being answered: its body has a time-out of its own, and its waits have theirs.
 const BUSY_MAX: Duration = Duration::from_secs(3600);
 
@@ -110,6 +112,8 @@ enum Phase {
     Head,
     /// Answers a request.
     Busy,
+    /// Has become a session, which the socket belongs to.
+    Upgraded,
 }
 
 #[derive(Debug)]
@@ -169,7 +173,10 @@ impl Connection {
             // Cancel safety: `http` keeps its state; the deadline is reckoned anew from the phase.
             tokio::select! {
                 biased;
-                ended = http.as_mut() => return log_end(ended),
+                ended = http.as_mut() => {
+                    log_end(ended);
+                    return Box::pin(self.linger()).await;
+                }
                 () = stop.cancelled(), if !stopping => {
                     stopping = true;
                     http.as_mut().graceful_shutdown();
@@ -185,9 +192,10 @@ impl Connection {
             Door::Api => routes::answer(&self.node, self.peer.ip(), request).await.map(Outgoing::Left),
             Door::Operators => ops::answer(&self.node, request).await,
         };
+        let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         // What is read from disk takes its time, and the connection ends with it.
         if matches!(response.body(), Outgoing::Left(_)) {
-            self.stream.inner.progress.enter(Phase::Idle);
+            self.stream.inner.progress.enter(if is_upgrade { Phase::Upgraded } else { Phase::Idle });
         }
         Ok(response)
     }
@@ -217,9 +225,18 @@ impl Connection {
         let patience = match phase {
             Phase::Fresh | Phase::Head => limits.head_timeout,
             Phase::Idle => limits.idle_timeout,
-            Phase::Busy => BUSY_MAX,
+            Phase::Busy | Phase::Upgraded => BUSY_MAX,
         };
         (phase, since + patience)
+    }
+
+    /// Reads what the client still sends, so that the reset that unread bytes cause does not overtake our answer (RFC 9112 §9.6).
+    async fn linger(&self) {
+        if self.stream.inner.progress.get().0 != Phase::Upgraded {
+            let mut stream = self.stream.clone();
+            let ended = timeout(LINGER, tokio::io::copy(&mut stream, &mut tokio::io::sink())).await;
+            tracing::trace!(?ended, "connection ended");
+        }
     }
 
     /// Ends a connection that took too long. Who was in the middle of a head is told why; who said nothing is not.

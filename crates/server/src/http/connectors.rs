@@ -25,7 +25,7 @@ use tokio::time::{Instant, timeout};
 use crate::app::Node;
 use crate::auth::TokenError;
 use crate::connectors::Connector;
-use crate::dispatch::{Dispatched, Keyed, dispatch};
+use crate::dispatch::{Dispatched, Keyed, Posted, dispatch};
 use crate::http::error::{ApiError, Body, Unavailable};
 use crate::http::request::{admit_stranger, check_length, read_body};
 use crate::metrics::{OfCallback, OfNote};
@@ -173,7 +173,8 @@ async fn give(node: &Node, connector: &Connector, client_id: ClientId, (post, ke
     let stamp = Stamp { id: node.new_id(), at: node.clock.now() };
     let event = authorise(&caller(connector, client_id), customer, Grant::Everything, envelope, stamp)?;
     let claim = claim(key, post).map(|(key, body)| Keyed { owner: (client_id, Some(customer), key), body, shown: None });
-    match dispatch(node, &event, claim, Instant::now().into_std()).await? {
+    let taken = Instant::now().into_std();
+    match dispatch(node, &event, Posted { taken, key: claim, asks: false }).await? {
         Dispatched::Done(_) | Dispatched::Repeated(_) => Ok(()),
         Dispatched::Shown(_, error) => Err(error.into()),
         Dispatched::Conflict => {

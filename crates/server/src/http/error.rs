@@ -289,7 +289,8 @@ impl ApiError {
         match &self {
             Self::Token(error) => drop(headers.insert(WWW_AUTHENTICATE, challenge(error))),
             Self::Method(allowed) => drop(headers.insert(ALLOW, HeaderValue::from_static(allowed))),
-            Self::Timeout(_) => drop(headers.insert(CONNECTION, HeaderValue::from_static("close"))),
+            // What is left of the body is not read as a request.
+            Self::Timeout(_) | Self::TooLarge(_) => drop(headers.insert(CONNECTION, HeaderValue::from_static("close"))),
             Self::UpgradeRequired => {
                 headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
                 headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use store::missed::{ListVersion, Listed, Page};
 
 use crate::app::Node;
-use crate::dispatch::{Dispatched, Keyed, dispatch};
+use crate::dispatch::{Dispatched, Keyed, Posted, dispatch};
 use crate::http::error::{ApiError, Body, Unavailable};
 use crate::http::request::{
     Speaker, check_content_type, check_length, discard_body, idempotency_key, list_owner, listed, prefers_representation, query,
@@ -61,7 +61,7 @@ pub(crate) async fn post(node: &Node, peer: IpAddr, request: Request<Incoming>) 
     };
     let shown = running.as_ref().and_then(|running| running.shown.clone());
     let keyed = claim.map(|(owner, body)| Keyed { owner, body, shown });
-    match dispatch(node, &event, keyed, taken).await? {
+    match dispatch(node, &event, Posted { taken, key: keyed, asks: represent }).await? {
         Dispatched::Done(receipt) => {
             remember(running, &receipt);
             Ok(accepted(receipt, represent))

@@ -193,7 +193,7 @@ pub(crate) fn request_id(node: &Node, headers: &HeaderMap) -> HeaderValue {
             && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
     };
     let own = headers.get(REQUEST_ID).filter(plain).cloned();
-    own.unwrap_or_else(|| HeaderValue::from_str(&node.new_id().to_string()).unwrap_or(HeaderValue::from_static("-")))
+    own.unwrap_or_else(|| HeaderValue::from_str(&node.new_id().text()).unwrap_or(HeaderValue::from_static("-")))
 }
 
 /// Refuses a body that is said to be larger than `max` before anything of it is read.

@@ -20,6 +20,7 @@ use protocol::close::CloseCode;
 use protocol::id::{DeviceId, EventId, Recipient};
 use sessions::session::{Opening, Session, TOKEN_GRACE};
 use sessions::socket::{accept_key, refuse};
+use tokio::runtime::Handle;
 use tracing::Instrument;
 
 use crate::app::Node;
@@ -47,7 +48,7 @@ pub(crate) async fn open(node: &Arc<Node>, peer: IpAddr, mut request: Request<In
         Ok((opening, slot)) => {
             let node = node.clone();
             let tracker = node.sessions.clone();
-            tracker.spawn(async move { run(&node, upgrade, opening, slot).await });
+            tracker.spawn(run(node, upgrade, opening, slot));
             Ok(response)
         }
         // Scripts see no status of a refused upgrade, so they are told by a close code.
@@ -55,11 +56,12 @@ pub(crate) async fn open(node: &Arc<Node>, peer: IpAddr, mut request: Request<In
             Some(code) => {
                 error.count(node);
                 let registry = node.registry.clone();
-                node.spawn_connection(async move {
+                let refusing = async move {
                     if let Some((io, early)) = upgraded(upgrade).await {
-                        refuse(io, early, &registry, code, Stream::reset).await;
+                        refuse(io, &early, &registry, code, Stream::reset).await;
                     }
-                });
+                };
+                node.spawn_connection(refusing, &Handle::current());
                 Ok(response)
             }
             None => Err(error),
@@ -171,18 +173,24 @@ fn close_code(error: &ApiError) -> Option<CloseCode> {
     }
 }
 
-async fn run(node: &Node, upgrade: OnUpgrade, opening: Opening, slot: SessionSlot) {
-    let Some((io, early)) = upgraded(upgrade).await else { return };
+/// What is only done when a session begins or ends is boxed, so that it takes no room in between.
+async fn run(node: Arc<Node>, upgrade: OnUpgrade, opening: Opening, slot: SessionSlot) {
+    let Opening { recipient, product, device, .. } = opening;
+    let Some(session) = Box::pin(begin(&node, upgrade, opening)).await else { return };
+    let change = |topic| SessionChange { topic, recipient, product, device };
+    // Beside the session, which does not wait for a disk.
+    let told = Box::pin(tell_session(&node, change("session.opened")));
+    futures::future::join(session, told).await;
+    Box::pin(tell_session(&node, change("session.closed"))).await;
+    drop(slot);
+}
+
+async fn begin(node: &Node, upgrade: OnUpgrade, opening: Opening) -> Option<impl Future<Output = ()>> {
+    let (io, early) = upgraded(upgrade).await?;
     let (customer, negotiator) = (opening.recipient.customer, opening.recipient.negotiator);
     let span = tracing::info_span!("session", id = %opening.session, %customer, %negotiator, product = %opening.product);
-    let Opening { recipient, product, device, .. } = opening;
-    let change = |topic| SessionChange { topic, recipient, product, device };
-    let session = Session::open(io, early, &node.registry, opening, Stream::reset).await;
-    // Beside the session, which does not wait for a disk.
-    let told = async { tell_session(node, change("session.opened")).await };
-    futures::future::join(session.run().instrument(span), told).await;
-    tell_session(node, change("session.closed")).await;
-    drop(slot);
+    let session = Session::open(io, &early, &node.registry, opening, Stream::reset);
+    Some(session.run().instrument(span))
 }
 
 /// The socket, and what the client sent behind its request.
@@ -190,4 +198,19 @@ async fn upgraded(upgrade: OnUpgrade) -> Option<(Stream, bytes::Bytes)> {
     let upgraded = upgrade.await.inspect_err(|error| tracing::debug!(%error, "the client went before its session began")).ok()?;
     let parts = upgraded.downcast::<TokioIo<Stream>>().ok()?;
     Some((parts.io.into_inner(), parts.read_buf))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<A, B, C, D, F: Future>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_task_of_a_session_is_small() {
+        let bytes = size_of_future(run);
+        assert!(bytes <= 1280, "{bytes} bytes, for each session");
+    }
 }

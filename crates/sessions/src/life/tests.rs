@@ -74,3 +74,21 @@ fn an_acknowledgement_covers_all_before_it_and_only_incoming_calls_ask_for_one()
     (0..1000).for_each(|number| life.sent(incoming(number), SECOND));
     assert_eq!(life.acknowledged(id(999)).len(), Config::default().ring.events_max, "what is remembered is bounded");
 }
+
+#[test]
+fn one_ping_asks_for_all_that_was_sent_before_it() {
+    let mut life = life();
+    (0..20).for_each(|number| life.sent(incoming(number), SECOND + Duration::from_millis(100 * number)));
+    assert_eq!(life.due(4 * SECOND), Due::Ping);
+    life.heard(4 * SECOND);
+    assert_eq!((life.due(5 * SECOND), life.next_due()), (Due::Nothing, 24 * SECOND));
+    life.sent(incoming(20), 5 * SECOND);
+    assert_eq!(life.due(8 * SECOND), Due::Ping, "but not for what came later");
+}
+
+#[test]
+fn a_ping_that_was_due_anyway_is_answered_sooner_while_a_call_rings() {
+    let mut life = life();
+    life.sent(incoming(1), 19 * SECOND);
+    assert_eq!((life.due(20 * SECOND), life.next_due()), (Due::Ping, 23 * SECOND));
+}

@@ -1,58 +1,297 @@
+use std::future::poll_fn;
+use std::time::Instant;
+
+use clock::Clock;
+use futures::FutureExt;
+use jiff::{SignedDuration, Timestamp};
 use prometheus_client::registry::Registry;
+use protocol::frame::{CallState, EncodedFrame};
+use protocol::id::NegotiatorId;
 
 use super::*;
-use crate::testing::of_bytes;
+use crate::Config;
+use crate::codec::{close_frame, ping_frame, text_frame};
+use crate::delivery::Delivery;
+use crate::metrics::Metrics;
+use crate::testing::{frame, id, of_bytes};
+
+/// A socket that takes so many bytes, or is broken.
+#[derive(Debug, Clone, Default)]
+struct Socket(Arc<Mutex<Taken>>);
+
+#[derive(Debug, Default)]
+struct Taken {
+    bytes: Vec<u8>,
+    room: usize,
+    broken: bool,
+}
+
+impl Socket {
+    fn with_room(room: usize) -> Self {
+        let socket = Self::default();
+        socket.make_room(room);
+        socket
+    }
+
+    fn make_room(&self, room: usize) {
+        self.0.lock().unwrap().room = room;
+    }
+
+    fn taken(&self) -> Vec<u8> {
+        self.0.lock().unwrap().bytes.clone()
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, _: &mut TaskContext<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut taken = self.0.lock().unwrap();
+        let count = bytes.len().min(taken.room);
+        taken.room -= count;
+        taken.bytes.extend_from_slice(&bytes[..count]);
+        match (taken.broken, count) {
+            (true, _) => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+            (false, 0) => Poll::Pending,
+            (false, count) => Poll::Ready(Ok(count)),
+        }
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        self.poll_write(cx, &bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn context() -> Arc<Context> {
+    let metrics = Metrics::register(&mut Registry::default());
+    Arc::new(Context::new(Config::default(), Clock::stepped(Timestamp::UNIX_EPOCH), metrics))
+}
+
+fn queue_of(context: &Arc<Context>) -> Arc<Queue> {
+    let who = Who { negotiator: NegotiatorId::parse("ADV").unwrap(), session: id(1), device: None };
+    Arc::new(Queue::new(who, context.clone()))
+}
+
+fn queue() -> Arc<Queue> {
+    queue_of(&context())
+}
+
+/// A session with a socket that takes so many bytes.
+fn open(room: usize) -> (Arc<Queue>, Socket) {
+    let (queue, socket) = (queue(), Socket::with_room(room));
+    queue.open(Box::new(socket.clone()), []);
+    (queue, socket)
+}
 
 fn item(bytes: usize) -> Item {
     Item::Event(of_bytes(bytes))
 }
 
-fn queue() -> Queue {
-    Queue::new(Arc::new(Total::new(Metrics::register(&mut Registry::default()))))
+fn word(text: &str) -> Bytes {
+    text_frame(text.as_bytes()).0
 }
 
-#[tokio::test]
-async fn sixty_four_events_wait_and_one_more_closes_the_session_as_slow() {
-    let (queue, config) = (queue(), Config::default());
-    for _ in 0..64 {
-        assert!(queue.put(item(1), &config));
+fn next(queue: &Queue) -> Option<Outgoing> {
+    poll_fn(|cx| queue.poll_next(cx)).now_or_never()
+}
+
+fn write(queue: &Arc<Queue>) -> Option<io::Result<Progress>> {
+    poll_fn(|cx| queue.poll_write(cx)).now_or_never()
+}
+
+/// Gives the socket room for all that waits, and brings it out.
+fn write_all(queue: &Arc<Queue>, socket: &Socket) {
+    socket.make_room(usize::MAX);
+    assert!(matches!(write(queue), Some(Ok(Progress::All))));
+}
+
+fn waits(queue: &Queue) -> (i64, usize) {
+    (queue.context.metrics.waiting.get(), queue.context.waiting_bytes())
+}
+
+/// The payloads of frames of less than 126 bytes.
+fn texts(mut bytes: &[u8]) -> Vec<String> {
+    let mut texts = Vec::new();
+    while let [_, length, rest @ ..] = bytes {
+        let (text, rest) = rest.split_at(usize::from(*length));
+        texts.push(String::from_utf8_lossy(text).into_owned());
+        bytes = rest;
     }
-    assert_eq!((queue.total.metrics.waiting.get(), queue.total.bytes()), (64, 64));
-    assert!(!queue.put(item(1), &config));
-    assert!(!queue.put(item(1), &config));
-    assert_eq!((queue.total.metrics.waiting.get(), queue.total.bytes()), (0, 0));
-    assert_eq!(queue.abandoned().await, CloseCode::Slow);
-    assert!(matches!(queue.next().await, Outgoing::Close(CloseCode::Slow)));
+    texts
 }
 
-#[tokio::test]
-async fn sixty_four_kibibytes_wait_and_one_byte_more_closes_the_session_as_slow() {
-    let (queue, config) = (queue(), Config::default());
-    assert!(queue.put(item(64 * 1024 - 1), &config));
-    assert!(queue.put(item(1), &config));
-    assert!(!queue.put(item(1), &config));
-}
-
-#[tokio::test]
-async fn what_is_queued_comes_before_a_close_and_the_first_reason_stands() {
+#[test]
+fn sixty_four_events_wait_and_one_more_closes_the_session_as_slow() {
     let queue = queue();
-    queue.put(item(1), &Config::default());
+    for _ in 0..64 {
+        assert!(queue.put(&item(1)));
+    }
+    assert_eq!(waits(&queue), (64, 64 * 3), "a head of two bytes and a text of one");
+    assert!(!queue.put(&item(1)));
+    assert!(!queue.put(&item(1)));
+    assert_eq!(waits(&queue), (0, 0));
+    assert!(matches!(write(&queue), Some(Ok(Progress::Abandoned(CloseCode::Slow)))));
+    assert_eq!(next(&queue), Some(Outgoing::Close(CloseCode::Slow)));
+}
+
+#[test]
+fn sixty_four_kibibytes_wait_and_one_byte_more_closes_the_session_as_slow() {
+    let exactly = |last| {
+        let queue = queue();
+        // A head of four bytes, and one of two.
+        assert!(queue.put(&item(64 * 1024 - 4 - 4 - 1000)));
+        queue.put(&item(last))
+    };
+    assert!(exactly(1000));
+    assert!(!exactly(1001));
+}
+
+#[test]
+fn what_waits_comes_before_a_close_and_the_first_reason_stands() {
+    let queue = queue();
+    queue.put(&item(1));
     queue.check();
     queue.close(CloseCode::Restarting);
     queue.close(CloseCode::Slow);
-    assert!(matches!(queue.next().await, Outgoing::Items(items) if items.len() == 1));
-    assert!(matches!(queue.next().await, Outgoing::Close(CloseCode::Restarting)));
+    assert_eq!(next(&queue), Some(Outgoing::Write));
+    assert_eq!(queue.take().len(), 1);
+    assert_eq!(next(&queue), Some(Outgoing::Close(CloseCode::Restarting)));
 }
 
-#[tokio::test]
-async fn what_is_shed_or_dropped_is_not_counted_any_more() {
-    let total = Arc::new(Total::new(Metrics::register(&mut Registry::default())));
-    let (shed, dropped) = (Queue::new(total.clone()), Queue::new(total.clone()));
-    shed.put(item(100), &Config::default());
-    dropped.put(item(100), &Config::default());
-    assert_eq!(total.bytes(), 200);
+#[test]
+fn what_is_shed_or_dropped_is_not_counted_any_more() {
+    let context = context();
+    let (shed, dropped) = (queue_of(&context), queue_of(&context));
+    shed.put(&item(100));
+    dropped.put(&item(100));
+    assert_eq!(waits(&shed), (2, 204));
     shed.shed();
-    assert!(matches!(shed.next().await, Outgoing::Close(CloseCode::Overloaded)));
+    assert_eq!(next(&shed), Some(Outgoing::Close(CloseCode::Overloaded)));
     drop(dropped);
-    assert_eq!((total.bytes(), total.metrics.waiting.get()), (0, 0));
+    assert_eq!(waits(&shed), (0, 0));
+}
+
+#[test]
+fn an_event_goes_to_the_socket_at_once_where_nothing_waits() {
+    let (queue, socket) = open(1000);
+    assert!(queue.put(&item(10)));
+    assert_eq!(texts(&socket.taken()), ["x".repeat(10)]);
+    assert_eq!((waits(&queue), queue.context.metrics.written.get()), ((0, 0), 1));
+    assert_eq!(next(&queue), None, "there is nothing to do for the session's task");
+}
+
+#[test]
+fn events_wait_until_the_session_was_welcomed() {
+    let (queue, socket) = (queue(), Socket::with_room(1000));
+    queue.put(&item(10));
+    assert_eq!(next(&queue), Some(Outgoing::Write));
+    queue.open(Box::new(socket.clone()), [Item::Sync(word("welcome")), item(3)]);
+    queue.put(&item(20));
+    assert!(socket.taken().is_empty());
+    write_all(&queue, &socket);
+    assert_eq!(texts(&socket.taken()), ["welcome".to_owned(), "x".repeat(3), "x".repeat(10), "x".repeat(20)]);
+    assert_eq!((waits(&queue), queue.context.metrics.written.get()), ((0, 0), 3));
+}
+
+#[test]
+fn what_a_socket_takes_in_part_is_brought_out_whole_and_in_order() {
+    for room in 0..36 {
+        let (queue, socket) = open(room);
+        assert!(queue.put(&item(10)) && queue.put(&item(20)));
+        queue.say(word("an answer"));
+        let mut patience = 0;
+        while next(&queue) == Some(Outgoing::Write) {
+            socket.make_room(7);
+            assert!(matches!(write(&queue), Some(Ok(Progress::Some | Progress::All))));
+            patience += 1;
+            assert!(patience < 20, "it comes to an end");
+        }
+        let (first, second, answer) = ("x".repeat(10), "x".repeat(20), "an answer".to_owned());
+        // An answer waits for no event, but for the rest of one that the socket has in part.
+        let expected = match room {
+            0 => [answer, first, second],
+            1..=12 => [first, answer, second],
+            _ => [first, second, answer],
+        };
+        assert_eq!(texts(&socket.taken()), expected, "room for {room}");
+        assert_eq!(waits(&queue), (0, 0));
+    }
+}
+
+#[test]
+fn a_frame_that_was_begun_is_finished_before_the_last_word() {
+    let (queue, socket) = open(5);
+    queue.put(&item(10));
+    queue.put(&item(20));
+    queue.shed();
+    assert_eq!(waits(&queue), (1, 12), "what the socket has in part");
+    assert!(matches!(write(&queue), Some(Ok(Progress::Abandoned(CloseCode::Overloaded)))));
+    queue.end(close_frame(CloseCode::Overloaded));
+    write_all(&queue, &socket);
+    let expected = [word("xxxxxxxxxx"), close_frame(CloseCode::Overloaded)].concat();
+    assert_eq!(socket.taken(), expected);
+    assert_eq!(waits(&queue), (0, 0));
+}
+
+#[test]
+fn an_event_larger_than_the_bound_of_which_a_part_is_out_is_kept() {
+    let (queue, socket) = open(5);
+    assert!(queue.put(&item(65 * 1024)));
+    assert!(!queue.put(&item(1)), "but nothing more has room");
+    queue.end(ping_frame());
+    write_all(&queue, &socket);
+    assert_eq!(socket.taken().len(), 65 * 1024 + 10 + 2);
+}
+
+#[test]
+fn what_stopped_ringing_while_it_waited_is_left_out_unless_it_was_begun() {
+    let ringing = |text: &str| {
+        let expires = Timestamp::UNIX_EPOCH.checked_add(SignedDuration::from_secs(45)).unwrap();
+        let frame =
+            EncodedFrame { expires: Some(expires), text: text.to_owned().into(), ..frame(1, "c", CallState::Incoming, 0) };
+        Item::Event(Arc::new(Delivery::new(frame, Instant::now())))
+    };
+    let (queue, socket) = open(3);
+    for text in ["begun", "late"] {
+        queue.put(&ringing(text));
+    }
+    queue.put(&item(2));
+    queue.context.clock.advance(Duration::from_secs(46));
+    write_all(&queue, &socket);
+    assert_eq!(texts(&socket.taken()), ["begun", "xx"]);
+    assert_eq!((queue.context.metrics.expired.get(), waits(&queue)), (1, (0, 0)));
+}
+
+#[test]
+fn a_broken_line_is_found_by_the_task_of_the_session() {
+    let (queue, socket) = open(1000);
+    socket.0.lock().unwrap().broken = true;
+    assert!(queue.put(&item(1)));
+    assert_eq!(next(&queue), Some(Outgoing::Write));
+    assert!(matches!(write(&queue), Some(Err(_))));
+}
+
+#[test]
+fn many_frames_go_out_in_few_calls() {
+    let (queue, socket) = open(0);
+    (0..64).for_each(|_| assert!(queue.put(&item(1))));
+    socket.make_room(usize::MAX);
+    let calls = std::iter::from_fn(|| write(&queue)).take_while(|progress| matches!(progress, Ok(Progress::Some))).count();
+    assert_eq!((calls, texts(&socket.taken()).len()), (3, 64));
+}
+
+#[test]
+fn a_last_word_is_not_dropped_for_want_of_memory() {
+    let (queue, socket) = open(0);
+    queue.end(close_frame(CloseCode::Replaced));
+    queue.shed();
+    write_all(&queue, &socket);
+    assert_eq!(socket.taken(), close_frame(CloseCode::Replaced));
 }

@@ -39,8 +39,8 @@ fn a_device_with_a_name_has_one_line_however_often_it_comes_back() {
     trail.note(&who(99, None), Word::Shown, at(7));
     let found = receipts.find(id(1), poster("app"), seconds(179)).unwrap();
     let devices = &found[0].devices;
-    assert_eq!(devices.iter().map(|device| device.sent).collect::<Vec<_>>(), [at(1), at(3), at(4)]);
-    assert_eq!((devices[0].acknowledged, devices[0].shown), (Some(at(5)), None), "the first time counts");
+    assert_eq!(devices.iter().map(|device| device.sent).collect::<Vec<_>>(), [at(1), at(3), at(4)].map(At::from));
+    assert_eq!((devices[0].acknowledged, devices[0].shown), (Some(at(5).into()), None), "the first time counts");
     assert_eq!(receipts.lines.get(), 4);
 }
 

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry as Measurements;
 use protocol::frame::CallState;
@@ -15,8 +14,8 @@ use shuttle::thread;
 
 use super::Registry;
 use crate::Config;
+use crate::delivery::Item;
 use crate::metrics::Metrics;
-use crate::queue::{Item, Outgoing};
 use crate::receipts::Who;
 use crate::recipient::{Joined, Joining};
 use crate::registry::Seat;
@@ -31,14 +30,9 @@ fn registry() -> Registry {
 }
 
 fn join(registry: &Registry, number: u64, resume: Option<EventId>) -> (Seat, Joined) {
-    registry.join(recipient("AAA", "ADV"), |queue| Joining {
-        who: Who { negotiator: recipient("AAA", "ADV").negotiator, session: EventId::new(number, [1; 10]), device: None },
-        product: product("A"),
-        at: Timestamp::UNIX_EPOCH,
-        resume: resume.map(Some),
-        fresh: EventId::new(number, [2; 10]),
-        queue,
-    })
+    let who = Who { negotiator: recipient("AAA", "ADV").negotiator, session: EventId::new(number, [1; 10]), device: None };
+    let (resume, fresh) = (resume.map(Some), EventId::new(number, [2; 10]));
+    registry.join(recipient("AAA", "ADV"), who, Joining { product: product("A"), at: Timestamp::UNIX_EPOCH, resume, fresh })
 }
 
 fn post(registry: &Registry, number: u64) -> usize {
@@ -49,12 +43,7 @@ fn post(registry: &Registry, number: u64) -> usize {
 /// What a session got: what it missed, then what came into its queue.
 fn got(seat: &Seat, joined: &Joined) -> Vec<EventId> {
     let mut ids: Vec<_> = joined.missed.iter().map(|delivery| delivery.frame.id).collect();
-    while let Some(Outgoing::Items(items)) = seat.queue.next().now_or_never() {
-        ids.extend(items.into_iter().filter_map(|item| match item {
-            Item::Event(delivery) => Some(delivery.frame.id),
-            Item::Sync(_) => None,
-        }));
-    }
+    ids.extend(seat.queue.take().iter().filter_map(Item::event));
     ids
 }
 
@@ -100,10 +89,10 @@ fn forgetting_an_idle_ring_while_somebody_logs_in_and_something_happens_loses_no
     let check = || {
         let registry = registry();
         drop(join(&registry, 1, None));
-        registry.shared.clock.advance(Duration::from_secs(200));
+        registry.clock().advance(Duration::from_secs(200));
         let keeper = {
             let registry = registry.clone();
-            thread::spawn(move || registry.look_at_recipients(registry.shared.clock.running()))
+            thread::spawn(move || registry.look_at_recipients(registry.clock().running()))
         };
         let provider = {
             let registry = registry.clone();

@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::future::poll_fn;
 
 use futures::FutureExt;
 use prometheus_client::registry::Registry as Measurements;
@@ -8,7 +9,9 @@ use protocol::id::{DeviceId, Product};
 use protocol::message::Resume;
 
 use super::*;
-use crate::queue::{Item, Outgoing};
+use crate::codec::text_frame;
+use crate::delivery::Item;
+use crate::queue::Outgoing;
 use crate::testing::{frame, id, poster, product, recipient};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -36,18 +39,10 @@ fn comes(of: Recipient) -> Comes {
 impl Comes {
     fn to(self, registry: &Registry, number: u64) -> (Seat, Joined) {
         let session = EventId::new(number, [1; 10]);
-        registry.join(self.of, |queue| Joining {
-            who: Who {
-                negotiator: self.of.negotiator,
-                session,
-                device: self.device.map(|device| DeviceId::parse(device).unwrap()),
-            },
-            product: self.product,
-            at: Timestamp::UNIX_EPOCH,
-            resume: self.resume.map(Some),
-            fresh: EventId::new(number, [2; 10]),
-            queue,
-        })
+        let device = self.device.map(|device| DeviceId::parse(device).unwrap());
+        let who = Who { negotiator: self.of.negotiator, session, device };
+        let (resume, fresh) = (self.resume.map(Some), EventId::new(number, [2; 10]));
+        registry.join(self.of, who, Joining { product: self.product, at: Timestamp::UNIX_EPOCH, resume, fresh })
     }
 }
 
@@ -58,18 +53,15 @@ fn post(registry: &Registry, number: u64, to: &[Recipient]) -> Vec<usize> {
 }
 
 fn queued(seat: &Seat) -> Vec<EventId> {
-    let mut ids = Vec::new();
-    while let Some(Outgoing::Items(items)) = seat.queue.next().now_or_never() {
-        ids.extend(items.into_iter().filter_map(|item| match item {
-            Item::Event(delivery) => Some(delivery.frame.id),
-            Item::Sync(_) => None,
-        }));
-    }
-    ids
+    seat.queue.take().iter().filter_map(Item::event).collect()
+}
+
+fn next(seat: &Seat) -> Option<Outgoing> {
+    poll_fn(|cx| seat.queue.poll_next(cx)).now_or_never()
 }
 
 fn closed(seat: &Seat) -> Option<CloseCode> {
-    match seat.queue.next().now_or_never() {
+    match next(seat) {
         Some(Outgoing::Close(code)) => Some(code),
         _ => None,
     }
@@ -123,16 +115,16 @@ fn a_place_is_good_after_two_idle_hours_and_memory_is_returned() {
     let seat = comes(adv).to(&registry, 1).0;
     post(&registry, 1, &[adv]);
     assert!(registry.shared.context.ring_bytes.load(Ordering::Relaxed) > 0);
-    registry.shared.clock.advance(7200 * SECOND);
-    registry.look_at_recipients(registry.shared.clock.running());
+    registry.clock().advance(7200 * SECOND);
+    registry.look_at_recipients(registry.clock().running());
     assert_eq!(registry.shared.context.ring_bytes.load(Ordering::Relaxed), 0);
     drop(seat);
     let (seat, back) = Comes { resume: Some(id(1)), ..comes(adv) }.to(&registry, 2);
     assert_eq!((back.resume, back.missed.len(), back.calls.len()), (Resume::Full, 0, 0));
     drop(seat);
     for _ in 0..3 {
-        registry.shared.clock.advance(100 * SECOND);
-        registry.look_at_recipients(registry.shared.clock.running());
+        registry.clock().advance(100 * SECOND);
+        registry.look_at_recipients(registry.clock().running());
     }
     assert_eq!((registry.shared.recipients.len(), registry.open_sessions()), (0, 0), "forgotten 180 s after the last session");
     assert_eq!(Comes { resume: Some(id(1)), ..comes(adv) }.to(&registry, 3).1.resume, Resume::None);
@@ -174,7 +166,7 @@ fn the_slowest_are_closed_when_too_much_waits_on_the_node() {
     for number in 0..60 {
         post(&registry, number, &[recipient("AAA", "ADV"), recipient("AAA", "TST")]);
         assert!(!queued(&quick).is_empty());
-        assert!(registry.shared.total.bytes() <= 400);
+        assert!(registry.shared.context.waiting_bytes() <= 400);
     }
     assert_eq!(closed(&slow), Some(CloseCode::Overloaded));
     assert_eq!(closed(&quick), None);
@@ -189,7 +181,7 @@ fn a_session_that_comes_while_all_are_sent_away_is_closed() {
     assert_eq!(closed(&after), Some(CloseCode::Restarting));
     let mut slots: Vec<_> = before
         .iter()
-        .map(|seat| match seat.queue.next().now_or_never() {
+        .map(|seat| match next(seat) {
             Some(Outgoing::GoAway(slot)) => slot,
             other => panic!("{other:?}"),
         })
@@ -219,7 +211,7 @@ fn what_grew_old_between_two_runs_is_old_in_the_second() {
     post(&first, 1, &[adv]);
     let after = |seconds: i64| {
         let second = registry();
-        second.shared.clock.jump(jiff::SignedDuration::from_secs(seconds));
+        second.clock().jump(jiff::SignedDuration::from_secs(seconds));
         second.restore(first.save());
         Comes { resume: Some(beginning), ..comes(adv) }.to(&second, 2).1
     };
@@ -240,10 +232,7 @@ fn a_call_that_was_missed_while_the_line_was_broken_does_not_pop() {
     registry.miss(&adv, "1", Timestamp::UNIX_EPOCH);
     let back = Comes { resume: Some(joined.cursor), ..comes(adv) }.to(&registry, 2).1;
     assert_eq!((back.resume, ids(&back.missed), back.calls.len()), (Resume::Full, vec![id(1)], 0));
-    assert_eq!(
-        back.over.iter().map(|text| text.as_str()).collect::<Vec<_>>(),
-        [r#"{"type":"sync","callId":"1","action":"missed"}"#]
-    );
+    assert_eq!(back.over, [text_frame(br#"{"type":"sync","callId":"1","action":"missed"}"#).0]);
 }
 
 #[test]
@@ -254,8 +243,8 @@ fn a_busy_recipient_has_few_reminders() {
         if number % 10 == 0 {
             post(&registry, number, &[adv]);
         }
-        registry.shared.clock.advance(SECOND);
-        let now = registry.shared.clock.running();
+        registry.clock().advance(SECOND);
+        let now = registry.clock().running();
         for recipient in registry.shared.recipient_reminders.due(now) {
             looks += 1;
             let state = registry.find(&recipient).unwrap();
@@ -286,8 +275,8 @@ fn coming_and_going_at_the_same_instant_as_an_event_loses_no_session() {
                     let seat = comes(of).to(&registry, thread * 10_000 + number).0;
                     let counts = post(&registry, thread * 10_000 + number, &[of]);
                     assert!(counts[0] >= 1 && !queued(&seat).is_empty(), "one's own session is always there");
-                    registry.shared.clock.advance(7 * SECOND);
-                    registry.look_at_recipients(registry.shared.clock.running());
+                    registry.clock().advance(7 * SECOND);
+                    registry.look_at_recipients(registry.clock().running());
                 }
             });
         }
@@ -337,8 +326,8 @@ proptest! {
                 }
                 Step::Wait(seconds) => {
                     now += seconds;
-                    registry.shared.clock.advance(Duration::from_secs(seconds));
-                    registry.look_at_recipients(registry.shared.clock.running());
+                    registry.clock().advance(Duration::from_secs(seconds));
+                    registry.look_at_recipients(registry.clock().running());
                     forgotten |= seat.is_none() && now - touched >= 180;
                 }
                 Step::Cut => touched = if seat.take().is_some() { now } else { touched },

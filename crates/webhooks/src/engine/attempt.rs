@@ -291,7 +291,7 @@ fn record(tried: &Tried<'_>) -> Record {
     });
     let body = exchange.body.get(..exchange.body.len().min(BODY_KEPT_MAX)).unwrap_or_default();
     Record {
-        at: time::millis(*began),
+        at: time::millis(*began).to_string(),
         topic_id: event.topic.clone().into_owned(),
         outcome: if verdict.next == Next::Delivered { "success" } else { "failure" }.to_owned(),
         status,

@@ -8,8 +8,10 @@ pub(super) struct Frame<'b> {
 }
 
 pub(super) const TEXT: u8 = 1;
+pub(super) const BINARY: u8 = 2;
 pub(super) const CLOSE: u8 = 8;
 pub(super) const PING: u8 = 9;
+pub(super) const PONG: u8 = 10;
 /// Set in the byte of the length where the payload is masked.
 const MASKED: u8 = 0x80;
 

@@ -13,6 +13,8 @@ use clap::Args;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
+/// What it answers to the key that all sessions send (RFC 6455 §1.3).
+const ACCEPTED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 const LISTENER: u64 = 0;
 const SCRATCH_BYTES: usize = 64 * 1024;
 const EVENTS_MAX: usize = 1024;
@@ -98,7 +100,7 @@ impl Limit {
         let path = head.split(|byte| *byte == b' ').nth(1).and_then(|path| std::str::from_utf8(path).ok()).unwrap_or_default();
         let answer: &[u8] = if let Some(session) = path.strip_prefix("/session/") {
             self.sessions.insert(session.parse().context("a session's number")?, id);
-            super::subject::ACCEPTED
+            ACCEPTED
         } else {
             self.publish(path.strip_prefix("/to/").context("a path")?, body)?;
             b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n"

@@ -1,0 +1,84 @@
+//! What all recipients and sessions of a node share.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use clock::Clock;
+use protocol::id::EventId;
+
+use crate::Config;
+use crate::delivery::Delivery;
+use crate::metrics::Metrics;
+use crate::receipts::{Receipts, Who};
+use crate::wheel::Wheel;
+
+/// How many recipients are remembered until answered calls of those who are not logged in are let go with their ring.
+const RECIPIENTS_MAX: i64 = 200_000;
+
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    pub(crate) metrics: Metrics,
+    pub(crate) clock: Clock,
+    /// What the rings of all recipients take.
+    pub(crate) ring_bytes: AtomicUsize,
+    /// What waits in the queues of all sessions.
+    waiting_bytes: AtomicUsize,
+    pub(crate) receipts: Receipts,
+    /// When sessions are to look what is due, by their ids, so that one that is gone keeps nothing; a wheel for each core.
+    pub(crate) session_reminders: Vec<Wheel<EventId>>,
+}
+
+impl Context {
+    pub(crate) fn new(config: Config, clock: Clock, metrics: Metrics) -> Self {
+        let receipts = Receipts::new(config.receipts_max, config.ring.age_max, metrics.receipts.clone());
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let session_reminders = (0..cores).map(|_| Wheel::new()).collect();
+        let (ring_bytes, waiting_bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { config, metrics, clock, ring_bytes, waiting_bytes, receipts, session_reminders }
+    }
+
+    /// Notes that rings have let so many bytes go.
+    pub(crate) fn freed(&self, bytes: usize) {
+        if bytes > 0 {
+            self.ring_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.metrics.ring_bytes.dec_by(i64::try_from(bytes).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Notes that an event has come to wait in a queue.
+    pub(crate) fn waits(&self, bytes: usize) {
+        self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.metrics.waiting.inc();
+    }
+
+    /// Notes that events wait no longer.
+    pub(crate) fn waits_no_longer(&self, events: usize, bytes: usize) {
+        self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.metrics.waiting.dec_by(i64::try_from(events).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Notes that an event was handed to a session's socket.
+    pub(crate) fn sent(&self, who: &Who, delivery: &Delivery) {
+        if let Some(trail) = &delivery.trail {
+            self.receipts.sent(trail, who, self.clock.now());
+        }
+    }
+
+    /// Makes a session look what is due, at this time.
+    pub(crate) fn remind_session(&self, session: EventId, due: Duration) {
+        let random = session.as_bytes().last().copied().map_or(0, usize::from);
+        if let Some(wheel) = self.session_reminders.get(random % self.session_reminders.len()) {
+            wheel.remind(session, due);
+        }
+    }
+
+    /// Whether so many recipients are remembered that those who are not logged in are forgotten sooner.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.metrics.recipients.get() > RECIPIENTS_MAX
+    }
+}

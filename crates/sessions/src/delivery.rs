@@ -1,0 +1,74 @@
+//! What goes to a session's socket: an event, or a word of a call.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use protocol::frame::EncodedFrame;
+#[cfg(test)]
+use protocol::id::EventId;
+use protocol::id::Product;
+
+use crate::codec::text_frame;
+use crate::receipts::Trail;
+
+/// An event on its way: one for all sessions that get it.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    /// Its text is a part of `wire`.
+    pub(crate) frame: EncodedFrame,
+    /// The text in the frame of a WebSocket.
+    pub(crate) wire: Bytes,
+    pub(crate) taken: Instant,
+    /// What became of it; `None` where nobody may ask any more.
+    pub(crate) trail: Option<Arc<Trail>>,
+}
+
+impl Delivery {
+    pub(crate) fn new(frame: EncodedFrame, taken: Instant) -> Self {
+        let (wire, start) = text_frame(&frame.text);
+        let frame = EncodedFrame { text: wire.slice(start..), ..frame };
+        Self { frame, wire, taken, trail: None }
+    }
+
+    /// Keeps what becomes of it.
+    pub(crate) fn trailed(self, trail: Arc<Trail>) -> Self {
+        Self { trail: Some(trail), ..self }
+    }
+
+    /// Whether sessions of this product are told.
+    pub(crate) fn tells(&self, product: Product) -> bool {
+        self.frame.products.contains(&product)
+    }
+
+    pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
+        self.frame.expires.is_some_and(|expires| now > expires)
+    }
+}
+
+/// Something to write.
+#[derive(Debug, Clone)]
+pub(crate) enum Item {
+    /// An event.
+    Event(Arc<Delivery>),
+    /// A frame with word of a call that no event tells of.
+    Sync(Bytes),
+}
+
+impl Item {
+    pub(crate) fn wire(&self) -> &Bytes {
+        match self {
+            Self::Event(delivery) => &delivery.wire,
+            Self::Sync(frame) => frame,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn event(&self) -> Option<EventId> {
+        match self {
+            Self::Event(delivery) => Some(delivery.frame.id),
+            Self::Sync(_) => None,
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Everything, of every server, interleaved: what it leaves is a report, the figures behind it and a drawing.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use super::results::Results;
+use super::subject::Kind;
+use super::work::{Churn, Connect, Events, Idle, Job, Manner, Missed, Punctual, steady};
+use super::{install, plot, report};
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// Which servers are measured; those that this machine lacks are installed below the folder that cargo builds into.
+    #[arg(long, value_delimiter = ',', default_value = "limit,bellwire,nchan,nats,node")]
+    server: Vec<Kind>,
+    /// Only these workloads, such as `unicast,idle`.
+    #[arg(long, value_delimiter = ',')]
+    workload: Vec<String>,
+    /// How many rounds; medians are shown. Default: 3, or 1 of the short form.
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Smaller sizes and shorter times, in a few minutes: to see a change, not to quote.
+    #[arg(long)]
+    short: bool,
+    /// The folder of the report.
+    #[arg(long, default_value = "loadtest/results")]
+    out: PathBuf,
+}
+
+pub(super) async fn run(args: &CompareArgs) -> Result<ExitCode> {
+    // Before the first figure, so that none is lost to a program that is not to be had.
+    for kind in &args.server {
+        install::needed(*kind).with_context(|| format!("{} is not to be had; --server leaves it out", kind.name()))?;
+    }
+    let (mut jobs, rounds) = if args.short { (short(), 1) } else { (full(), 3) };
+    jobs.retain(|job| args.workload.is_empty() || args.workload.iter().any(|workload| workload == job.workload()));
+    let results = Results::gather(&jobs, &args.server, args.rounds.unwrap_or(rounds)).await?;
+    results.print();
+    write(&results, &args.out)?;
+    println!("{} has the report, its figures and a drawing.", args.out.display());
+    Ok(results.exit_code())
+}
+
+fn write(results: &Results, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    results.write_json(&folder.join("results.json"))?;
+    std::fs::write(folder.join("README.md"), report::markdown(results))?;
+    std::fs::write(folder.join("results.svg"), plot::svg(results))?;
+    Ok(())
+}
+
+/// What is quoted.
+fn full() -> Vec<Job> {
+    let mut jobs = Vec::new();
+    jobs.extend([100, 1_000, 10_000].map(|sessions| events(1, sessions, 100_000)));
+    jobs.extend([10_000, 300_000].map(|deliveries| events(1, 1_000, deliveries)));
+    jobs.extend(
+        [(10, 1_000), (10, 10_000), (30, 10_000), (100, 1_000), (100, 10_000)]
+            .map(|(group, sessions)| events(group, sessions, 200_000)),
+    );
+    jobs.extend([(500, 20), (1_000, 20), (2_000, 60)].map(|(rate, seconds)| punctual(rate, seconds, 0)));
+    jobs.push(punctual(2_000, 60, 8_000));
+    jobs.extend([1_000, 3_000, 10_000].map(|sessions| Job::Connect(Connect { sessions })));
+    jobs.extend([(1_000, 30), (3_000, 30), (10_000, 60)].map(|(sessions, seconds)| Job::Idle(Idle { sessions, seconds })));
+    jobs.extend([1, 16, 64].map(|connections| missed(20_000 * u64::from(connections).min(5), connections)));
+    jobs.push(Job::Churn(Churn { sessions: 10_000, times: 10 }));
+    jobs
+}
+
+/// The same on a small scale.
+fn short() -> Vec<Job> {
+    let mut jobs = vec![events(1, 1_000, 30_000)];
+    jobs.extend([10, 100].map(|group| events(group, 1_000, 60_000)));
+    jobs.push(Job::Steady(Punctual { sessions: 2_000, steady: steady(1_000, 5, 0), manner: Manner::Listening }));
+    jobs.push(Job::Steady(Punctual { sessions: 2_000, steady: steady(1_000, 5, 2_000), manner: Manner::Listening }));
+    jobs.push(Job::Connect(Connect { sessions: 3_000 }));
+    jobs.push(Job::Idle(Idle { sessions: 3_000, seconds: 5 }));
+    jobs.push(missed(20_000, 64));
+    jobs.push(Job::Churn(Churn { sessions: 3_000, times: 3 }));
+    jobs
+}
+
+fn events(group: usize, sessions: usize, deliveries: u64) -> Job {
+    Job::Events(Events { sessions, deliveries, group, outstanding: 64, manner: Manner::Listening })
+}
+
+fn punctual(rate: u32, seconds: u64, more: usize) -> Job {
+    Job::Steady(Punctual { sessions: 10_000, steady: steady(rate, seconds, more), manner: Manner::Listening })
+}
+
+fn missed(posts: u64, connections: u32) -> Job {
+    Job::Missed(Missed { posts, connections: usize::try_from(connections).unwrap_or(usize::MAX), data: None })
+}

@@ -1,0 +1,191 @@
+//! All sessions and all callers in one thread, level-triggered.
+
+mod line; // a connection: opened, heard, answered
+mod tally; // which session has yet to hear what
+mod flood; // events as fast as they are heard
+mod steady; // events at fixed times
+
+pub(super) use self::flood::{Flood, Posts};
+pub(super) use self::steady::Steady;
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+
+use self::line::{Heard, Line, Role};
+use self::tally::Tally;
+use super::subject::{Event, Protocol, Server};
+use crate::line::State;
+
+const SCRATCH_BYTES: usize = 64 * 1024;
+const EVENTS_MAX: usize = 1024;
+/// Hand-shakes at once.
+const OPENING_MAX: usize = 100;
+/// How long nothing may happen at all.
+const SILENCE_MAX: Duration = Duration::from_secs(20);
+/// The timer among the lines.
+const TIMER: u64 = u64::MAX;
+
+pub(super) struct Swarm {
+    epoll: OwnedFd,
+    /// Sessions and callers, in the order of their connections.
+    lines: Vec<Line>,
+    /// How many sessions were asked for, and how many of them are open.
+    sessions: usize,
+    open: usize,
+    /// How many sessions get the same events.
+    group: usize,
+    /// Callers without a request.
+    idle: VecDeque<usize>,
+    callers: usize,
+    tally: Tally,
+    answers: u64,
+    scratch: Vec<u8>,
+}
+
+impl Swarm {
+    pub(super) fn new(group: usize) -> Result<Self> {
+        Ok(Self {
+            epoll: epoll::create(CreateFlags::CLOEXEC)?,
+            lines: Vec::new(),
+            sessions: 0,
+            open: 0,
+            group,
+            idle: VecDeque::new(),
+            callers: 0,
+            tally: Tally::new(group)?,
+            answers: 0,
+            scratch: vec![0; SCRATCH_BYTES],
+        })
+    }
+
+    /// Opens so many sessions; gives how long it took.
+    pub(super) fn open(&mut self, server: &mut Server, sessions: usize) -> Result<Duration> {
+        let requests = self.requests(server, sessions)?;
+        let began = Instant::now();
+        for request in requests {
+            self.open_one(server, request)?;
+            while self.sessions - self.open >= OPENING_MAX {
+                self.turn()?;
+            }
+        }
+        while self.open < self.sessions {
+            self.turn()?;
+        }
+        Ok(began.elapsed())
+    }
+
+    /// Lets time pass; pings are answered.
+    pub(super) fn rest(&mut self, time: Duration) -> Result<()> {
+        let end = Instant::now() + time;
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            self.wait(left)?;
+        }
+        Ok(())
+    }
+
+    /// Made before they are needed: signing tokens takes time.
+    fn requests(&self, server: &mut Server, sessions: usize) -> Result<Vec<Vec<u8>>> {
+        (self.sessions..self.sessions + sessions).map(|session| server.speech.hand_shake(session, self.group)).collect()
+    }
+
+    fn open_one(&mut self, server: &mut Server, request: Vec<u8>) -> Result<()> {
+        let greeting = server.speech.greeting(self.sessions, self.group);
+        let line = Line::session(self.sessions, server, request, greeting)?;
+        self.sessions += 1;
+        self.add(line)
+    }
+
+    fn add(&mut self, line: Line) -> Result<()> {
+        let id = u64::try_from(self.lines.len())?;
+        epoll::add(&self.epoll, line.stream(), EventData::new_u64(id), EventFlags::OUT)?;
+        self.lines.push(line);
+        Ok(())
+    }
+
+    /// Has at least so many callers.
+    fn call(&mut self, server: &mut Server, callers: usize) -> Result<()> {
+        while self.callers < callers {
+            let line = Line::caller(server)?;
+            self.add(line)?;
+            self.callers += 1;
+        }
+        while self.idle.len() < callers {
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    /// Posts an event, if a caller is free.
+    fn post(&mut self, server: &Server, number: u64, state: State) -> Result<bool> {
+        let Some(caller) = self.idle.pop_front() else { return Ok(false) };
+        let event = Event { number, state, first: self.tally.first_of(number)?, count: self.group };
+        self.lines.get_mut(caller).context("a caller")?.say(&server.speech.post(&event))?;
+        if server.protocol == Protocol::Nats {
+            // Nothing is answered, and one connection is the cheapest: what is published on it is read together.
+            self.idle.push_front(caller);
+        }
+        Ok(true)
+    }
+
+    fn turn(&mut self) -> Result<()> {
+        let happened = self.wait(SILENCE_MAX)?;
+        ensure!(
+            happened,
+            "nothing has come for {} s: {} of {} sessions open, {} events not heard by all",
+            SILENCE_MAX.as_secs(),
+            self.open,
+            self.sessions,
+            self.tally.missing()
+        );
+        Ok(())
+    }
+
+    /// Takes what has come; gives whether anything has.
+    fn wait(&mut self, time: Duration) -> Result<bool> {
+        let mut events = Vec::with_capacity(EVENTS_MAX);
+        let timeout = Timespec { tv_sec: i64::try_from(time.as_secs())?, tv_nsec: i64::from(time.subsec_nanos()) };
+        epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout))?;
+        for event in &events {
+            match event.data.u64() {
+                // Whoever set the timer looks at the clock.
+                TIMER => {}
+                id => self.hear(usize::try_from(id)?)?,
+            }
+        }
+        Ok(!events.is_empty())
+    }
+
+    /// What has come on a line.
+    fn hear(&mut self, place: usize) -> Result<()> {
+        let Self { lines, scratch, tally, open, idle, answers, .. } = self;
+        let line = lines.get_mut(place).context("a line")?;
+        if line.is_connecting() {
+            line.connected()?;
+            epoll::modify(&self.epoll, line.stream(), EventData::new_u64(u64::try_from(place)?), EventFlags::IN)?;
+            if line.role() == Role::Caller {
+                idle.push_back(place);
+            }
+            return Ok(());
+        }
+        let role = line.role();
+        let bytes = line.read(scratch)?;
+        line.hear(&bytes, &mut |heard| {
+            match (heard, role) {
+                (Heard::Opened, _) => *open += 1,
+                (Heard::Answered, _) => {
+                    *answers += 1;
+                    idle.push_back(place);
+                }
+                (Heard::Event(body), Role::Session(session)) => tally.heard(body, session)?,
+                (Heard::Event(_), Role::Caller) => {}
+            }
+            Ok(())
+        })
+    }
+}

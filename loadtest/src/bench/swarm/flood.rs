@@ -1,0 +1,53 @@
+//! Events as fast as they are heard, and posts as fast as they are answered.
+
+use anyhow::Result;
+
+use super::Swarm;
+use crate::bench::subject::Server;
+use crate::line::State;
+
+/// Events that are posted one after another, so many at once.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::bench) struct Flood {
+    pub(in crate::bench) events: u64,
+    pub(in crate::bench) outstanding: usize,
+}
+
+/// Posts that nobody hears, over so many connections.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::bench) struct Posts {
+    pub(in crate::bench) posts: u64,
+    pub(in crate::bench) connections: usize,
+    /// Among so many negotiators.
+    pub(in crate::bench) negotiators: usize,
+}
+
+impl Swarm {
+    /// Posts events, each to the next group, until all have heard theirs.
+    pub(in crate::bench) fn flood(&mut self, server: &mut Server, flood: Flood) -> Result<()> {
+        self.call(server, flood.outstanding)?;
+        let mut next = self.tally.expect(flood.events, self.sessions)?;
+        let (end, outstanding) = (next + flood.events, u64::try_from(flood.outstanding)?);
+        while self.tally.done() < end {
+            while next < end && next - self.tally.done() < outstanding && self.post(server, next, State::Incoming)? {
+                next += 1;
+            }
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    /// Posts missed calls, each connection the next as soon as its last was answered.
+    pub(in crate::bench) fn post_missed(&mut self, server: &mut Server, posts: Posts) -> Result<()> {
+        self.call(server, posts.connections)?;
+        let mut next = self.tally.expect(posts.posts, posts.negotiators)?;
+        let (end, answered) = (next + posts.posts, self.answers + posts.posts);
+        while self.answers < answered {
+            while next < end && self.post(server, next, State::Missed)? {
+                next += 1;
+            }
+            self.turn()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,145 @@
+//! Which session has yet to hear which event, and how late each was heard.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use hdrhistogram::Histogram;
+
+use crate::bench::subject::MARK;
+
+/// A prime, so that neighbours in time are none in the table of sessions.
+const STEP: u64 = 7919;
+/// Longer delays count as this.
+const DELAY_MAX: Duration = Duration::from_secs(600);
+
+pub(super) struct Tally {
+    group: usize,
+    groups: u64,
+    /// For each event a bit for each session of its group that has not heard it.
+    missing: Vec<u128>,
+    /// How many events were heard by all that they are for.
+    done: u64,
+    schedule: Option<Schedule>,
+    /// From when an event was due to when it was heard, in microseconds.
+    delays: Histogram<u64>,
+}
+
+/// When events are due.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Schedule {
+    pub(super) start: Instant,
+    pub(super) interval: Duration,
+    /// The event that is due an interval after the start.
+    pub(super) first: u64,
+}
+
+impl Schedule {
+    /// How long after the start an event is due.
+    pub(super) fn due(&self, event: u64) -> Duration {
+        self.interval.mul_f64(crate::figures::float((event + 1).saturating_sub(self.first)))
+    }
+
+    /// How long ago it was due.
+    pub(super) fn late(&self, event: u64) -> Duration {
+        self.start.elapsed().saturating_sub(self.due(event))
+    }
+}
+
+impl Tally {
+    pub(super) fn new(group: usize) -> Result<Self> {
+        ensure!((1..=128).contains(&group), "groups have 1 to 128 sessions");
+        Ok(Self { group, groups: 1, missing: Vec::new(), done: 0, schedule: None, delays: histogram()? })
+    }
+
+    /// Expects so many more events for groups among so many sessions; gives the number of the first.
+    pub(super) fn expect(&mut self, events: u64, sessions: usize) -> Result<u64> {
+        self.groups = u64::try_from(sessions / self.group)?;
+        ensure!(self.groups > 0, "there are fewer sessions than a group has");
+        let first = u64::try_from(self.missing.len())?;
+        self.missing.resize(self.missing.len() + usize::try_from(events)?, u128::MAX >> (128 - self.group));
+        self.schedule = None;
+        Ok(first)
+    }
+
+    /// Notes how late events are from now on.
+    pub(super) fn follow(&mut self, schedule: Schedule) -> Result<()> {
+        (self.schedule, self.delays) = (Some(schedule), histogram()?);
+        Ok(())
+    }
+
+    /// The first session of the group that an event is for.
+    pub(super) fn first_of(&self, event: u64) -> Result<usize> {
+        Ok(usize::try_from(event * STEP % self.groups)? * self.group)
+    }
+
+    pub(super) fn heard(&mut self, body: &[u8], session: usize) -> Result<()> {
+        let Some(event) = number(body) else { return Ok(()) };
+        let place = session.checked_sub(self.first_of(event)?).filter(|place| *place < self.group);
+        let bit = 1 << place.with_context(|| format!("event {event} came to session {session}, which it is not for"))?;
+        let missing = self.missing.get_mut(usize::try_from(event)?).context("an event came that was not posted")?;
+        ensure!(*missing & bit != 0, "event {event} came twice to session {session}");
+        *missing &= !bit;
+        self.done += u64::from(*missing == 0);
+        if let Some(schedule) = &self.schedule {
+            self.delays.saturating_record(u64::try_from(schedule.late(event).as_micros())?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn done(&self) -> u64 {
+        self.done
+    }
+
+    /// How many events some session has yet to hear.
+    pub(super) fn missing(&self) -> u64 {
+        self.missing.iter().filter(|missing| **missing != 0).map(|_| 1).sum()
+    }
+
+    pub(super) fn delays(&self) -> &Histogram<u64> {
+        &self.delays
+    }
+}
+
+/// Of microseconds.
+pub(super) fn histogram() -> Result<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(1, u64::try_from(DELAY_MAX.as_micros())?, 3)?)
+}
+
+/// The number of the event that a message carries.
+fn number(body: &[u8]) -> Option<u64> {
+    let place = body.windows(MARK.len()).position(|window| window == MARK)?;
+    let digits = body.get(place + MARK.len()..)?.iter().take_while(|byte| byte.is_ascii_digit());
+    Some(digits.fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(event: u64) -> Vec<u8> {
+        format!(r#"{{"destinationId":"01234 {event}"}}"#).into_bytes()
+    }
+
+    #[test]
+    fn an_event_is_done_when_each_of_its_sessions_has_heard_it_once() {
+        let mut tally = Tally::new(3).unwrap();
+        assert_eq!(tally.expect(4, 30).unwrap(), 0);
+        let first = tally.first_of(2).unwrap();
+        tally.heard(&body(2), first).unwrap();
+        tally.heard(&body(2), first + 2).unwrap();
+        assert!(tally.heard(&body(2), first).is_err());
+        assert!(tally.heard(&body(2), first + 3).is_err());
+        assert!(tally.heard(&body(9), first).is_err());
+        assert_eq!((tally.done(), tally.missing()), (0, 4));
+        tally.heard(&body(2), first + 1).unwrap();
+        assert_eq!((tally.done(), tally.missing()), (1, 3));
+        tally.heard(br#"{"type":"sync"}"#, first).unwrap();
+    }
+
+    #[test]
+    fn an_event_is_due_at_its_place_in_the_schedule() {
+        let schedule = Schedule { start: Instant::now(), interval: Duration::from_millis(2), first: 10 };
+        assert_eq!(schedule.due(10), Duration::from_millis(2));
+        assert_eq!(schedule.due(15), Duration::from_millis(12));
+    }
+}
