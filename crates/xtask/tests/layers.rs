@@ -23,7 +23,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 11] = [
 ];
 
 /// Libraries that one crate, or two, alone may use.
-const ONLY_USED_BY: [(&str, &[&str]); 13] = [
+const ONLY_USED_BY: [(&str, &[&str]); 14] = [
     ("dashmap", &["sessions"]),
     ("ahash", &["sessions"]),
     ("tokio-tungstenite", &["sessions", "client"]),

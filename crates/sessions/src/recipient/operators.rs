@@ -10,7 +10,7 @@ use crate::calls::Calls;
 impl RecipientState {
     /// The sessions, oldest first.
     pub(crate) fn members(&self) -> Vec<(EventId, Product, Option<DeviceId>)> {
-        self.lock().sessions.iter().map(|member| (member.session, member.product, member.device)).collect()
+        self.lock().sessions.iter().map(|member| (member.queue.who.session, member.product, member.queue.who.device)).collect()
     }
 
     /// Lets go what clients could come back for, and all calls; those that ring go from the screens. Gives how many events and live
@@ -29,7 +29,7 @@ impl RecipientState {
         let live: Vec<_> = inner.calls.live().cloned().collect();
         inner.calls = Calls::default();
         for call in live.iter().filter(|call| call.frame.state == CallState::Incoming) {
-            inner.sync(call, SyncAction::Expired, None, context);
+            inner.sync(call, SyncAction::Expired, None);
         }
         (events, live.len())
     }
