@@ -8,7 +8,8 @@ use hyper::header::HOST;
 use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+
+use crate::address::{Address, Wire};
 
 /// How large an answer can be: a page of 100 missed calls has some 50 KiB.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -16,14 +17,19 @@ const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// One HTTP/1.1 connection to a node.
 #[derive(Debug)]
 pub struct Api {
-    authority: String,
+    address: Address,
     open: Option<Open>,
 }
 
-#[derive(Debug)]
 struct Open {
     sender: SendRequest<Full<Bytes>>,
-    connection: Connection<TokioIo<TcpStream>, Full<Bytes>>,
+    connection: Connection<TokioIo<Box<dyn Wire>>, Full<Bytes>>,
+}
+
+impl std::fmt::Debug for Open {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Open").field("sender", &self.sender).finish_non_exhaustive()
+    }
 }
 
 /// An answer, whole.
@@ -68,10 +74,10 @@ impl Answer {
 }
 
 impl Api {
-    /// A client of the node at `authority` (`127.0.0.1:8080`); connects with the first request.
+    /// A client of the node at `address`; connects with the first request.
     #[must_use]
-    pub fn new(authority: impl Into<String>) -> Self {
-        Self { authority: authority.into(), open: None }
+    pub fn new(address: impl Into<Address>) -> Self {
+        Self { address: address.into(), open: None }
     }
 
     /// Sends a request and reads the whole answer. A connection that the node had closed while it was idle is opened again.
@@ -111,7 +117,7 @@ impl Api {
     }
 
     fn with_host(&self, mut request: Request<Full<Bytes>>) -> Request<Full<Bytes>> {
-        if let Ok(host) = self.authority.parse() {
+        if let Ok(host) = self.address.authority().parse() {
             request.headers_mut().insert(HOST, host);
         }
         request
@@ -125,16 +131,15 @@ impl Api {
         };
         match kept {
             Some(open) => Ok(open),
-            None => Open::connect(&self.authority).await,
+            None => Open::connect(&self.address).await,
         }
     }
 }
 
 impl Open {
-    async fn connect(authority: &str) -> Result<Self, ApiError> {
-        let failed = |source| ApiError::Connect { authority: authority.to_owned(), source };
-        let stream = TcpStream::connect(authority).await.map_err(failed)?;
-        stream.set_nodelay(true).map_err(failed)?;
+    async fn connect(address: &Address) -> Result<Self, ApiError> {
+        let failed = |source| ApiError::Connect { authority: address.authority().to_owned(), source };
+        let stream = address.connect().await.map_err(failed)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(ApiError::Broken)?;
         Ok(Self { sender, connection })
     }

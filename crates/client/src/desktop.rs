@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::address::Address;
 use crate::policy::{Advice, Next, Policy, TOKEN_REFUSED};
 use crate::session::{Heard, OpenError, Session};
 
@@ -58,7 +59,7 @@ pub enum News {
 
 /// A logged-in product.
 pub struct Desktop {
-    authority: String,
+    address: Address,
     device: Option<String>,
     fetch: FetchToken,
     token: Option<String>,
@@ -92,16 +93,16 @@ enum Unopened {
 
 impl std::fmt::Debug for Desktop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Desktop").field("authority", &self.authority).field("cursor", &self.cursor).finish_non_exhaustive()
+        f.debug_struct("Desktop").field("address", &self.address.authority()).field("cursor", &self.cursor).finish_non_exhaustive()
     }
 }
 
 impl Desktop {
-    /// A desktop at the node at `authority`; it connects with the first call of [`Desktop::next`].
+    /// A desktop at the node at `address`; it connects with the first call of [`Desktop::next`].
     #[must_use]
-    pub fn new(authority: impl Into<String>, device: Option<String>, fetch: FetchToken) -> Self {
+    pub fn new(address: impl Into<Address>, device: Option<String>, fetch: FetchToken) -> Self {
         Self {
-            authority: authority.into(),
+            address: address.into(),
             device,
             fetch,
             token: None,
@@ -193,11 +194,11 @@ impl Desktop {
             Some(token) => Box::pin(std::future::ready(Ok(token))),
             None => (self.fetch)(),
         };
-        let (authority, query) = (self.authority.clone(), self.query());
+        let (address, query) = (self.address.clone(), self.query());
         let opening = async move {
             let token = token.await.map_err(|_no_token| Unopened::Failed)?;
             let begun = Timestamp::now();
-            let session = Session::open(&authority, &token, &query).await.map_err(Unopened::Refused)?;
+            let session = Session::open(address, &token, &query).await.map_err(Unopened::Refused)?;
             Ok(Opened { session, token, begun })
         };
         self.state = State::Opening(Box::pin(async { timeout(OPEN, opening).await.unwrap_or(Err(Unopened::Failed)) }));

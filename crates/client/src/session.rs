@@ -4,19 +4,25 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use serde_json::Value;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
+use crate::address::{Address, Wire};
+
 /// An open session.
-#[derive(Debug)]
 pub struct Session {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Box<dyn Wire>>,
     heard: Instant,
     silence: Duration,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("heard", &self.heard).field("silence", &self.silence).finish_non_exhaustive()
+    }
 }
 
 /// How long a node can be silent before it has said how often it pings.
@@ -53,17 +59,16 @@ pub enum OpenError {
 }
 
 impl Session {
-    /// Opens a session at `authority` (`127.0.0.1:8080`); `query` is what stands behind `/session`, e.g. `?device=laptop`.
+    /// Opens a session at `address`; `query` is what stands behind `/session`, e.g. `?device=laptop`.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub async fn open(authority: &str, token: &str, query: &str) -> Result<Self, OpenError> {
-        let failed = |error| OpenError::Failed(Box::new(error));
-        let mut request = format!("ws://{authority}/session{query}").into_client_request().map_err(failed)?;
+    pub async fn open(address: impl Into<Address>, token: &str, query: &str) -> Result<Self, OpenError> {
+        let (address, failed) = (address.into(), |error| OpenError::Failed(Box::new(error)));
+        let mut request = format!("ws://{}/session{query}", address.authority()).into_client_request().map_err(failed)?;
         let bearer = format!("Bearer {token}").parse().map_err(|_invalid| failed(Error::Utf8("token".to_owned())))?;
         request.headers_mut().insert("authorization", bearer);
-        let stream = TcpStream::connect(authority).await.map_err(|error| failed(error.into()))?;
-        stream.set_nodelay(true).map_err(|error| failed(error.into()))?;
+        let stream = address.connect().await.map_err(|error| failed(error.into()))?;
         let config = WebSocketConfig::default().read_buffer_size(4 * 1024).write_buffer_size(0);
         match client_async_with_config(request, stream, Some(config)).await {
             Ok((socket, _)) => Ok(Self { socket, heard: Instant::now(), silence: SILENCE }),

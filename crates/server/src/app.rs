@@ -17,7 +17,6 @@ use sessions::registry::{Registry, Renew};
 use store::Store;
 use store::error::{OpenError, StoreError};
 use store::resume::Handover;
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -31,6 +30,7 @@ use crate::connectors::Connectors;
 use crate::directories::Directories;
 use crate::http;
 use crate::http::connection::Slots;
+use crate::http::listener::{ListenError, Listener};
 use crate::http::openapi;
 use crate::idempotency::Keys;
 use crate::limits::Limits;
@@ -52,8 +52,8 @@ const DESCRIPTORS_KEPT: usize = 256;
 #[derive(Debug)]
 pub struct App {
     node: Arc<Node>,
-    api: TcpListener,
-    ops: TcpListener,
+    api: Listener,
+    ops: Listener,
     workers: Arc<Workers>,
 }
 
@@ -85,14 +85,9 @@ pub struct Node {
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// An address cannot be listened on.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    /// Nobody can come in.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// There are no threads to serve connections.
     #[error("cannot start the threads that serve connections")]
     Threads(#[source] std::io::Error),
@@ -206,7 +201,7 @@ impl App {
     /// # Errors
     /// [`StartError`].
     pub async fn bind(config: Config, clock: Clock) -> Result<Self, StartError> {
-        let (api, ops) = (listen(config.listen, config.send_buffer)?, listen(config.ops_listen, config.send_buffer)?);
+        let (api, ops) = Listener::bind_both(&config)?;
         let started = Some(clock.now());
         let node = Node::open(config, clock, started).await?;
         take_up(&node.registry, &node.connectors, node.clock.running(), node.store.take_handover().await?);
@@ -219,7 +214,7 @@ impl App {
     /// # Errors
     /// What the system says when a listener has no address.
     pub fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
-        Ok((self.api.local_addr()?, self.ops.local_addr()?))
+        Ok((self.api.address()?, self.ops.address()?))
     }
 
     /// Serves until `shutdown` is done, then ends within `shutdown.grace`: sessions are closed while notifications are still
@@ -230,10 +225,11 @@ impl App {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Broken> {
         let Self { node, api, ops, workers } = self;
         let (next, stop, core) = (workers.clone(), CancellationToken::new(), TaskTracker::new());
+        let certificates = [api.caretaker(), ops.caretaker()];
         let mut tasks = vec![
-            core.spawn(http::accept(api, node.clone(), http::Door::Api, move || next.next(), stop.clone())),
-            core.spawn(http::accept(ops, node.clone(), http::Door::Operators, Handle::current, stop.clone())),
-            core.spawn(housekeeping(node.clone(), stop.clone())),
+            core.spawn(http::accept(api, node.clone(), move || next.next(), stop.clone())),
+            core.spawn(http::accept(ops, node.clone(), Handle::current, stop.clone())),
+            core.spawn(housekeeping(node.clone(), certificates, stop.clone())),
             core.spawn(node.webhooks.clone().run()),
         ];
         tasks.extend((0..node.registry.wheels()).map(|wheel| {
@@ -331,8 +327,9 @@ fn handed_over<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
     read.inspect_err(|error| tracing::warn!(%error, "what the last run handed over is unreadable")).ok()
 }
 
-async fn housekeeping(node: Arc<Node>, stop: CancellationToken) {
+async fn housekeeping(node: Arc<Node>, certificates: [impl Fn(&Node); 2], stop: CancellationToken) {
     loop {
+        certificates.iter().for_each(|look_after| look_after(&node));
         node.auth.refresh_keys(node.clock.running());
         node.webhooks.housekeep().await;
         while !stop.is_cancelled() && matches!(node.store.sweep(node.clock.now()).await, Ok(true)) {}
@@ -342,18 +339,6 @@ async fn housekeeping(node: Arc<Node>, stop: CancellationToken) {
             () = tokio::time::sleep(HOUSEKEEPING_INTERVAL) => {}
         }
     }
-}
-
-fn listen(address: SocketAddr, send_buffer: u32) -> Result<TcpListener, StartError> {
-    let bind = || {
-        let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
-        socket.set_reuseaddr(true)?;
-        // Set on the listener: sockets inherit it before their window is agreed.
-        socket.set_send_buffer_size(send_buffer)?;
-        socket.bind(address)?;
-        socket.listen(4096)
-    };
-    bind().map_err(|source| StartError::Listen { address, source })
 }
 
 /// Raises the soft descriptor limit to the hard one, and gives how many connections it allows.

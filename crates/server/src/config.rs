@@ -3,6 +3,7 @@
 pub mod origin; // where a value came from, and what is wrong with one
 mod lines; // a text's values and their lines
 pub mod show; // the effective configuration, for who asks
+mod door; // addresses, TLS, and who stands between
 mod read; // the table of values → `Config`, key by key
 mod reader; // one table of values, laid over the defaults
 pub mod files; // what is wrong with the files that it names
@@ -18,6 +19,8 @@ use toml::{Table, Value};
 use self::origin::{Fault, Origin};
 use self::reader::Reader;
 use self::show::Setting;
+
+pub use self::door::{Proxies, TlsFiles, ToldBy};
 
 /// The defaults, which are also the reference.
 pub const DEFAULT: &str = include_str!("../../../deploy/bellwire.default.toml");
@@ -39,8 +42,14 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Origins whose pages may call the API.
     pub cors_origins: Vec<String>,
+    /// Its certificate, where it speaks TLS.
+    pub tls: Option<TlsFiles>,
+    /// Who stands between.
+    pub proxies: Proxies,
     /// Where operators come in.
     pub ops_listen: SocketAddr,
+    /// Its certificate, where it speaks TLS.
+    pub ops_tls: Option<TlsFiles>,
     /// What operators must bring.
     pub ops_token: Option<Secret>,
     /// Who may issue tokens.

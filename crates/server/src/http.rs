@@ -1,6 +1,10 @@
 //! Sockets → requests → answers: accepting, capping, timing out.
 
-pub(crate) mod connection; // one socket: its slot, its phases, its deadlines
+pub mod listener; // where connections come in
+pub mod tls; // certificates, hand-shakes, records
+pub(crate) mod proxies; // whose a connection or a request is
+pub(crate) mod stream; // the two directions of a socket, and its phase
+pub(crate) mod connection; // one socket: its slot, its deadlines, its requests
 pub(crate) mod routes; // method and path → handler: the API's table of contents
 pub(crate) mod request; // what the headers and the body say
 pub(crate) mod notifications; // taking, listing and taking away notifications
@@ -23,13 +27,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Node;
 use crate::http::connection::{Connection, Slot};
 use crate::http::error::{ApiError, Unavailable};
+use crate::http::listener::Listener;
+use crate::http::stream::Stream;
+use crate::http::tls::{Tls, TlsLine};
+use crate::metrics::OfStep;
 
 /// How long to wait when the process has no descriptor left: the next accept would fail as well.
 const NO_DESCRIPTOR_PAUSE: Duration = Duration::from_millis(100);
@@ -45,24 +54,27 @@ pub(crate) enum Door {
     Operators,
 }
 
+impl Door {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Operators => "operators",
+        }
+    }
+}
+
 /// Accepts connections until `stop`; each is served by a task of its own, on the runtime that `whose` gives.
-pub(crate) async fn accept(
-    listener: TcpListener,
-    node: Arc<Node>,
-    door: Door,
-    whose: impl Fn() -> Handle,
-    stop: CancellationToken,
-) {
+pub(crate) async fn accept(listener: Listener, node: Arc<Node>, whose: impl Fn() -> Handle, stop: CancellationToken) {
     loop {
         // Cancel safety: `accept` takes no connection unless it returns it.
         let accepted = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
+            accepted = listener.socket.accept() => accepted,
         };
         match accepted {
             Ok((socket, peer)) => {
-                if let Some(accepted) = Accepted::admit(socket, peer, &node, door) {
+                if let Some(accepted) = Accepted::admit(socket, peer, &node, &listener) {
                     node.spawn_connection(accepted.serve(stop.clone()), &whose());
                 }
             }
@@ -86,11 +98,13 @@ struct Accepted {
     slot: Slot,
     peer: SocketAddr,
     door: Door,
+    tls: Option<Arc<Tls>>,
     node: Arc<Node>,
 }
 
 impl Accepted {
-    fn admit(socket: TcpStream, peer: SocketAddr, node: &Arc<Node>, door: Door) -> Option<Self> {
+    fn admit(socket: TcpStream, peer: SocketAddr, node: &Arc<Node>, listener: &Listener) -> Option<Self> {
+        let Listener { door, tls, .. } = listener;
         let slots = match door {
             Door::Api => &node.slots,
             Door::Operators => &node.operator_slots,
@@ -98,22 +112,61 @@ impl Accepted {
         let Some(slot) = slots.take() else {
             let full = ApiError::Unavailable(Unavailable::Connections);
             full.count(node);
-            // The kernel's buffer is empty, so this does not block; a client that is gone does not matter.
-            drop(socket.try_write(&full.into_raw(node)));
+            if tls.is_none() {
+                // The kernel's buffer is empty, so this does not block; a client that is gone does not matter.
+                drop(socket.try_write(&full.into_raw(node)));
+            }
             return None;
         };
         let ready = set_options(&socket).and_then(|()| socket.into_std());
         let socket = ready.inspect_err(|error| tracing::debug!(%error, "a connection ended before it was served")).ok()?;
-        Some(Self { socket, slot, peer, door, node: node.clone() })
+        Some(Self { socket, slot, peer, door: *door, tls: tls.clone(), node: node.clone() })
     }
 
     async fn serve(self, stop: CancellationToken) {
-        let Self { socket, slot, peer, door, node } = self;
-        match TcpStream::from_std(socket) {
-            Ok(socket) => Connection::new(socket, slot, peer, door, node).serve(stop).await,
-            Err(error) => tracing::error!(%error, "a connection cannot be served"),
+        let Self { socket, slot, peer, door, tls, node } = self;
+        let socket = TcpStream::from_std(socket).inspect_err(|error| tracing::error!(%error, "a connection cannot be served"));
+        let Ok(socket) = socket else { return };
+        let is_introduced = door == Door::Api && node.config.proxies.introduce(peer.ip());
+        if tls.is_none() && !is_introduced {
+            return Connection::new(Stream::new(socket, None, slot), peer, door, node).serve(stop).await;
         }
+        let opening = stop.run_until_cancelled(Box::pin(open(&node, socket, is_introduced, tls.as_deref())));
+        let Some(Ok(Opened { socket, told, tls, is_h2 })) = opening.await else { return };
+        let connection = Connection::new(Stream::new(socket, tls, slot), told.unwrap_or(peer), door, node);
+        if is_h2 { Box::pin(connection.serve_h2(stop)).await } else { Box::pin(connection.serve(stop)).await }
     }
+}
+
+/// A connection on which requests can come.
+struct Opened {
+    socket: TcpStream,
+    /// Whose it is, where a proxy says so.
+    told: Option<SocketAddr>,
+    tls: Option<Box<TlsLine>>,
+    is_h2: bool,
+}
+
+/// Goes through what comes before the first request, in the time of a head.
+async fn open(node: &Node, mut socket: TcpStream, is_introduced: bool, tls: Option<&Tls>) -> io::Result<Opened> {
+    let peer = socket.peer_addr()?;
+    let failed = |step: &'static str| {
+        move |error: &io::Error| {
+            tracing::debug!(%peer, step, %error, "a connection ended before its first request");
+            node.metrics.openings_failed.get_or_create(&OfStep { step }).inc();
+        }
+    };
+    let end = Instant::now() + node.config.limits.head_timeout;
+    let told = if is_introduced {
+        let told = timeout_at(end, proxies::introduction(&mut socket)).await;
+        told.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).inspect_err(failed("proxy-protocol"))?
+    } else {
+        None
+    };
+    let Some(tls) = tls else { return Ok(Opened { socket, told, tls: None, is_h2: false }) };
+    let accepted = timeout_at(end, tls.accept(socket)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let (socket, tls, is_h2) = accepted.inspect_err(failed("tls"))?;
+    Ok(Opened { socket, told, tls: Some(tls), is_h2 })
 }
 
 fn set_options(socket: &TcpStream) -> io::Result<()> {

@@ -25,6 +25,10 @@ pub struct Metrics {
     pub(crate) connections: Gauge,
     /// Connections of operators that are open.
     pub(crate) operator_connections: Gauge,
+    /// Connections that ended before their first request, by step.
+    pub(crate) openings_failed: Family<OfStep, Counter>,
+    /// When the certificate of a listener ends.
+    pub(crate) certificate_expires: Family<OfListener, Gauge>,
     /// From the last byte of the body to the queues of all sessions.
     pub(crate) taken_to_queued: Histogram,
 }
@@ -48,6 +52,18 @@ pub(crate) struct OfNote {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct OfStep {
+    /// `proxy-protocol` or `tls`.
+    pub(crate) step: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct OfListener {
+    /// `api` or `operators`.
+    pub(crate) listener: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Because {
     pub(crate) reason: &'static str,
 }
@@ -64,6 +80,8 @@ impl Metrics {
             callback_notes: Family::default(),
             connections: Gauge::default(),
             operator_connections: Gauge::default(),
+            openings_failed: Family::default(),
+            certificate_expires: Family::default(),
             taken_to_queued: Histogram::new(latency_buckets()),
         };
         registry.register("events", "Call events taken, by sub-type", metrics.events.clone());
@@ -79,6 +97,10 @@ impl Metrics {
         registry.register("connections", "Connections that are open, sessions among them", metrics.connections.clone());
         let help = "Connections of operators that are open";
         registry.register("operator_connections", help, metrics.operator_connections.clone());
+        let help = "Connections that ended before their first request, by the step that failed";
+        registry.register("openings_failed", help, metrics.openings_failed.clone());
+        let help = "When the certificate of a listener ends, in seconds since 1970";
+        registry.register("certificate_expires_timestamp_seconds", help, metrics.certificate_expires.clone());
         let help = "From the last byte of an event's body to the queues of all its sessions";
         registry.register_with_unit("event_taken_to_queued", help, Unit::Seconds, metrics.taken_to_queued.clone());
         metrics

@@ -66,6 +66,8 @@ struct Inner {
     bytes: usize,
     /// The way out; none before the session was welcomed, and after it ended.
     line: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    /// The line took something and still holds it: one with TLS can, a socket never does.
+    unflushed: bool,
     life: Life,
     /// The next reminder that is under way.
     reminder: Duration,
@@ -99,6 +101,7 @@ impl Queue {
             events: 0,
             bytes: 0,
             line: None,
+            unflushed: false,
             life: Life::new(&context.config, who.session, context.clock.running()),
             reminder: Duration::MAX,
             go_away: None,
@@ -127,6 +130,9 @@ impl Queue {
         let written = inner.try_write(item.wire());
         if written == item.wire().len() {
             self.written(&mut inner, item);
+            if inner.unflushed {
+                wake(inner);
+            }
             return true;
         }
         let config = &self.context.config;
@@ -208,7 +214,7 @@ impl Queue {
     /// Cancel safety: nothing is taken before it is returned.
     pub(crate) fn poll_next(&self, cx: &mut TaskContext<'_>) -> Poll<Outgoing> {
         let mut inner = self.lock();
-        if !inner.frames.is_empty() {
+        if inner.waits() {
             return Poll::Ready(Outgoing::Write);
         }
         if let Some(code) = inner.closing {
@@ -231,7 +237,11 @@ impl Queue {
         if let Some(code @ (CloseCode::Slow | CloseCode::Overloaded)) = inner.closing {
             return Poll::Ready(Ok(Progress::Abandoned(code)));
         }
-        self.drop_expired(&mut inner);
+        match inner.poll_flush(cx) {
+            Poll::Ready(Ok(())) => self.drop_expired(&mut inner),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => return inner.wait(cx),
+        }
         if inner.frames.is_empty() {
             return Poll::Ready(Ok(Progress::All));
         }
@@ -239,7 +249,7 @@ impl Queue {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Ok(written)) => {
                 self.advance(&mut inner, written);
-                Poll::Ready(Ok(if inner.frames.is_empty() { Progress::All } else { Progress::Some }))
+                Poll::Ready(Ok(if inner.waits() { Progress::Some } else { Progress::All }))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => inner.wait(cx),
@@ -347,14 +357,31 @@ impl Inner {
         usize::from(self.begun > 0)
     }
 
+    /// Whether there is something to bring out.
+    fn waits(&self) -> bool {
+        self.unflushed || !self.frames.is_empty()
+    }
+
     /// How much of a frame the socket takes without waiting, where nothing waits before it. A line that is broken takes nothing: the
     /// session's task finds that out.
     fn try_write(&mut self, frame: &[u8]) -> usize {
-        let Some(line) = self.line.as_mut().filter(|_| self.frames.is_empty()) else { return 0 };
-        match Pin::new(line).poll_write(&mut TaskContext::from_waker(Waker::noop()), frame) {
-            Poll::Ready(Ok(written)) => written,
+        let waits = self.waits();
+        let Some(line) = self.line.as_mut().filter(|_| !waits) else { return 0 };
+        let cx = &mut TaskContext::from_waker(Waker::noop());
+        match Pin::new(&mut *line).poll_write(cx, frame) {
+            Poll::Ready(Ok(written)) => {
+                self.unflushed = !matches!(Pin::new(line).poll_flush(cx), Poll::Ready(Ok(())));
+                written
+            }
             Poll::Ready(Err(_)) | Poll::Pending => 0,
         }
+    }
+
+    fn poll_flush(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        let Some(line) = self.line.as_mut().filter(|_| self.unflushed) else { return Poll::Ready(Ok(())) };
+        let flushed = Pin::new(line).poll_flush(cx);
+        self.unflushed = !matches!(flushed, Poll::Ready(Ok(())));
+        flushed
     }
 
     fn poll_write(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<usize>> {
@@ -366,7 +393,13 @@ impl Inner {
             *slice = IoSlice::new(frame);
         });
         let count = filled.count();
-        Pin::new(line).poll_write_vectored(cx, slices.get(..count).unwrap_or_default())
+        let written = Pin::new(line).poll_write_vectored(cx, slices.get(..count).unwrap_or_default());
+        if matches!(written, Poll::Ready(Ok(_))) {
+            self.unflushed = true;
+            // What comes of it is seen before anything more is written.
+            let _seen_later = self.poll_flush(cx);
+        }
+        written
     }
 
     fn wait<T>(&mut self, cx: &mut TaskContext<'_>) -> Poll<T> {

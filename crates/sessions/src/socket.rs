@@ -97,7 +97,11 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let patience = registry.config().close_timeout;
-    let said = timeout(patience, io.write_all(&close_frame(code))).await;
+    let said = timeout(patience, async {
+        io.write_all(&close_frame(code)).await?;
+        io.flush().await
+    });
+    let said = said.await;
     let mut reader = Reader::new(io, early);
     if !matches!(said, Ok(Ok(()))) || !timeout(patience, reader.part(false)).await.unwrap_or(false) {
         reset(reader.io());

@@ -1,9 +1,11 @@
 //! `bellwire listen`
 
 use std::io::{BufRead, IsTerminal, Write, stdin, stdout};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use client::address::Address;
 use client::desktop::{Desktop, News, fixed};
 use protocol::id::{DeviceId, EventId};
 use serde_json::{Value, json};
@@ -16,6 +18,9 @@ pub(super) struct ListenArgs {
     /// The node's API.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     api: String,
+    /// Certificates (PEM) to trust beside those of the web, where --api is https.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// The device's name; a second session of the same device replaces the first.
     #[arg(long, value_parser = id(DeviceId::parse))]
     device: Option<DeviceId>,
@@ -27,15 +32,15 @@ pub(super) struct ListenArgs {
 }
 
 pub(super) fn run(args: &ListenArgs) -> ExitCode {
-    let authority = args.api.strip_prefix("http://").map(|rest| rest.trim_end_matches('/')).filter(|rest| !rest.contains('/'));
-    let Some(authority) = authority else {
-        return say(&format!("--api must be a URL such as http://127.0.0.1:8080, got {:?}", args.api));
+    let address = match Address::parse(&args.api, args.ca_file.as_deref()) {
+        Ok(address) => address,
+        Err(error) => return say(&format!("--api {error}")),
     };
     let token = match args.token.clone().map_or_else(read_token, Ok) {
         Ok(token) => token,
         Err(error) => return fail(&error),
     };
-    let desktop = Desktop::new(authority, args.device.map(|device| device.to_string()), fixed(token));
+    let desktop = Desktop::new(address, args.device.map(|device| device.to_string()), fixed(token));
     let desktop = desktop.resuming(args.resume.map(|id| id.to_string()));
     block_on(listen(desktop))
 }

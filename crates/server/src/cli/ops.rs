@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use bytes::Bytes;
 use clap::Args;
+use client::address::{Address, AddressError};
 use client::api::{Answer, Api, ApiError};
 use http_body_util::Full;
 use hyper::{Method, Request};
@@ -26,6 +27,9 @@ pub(super) struct NodeArgs {
     /// A file with the operators' token, where the listener asks for one.
     #[arg(long, value_name = "FILE", global = true)]
     ops_token_file: Option<PathBuf>,
+    /// Certificates (PEM) to trust beside those of the web, where --ops is https.
+    #[arg(long, value_name = "FILE", global = true)]
+    ops_ca_file: Option<PathBuf>,
     /// Prints JSON.
     #[arg(long, global = true)]
     json: bool,
@@ -67,8 +71,8 @@ impl Told {
 /// Why a command was not done.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OpsError {
-    #[error("--ops must be a URL such as http://127.0.0.1:9090, got {0:?}")]
-    Url(String),
+    #[error("--ops {0}")]
+    Address(#[from] AddressError),
     #[error("{path}")]
     File { path: PathBuf, source: std::io::Error },
     #[error("the operators' listener does not answer; is the node running? Of a stopped node most commands take --data DIR")]
@@ -109,11 +113,10 @@ impl NodeArgs {
     }
 
     fn place(&self) -> Result<Place, OpsError> {
-        let authority = self.ops.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
-        let authority = authority.filter(|rest| !rest.contains('/')).ok_or_else(|| OpsError::Url(self.ops.clone()))?;
+        let address = Address::parse(&self.ops, self.ops_ca_file.as_deref())?;
         let read = |path: &PathBuf| fs::read_to_string(path).map_err(|source| OpsError::File { path: path.clone(), source });
         let token = self.ops_token_file.as_ref().map(read).transpose()?.map(|token| token.trim_end().to_owned());
-        Ok(Place::Running { api: Box::new(Api::new(authority)), token })
+        Ok(Place::Running { api: Box::new(Api::new(address)), token })
     }
 }
 

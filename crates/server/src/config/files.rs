@@ -9,6 +9,7 @@ use super::origin::Fault;
 use super::show::Setting;
 use super::{Config, Keys};
 use crate::auth::Authenticator;
+use crate::http::tls::Tls;
 
 /// What is wrong with the files; `settings` say where each is named.
 #[must_use]
@@ -22,6 +23,10 @@ pub fn faults(config: &Config, settings: &[Setting]) -> Vec<Fault> {
         {
             faults.extend(fault(format!("auth.issuers[{place}].jwks_file"), with_causes(&error)));
         }
+    }
+    for (section, tls) in [("http", &config.tls), ("ops", &config.ops_tls)] {
+        let failed = tls.as_ref().and_then(|files| Tls::open(files).err());
+        faults.extend(failed.and_then(|error| fault(format!("{section}.tls_certificate"), with_causes(&error))));
     }
     let readable = |path: &Path| fs::read(path).err().map(|error| format!("{}: {error}", path.display()));
     let ca_file = config.webhooks.sender.ca_file.as_deref().and_then(readable);

@@ -8,7 +8,7 @@ use sessions::ring::RingConfig;
 use toml::{Table, Value};
 
 use super::reader::{self, Reader};
-use super::{Config, DEV_ISSUER, Issuer, Keys, Limits, LogFormat, Purpose, Rate, Secret};
+use super::{door, Config, DEV_ISSUER, Issuer, Keys, Limits, LogFormat, Purpose, Rate, Secret};
 
 /// RFC 7518 §3.2: a key at least as long as the hash.
 const SECRET_BYTES_MIN: usize = 32;
@@ -17,9 +17,7 @@ const SECRET_BYTES_MIN: usize = 32;
 pub(super) fn config(reader: &mut Reader, purpose: Purpose) -> Option<Config> {
     let dev = matches!(purpose, Purpose::Develop(_));
     let products = reader.get("products", reader::products);
-    let listen = reader.get("http.listen", reader::parsed::<SocketAddr>);
-    let ops_listen = reader.get("ops.listen", reader::parsed::<SocketAddr>);
-    let ops_token = reader.get("ops.token_file", optional_secret);
+    let (listeners, proxies) = (door::listeners(reader, dev), door::proxies(reader));
     let mut issuers = reader.issuers(read_issuer);
     match (purpose, &mut issuers) {
         (Purpose::Develop(secret), Some(issuers)) => {
@@ -29,7 +27,6 @@ pub(super) fn config(reader: &mut Reader, purpose: Purpose) -> Option<Config> {
             .fault("auth.issuers", "names nobody, so no token is good; add an issuer, or start with --dev to try things out"),
         _ => {}
     }
-    check_addresses(reader, dev, listen, ops_listen, ops_token.as_ref());
     let cors_origins = reader.get("http.cors_origins", reader::strings);
     let (tokens_max, folder) = (reader.get("auth.tokens_max", reader::count), reader.get("store.folder", reader::text));
     let (store, sessions, webhooks) = (read_store(reader), read_sessions(reader), read_webhooks(reader, dev));
@@ -40,13 +37,17 @@ pub(super) fn config(reader: &mut Reader, purpose: Purpose) -> Option<Config> {
     let shutdown_window = reader.get("shutdown.window_max", reader::duration);
     let log_format = reader.get("log.format", read_log_format);
     let log_filter = reader.get("log.filter", read_log_filter);
+    let (listener, ops_listener, ops_token) = listeners?;
     Some(Config {
         dev,
         products: products?,
-        listen: listen?,
+        listen: listener.address,
+        tls: listener.tls,
+        proxies: proxies?,
         cors_origins: cors_origins?,
-        ops_listen: ops_listen?,
-        ops_token: ops_token?,
+        ops_listen: ops_listener.address,
+        ops_tls: ops_listener.tls,
+        ops_token,
         issuers: issuers?,
         tokens_max: tokens_max?,
         folder: PathBuf::from(folder?),
@@ -61,28 +62,6 @@ pub(super) fn config(reader: &mut Reader, purpose: Purpose) -> Option<Config> {
         log_format: log_format?,
         log_filter: log_filter?,
     })
-}
-
-fn check_addresses(
-    reader: &mut Reader,
-    dev: bool,
-    listen: Option<SocketAddr>,
-    ops_listen: Option<SocketAddr>,
-    ops_token: Option<&Option<Secret>>,
-) {
-    let open = |address: Option<SocketAddr>| address.filter(|address| !address.ip().is_loopback());
-    if let Some(address) = open(listen).filter(|_| dev) {
-        reader.fault("http.listen", format!("{address} is not loopback, and --dev lets everybody in who knows its secret"));
-    }
-    match (open(ops_listen), ops_token) {
-        (Some(address), Some(None)) => {
-            reader.fault("ops.listen", format!("{address} is not loopback, so ops.token_file must name a secret"));
-        }
-        (Some(address), Some(Some(_))) if dev => {
-            reader.fault("ops.listen", format!("{address} is not loopback, which --dev refuses"));
-        }
-        (Some(_) | None, _) => {}
-    }
 }
 
 fn read_store(reader: &mut Reader) -> Option<store::Config> {
@@ -246,11 +225,11 @@ fn read_issuer(table: &Table) -> Result<Issuer, Vec<(String, String)>> {
     }
 }
 
-fn optional_path(value: &Value) -> Result<Option<PathBuf>, String> {
+pub(super) fn optional_path(value: &Value) -> Result<Option<PathBuf>, String> {
     Ok(Some(reader::text(value)?).filter(|path| !path.is_empty()).map(PathBuf::from))
 }
 
-fn optional_secret(value: &Value) -> Result<Option<Secret>, String> {
+pub(super) fn optional_secret(value: &Value) -> Result<Option<Secret>, String> {
     match reader::text(value)?.as_str() {
         "" => Ok(None),
         path => read_secret(Path::new(path)).map(Some),

@@ -4,32 +4,39 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::AsyncRead;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Node;
 use crate::http::error::ApiError;
 use crate::http::outgoing::Outgoing;
+use crate::http::stream::{Phase, Stream};
 use crate::http::{Door, ops, routes};
 
 /// How large the head of a request can be: a token of 8 KiB, its neighbours, and as much again.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// The same over HTTP/2, where it is counted with 32 bytes for each header (RFC 9113 §6.5.2).
+const HEAD_BYTES_MAX_H2: u32 = 32 * 1024;
+/// How many requests an HTTP/2 connection can have at once.
+const STREAMS_MAX: u32 = 100;
+/// How much of an answer can wait for an HTTP/2 client.
+const SEND_BYTES_MAX: usize = 64 * 1024;
 /// Of the connections, one in so many is kept for requests, so that sessions never shut a provider out.
 const KEPT_FOR_REQUESTS: usize = 10;
 /// How long what a client still sends is read after our last answer.
@@ -101,50 +108,6 @@ impl Drop for SessionSlot {
     }
 }
 
-/// What a connection is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Was accepted and has said nothing yet.
-    Fresh,
-    /// Waits for another request.
-    Idle,
-    /// Has begun to read a request's head.
-    Head,
-    /// Answers a request.
-    Busy,
-    /// Has become a session, which the socket belongs to.
-    Upgraded,
-}
-
-#[derive(Debug)]
-struct Progress {
-    // Guards phase and time stamp; touched by the connection's own task only.
-    state: Mutex<(Phase, Instant)>,
-}
-
-impl Progress {
-    fn get(&self) -> (Phase, Instant) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn enter(&self, phase: Phase) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = (phase, Instant::now());
-    }
-}
-
-/// The two directions of a socket, shared by the HTTP connection and the one who watches its deadlines; later a session's.
-#[derive(Debug, Clone)]
-pub(crate) struct Stream {
-    inner: Arc<StreamInner>,
-}
-
-#[derive(Debug)]
-struct StreamInner {
-    socket: TcpStream,
-    progress: Progress,
-    _slot: Slot,
-}
-
 /// One accepted connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -155,18 +118,45 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(socket: TcpStream, slot: Slot, peer: SocketAddr, door: Door, node: Arc<Node>) -> Self {
-        let progress = Progress { state: Mutex::new((Phase::Fresh, Instant::now())) };
-        Self { stream: Stream { inner: Arc::new(StreamInner { socket, progress, _slot: slot }) }, peer, door, node }
+    pub(super) fn new(stream: Stream, peer: SocketAddr, door: Door, node: Arc<Node>) -> Self {
+        Self { stream, peer, door, node }
     }
 
-    /// Serves requests until the client or a deadline ends the connection; after `stop`, until the answer that is due.
+    /// Serves requests over HTTP/1.1 until the client or a deadline ends the connection; after `stop`, until the answer that is due.
     pub(super) async fn serve(self, stop: CancellationToken) {
-        let service = service_fn(|request| self.answer(request));
         let mut builder = http1::Builder::new();
         builder.max_buf_size(HEAD_BYTES_MAX);
+        let service = service_fn(|request| self.answer(request));
         let http = builder.serve_connection(TokioIo::new(self.stream.clone()), service).with_upgrades();
         let mut http = pin!(http);
+        match self.drive(http.as_mut(), http1::UpgradeableConnection::graceful_shutdown, stop).await {
+            Some(phase) => self.give_up(phase),
+            None => Box::pin(self.linger()).await,
+        }
+    }
+
+    /// As [`Connection::serve`], over HTTP/2: several requests at once.
+    pub(super) async fn serve_h2(self, stop: CancellationToken) {
+        self.stream.enter(Phase::Open);
+        let connection = Arc::new(self);
+        let mut builder = http2::Builder::new(Streams(connection.node.clone()));
+        builder.max_concurrent_streams(STREAMS_MAX).max_header_list_size(HEAD_BYTES_MAX_H2).max_send_buf_size(SEND_BYTES_MAX);
+        let answering = connection.clone();
+        let service = service_fn(move |request| answering.clone().answer_one(request));
+        let mut http = pin!(builder.serve_connection(TokioIo::new(connection.stream.clone()), service));
+        if connection.drive(http.as_mut(), http2::Connection::graceful_shutdown, stop).await.is_some() {
+            http.as_mut().graceful_shutdown();
+            log_end(timeout(LINGER, http).await.unwrap_or(Ok(())));
+        }
+    }
+
+    /// Serves until the connection ends, or until a deadline, which gives the phase that lasted too long.
+    async fn drive<C: Future<Output = hyper::Result<()>>>(
+        &self,
+        mut http: Pin<&mut C>,
+        finish: impl Fn(Pin<&mut C>),
+        stop: CancellationToken,
+    ) -> Option<Phase> {
         let mut overdue = pin!(self.overdue());
         let mut stopping = false;
         loop {
@@ -175,29 +165,50 @@ impl Connection {
                 biased;
                 ended = http.as_mut() => {
                     log_end(ended);
-                    return Box::pin(self.linger()).await;
+                    return None;
                 }
                 () = stop.cancelled(), if !stopping => {
                     stopping = true;
-                    http.as_mut().graceful_shutdown();
+                    finish(http.as_mut());
                 }
-                phase = overdue.as_mut() => return self.give_up(phase),
+                phase = overdue.as_mut() => return Some(phase),
             }
         }
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Outgoing>, Infallible> {
-        self.stream.inner.progress.enter(Phase::Busy);
-        let response = match self.door {
-            Door::Api => routes::answer(&self.node, self.peer.ip(), request).await.map(Outgoing::Left),
-            Door::Operators => ops::answer(&self.node, request).await,
-        };
+        self.stream.enter(Phase::Busy);
+        let response = self.respond(request).await;
         let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         // What is read from disk takes its time, and the connection ends with it.
         if matches!(response.body(), Outgoing::Left(_)) {
-            self.stream.inner.progress.enter(if is_upgrade { Phase::Upgraded } else { Phase::Idle });
+            self.stream.enter(if is_upgrade { Phase::Upgraded } else { Phase::Idle });
         }
         Ok(response)
+    }
+
+    /// Answers one of several requests.
+    async fn answer_one(self: Arc<Self>, mut request: Request<Incoming>) -> Result<Response<Outgoing>, Infallible> {
+        let _at_request = self.stream.begin_request();
+        // RFC 9113 §8.3.1: the authority stands for the host.
+        let authority = request.uri().authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+        if let Some(authority) = authority {
+            request.headers_mut().insert(HOST, authority);
+        }
+        let mut response = self.respond(request).await;
+        // RFC 9113 §8.2.2: what concerns one connection has no place here.
+        [CONNECTION, UPGRADE].iter().for_each(|name| drop(response.headers_mut().remove(name)));
+        Ok(response)
+    }
+
+    async fn respond(&self, request: Request<Incoming>) -> Response<Outgoing> {
+        match self.door {
+            Door::Api => {
+                let client = self.node.config.proxies.client(self.peer.ip(), request.headers());
+                routes::answer(&self.node, client, request).await.map(Outgoing::Left)
+            }
+            Door::Operators => ops::answer(&self.node, request).await,
+        }
     }
 
     /// Waits until the connection has been in one phase for too long. Moves its timer seldom: it may fire early and look again.
@@ -221,10 +232,10 @@ impl Connection {
 
     fn deadline(&self) -> (Phase, Instant) {
         let limits = &self.node.config.limits;
-        let (phase, since) = self.stream.inner.progress.get();
+        let (phase, since) = self.stream.phase();
         let patience = match phase {
             Phase::Fresh | Phase::Head => limits.head_timeout,
-            Phase::Idle => limits.idle_timeout,
+            Phase::Idle | Phase::Open => limits.idle_timeout,
             Phase::Busy | Phase::Upgraded => BUSY_MAX,
         };
         (phase, since + patience)
@@ -232,10 +243,8 @@ impl Connection {
 
     /// Reads what the client still sends, so that the reset that unread bytes cause does not overtake our answer (RFC 9112 §9.6).
     async fn linger(&self) {
-        if self.stream.inner.progress.get().0 != Phase::Upgraded {
-            let mut stream = self.stream.clone();
-            let ended = timeout(LINGER, tokio::io::copy(&mut stream, &mut tokio::io::sink())).await;
-            tracing::trace!(?ended, "connection ended");
+        if self.stream.phase().0 != Phase::Upgraded {
+            read_out(&mut self.stream.clone()).await;
         }
     }
 
@@ -246,78 +255,29 @@ impl Connection {
             let error = ApiError::Timeout("the head of the request");
             error.count(&self.node);
             // Nothing was written in this phase, so the kernel's buffer has room.
-            drop(self.stream.inner.socket.try_write(&error.into_raw(&self.node)));
+            self.stream.try_write(&error.into_raw(&self.node));
         }
+    }
+}
+
+/// Reads for a while what a client still sends.
+pub(super) async fn read_out(stream: &mut (impl AsyncRead + Unpin)) {
+    let ended = timeout(LINGER, tokio::io::copy(stream, &mut tokio::io::sink())).await;
+    tracing::trace!(?ended, "connection ended");
+}
+
+/// Runs the requests of a connection as tasks that the shutdown waits for.
+#[derive(Debug, Clone)]
+struct Streams(Arc<Node>);
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Streams {
+    fn execute(&self, request: F) {
+        self.0.spawn_connection(request, &Handle::current());
     }
 }
 
 fn log_end(ended: Result<(), hyper::Error>) {
     if let Err(error) = ended {
         tracing::debug!(error = &error as &dyn std::error::Error, "connection ended");
-    }
-}
-
-impl Stream {
-    /// Makes the connection end without lingering: what is unsent is dropped.
-    pub(super) fn reset(&self) {
-        if let Err(error) = self.inner.socket.set_zero_linger() {
-            tracing::debug!(%error, "cannot reset a connection");
-        }
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        loop {
-            ready!(self.inner.socket.poll_read_ready(cx))?;
-            match self.inner.socket.try_read_buf(buf) {
-                Ok(_) => break,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-        if matches!(self.inner.progress.get().0, Phase::Fresh | Phase::Idle) && !buf.filled().is_empty() {
-            self.inner.progress.enter(Phase::Head);
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        poll_written(&self.inner.socket, cx, |socket| socket.try_write(buf))
-    }
-
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        poll_written(&self.inner.socket, cx, |socket| socket.try_write_vectored(bufs))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match socket2::SockRef::from(&self.inner.socket).shutdown(Shutdown::Write) {
-            Err(error) if error.kind() != io::ErrorKind::NotConnected => Poll::Ready(Err(error)),
-            Ok(()) | Err(_) => Poll::Ready(Ok(())),
-        }
-    }
-}
-
-fn poll_written(
-    socket: &TcpStream,
-    cx: &mut Context<'_>,
-    write: impl Fn(&TcpStream) -> io::Result<usize>,
-) -> Poll<io::Result<usize>> {
-    loop {
-        ready!(socket.poll_write_ready(cx))?;
-        match write(socket) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            written => return Poll::Ready(written),
-        }
     }
 }

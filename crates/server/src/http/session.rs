@@ -25,9 +25,10 @@ use tracing::Instrument;
 
 use crate::app::Node;
 use crate::auth::{Authenticated, TokenError};
-use crate::http::connection::{SessionSlot, Stream};
+use crate::http::connection::SessionSlot;
 use crate::http::error::{ApiError, Body, Unavailable};
 use crate::http::request::{admit_stranger, authenticate, bearer, listed, query, spoken_for};
+use crate::http::stream::Stream;
 use crate::tell::{SessionChange, tell_session};
 
 /// The subprotocol, for clients that offer some.

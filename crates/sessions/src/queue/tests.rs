@@ -24,6 +24,8 @@ struct Taken {
     bytes: Vec<u8>,
     room: usize,
     broken: bool,
+    /// Keeps what it took, as a line with TLS does whose socket is full.
+    holds: bool,
 }
 
 impl Socket {
@@ -61,7 +63,7 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+        if self.0.lock().unwrap().holds { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
@@ -294,4 +296,19 @@ fn a_last_word_is_not_dropped_for_want_of_memory() {
     queue.shed();
     write_all(&queue, &socket);
     assert_eq!(socket.taken(), close_frame(CloseCode::Replaced));
+}
+
+#[test]
+fn what_a_line_holds_on_to_is_brought_out_by_the_sessions_task() {
+    let (queue, socket) = open(usize::MAX);
+    socket.0.lock().unwrap().holds = true;
+    assert!(queue.put(&item(100)));
+    assert_eq!(waits(&queue), (0, 0), "the line has it");
+    assert!(matches!(next(&queue), Some(Outgoing::Write)));
+    assert!(queue.put(&item(50)));
+    assert_eq!(waits(&queue).0, 1, "nothing is put into a line that holds on to something");
+    assert!(write(&queue).is_none());
+    socket.0.lock().unwrap().holds = false;
+    assert!(matches!(write(&queue), Some(Ok(Progress::All))));
+    assert_eq!((waits(&queue), next(&queue).is_none()), ((0, 0), true));
 }

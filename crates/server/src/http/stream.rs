@@ -1,0 +1,193 @@
+//! The two directions of a socket, plain or with TLS, and the phase that its connection is in.
+
+use std::io;
+use std::net::Shutdown;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::http::connection::Slot;
+use crate::http::tls::TlsLine;
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Was accepted and has said nothing yet.
+    Fresh,
+    /// Waits for another request.
+    Idle,
+    /// Waits for other requests over HTTP/2, where what is read can be anything.
+    Open,
+    /// Has begun to read a request's head.
+    Head,
+    /// Answers a request.
+    Busy,
+    /// Has become a session, which the socket belongs to.
+    Upgraded,
+}
+
+#[derive(Debug)]
+struct Progress {
+    phase: Phase,
+    since: Instant,
+    /// How many requests are being answered, where there can be several.
+    requests: u32,
+}
+
+/// The two directions of a socket, shared by the HTTP connection and the one who watches its deadlines; later a session's.
+#[derive(Debug, Clone)]
+pub(crate) struct Stream {
+    inner: Arc<StreamInner>,
+}
+
+#[derive(Debug)]
+struct StreamInner {
+    socket: TcpStream,
+    tls: Option<Box<TlsLine>>,
+    // Touched by the connection's own tasks only.
+    progress: Mutex<Progress>,
+    _slot: Slot,
+}
+
+impl Stream {
+    pub(super) fn new(socket: TcpStream, tls: Option<Box<TlsLine>>, slot: Slot) -> Self {
+        let progress = Progress { phase: Phase::Fresh, since: Instant::now(), requests: 0 };
+        Self { inner: Arc::new(StreamInner { socket, tls, progress: Mutex::new(progress), _slot: slot }) }
+    }
+
+    /// The phase, and since when.
+    pub(super) fn phase(&self) -> (Phase, Instant) {
+        let progress = self.progress();
+        (progress.phase, progress.since)
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.progress().enter(phase);
+    }
+
+    /// One of several requests is being answered, until what this gives is dropped.
+    pub(super) fn begin_request(&self) -> AtRequest {
+        let mut progress = self.progress();
+        progress.requests += 1;
+        progress.enter(Phase::Busy);
+        AtRequest(self.clone())
+    }
+
+    /// What the kernel takes at once.
+    pub(super) fn try_write(&self, bytes: &[u8]) {
+        let written = Pin::new(&mut self.clone()).poll_write(&mut Context::from_waker(Waker::noop()), bytes);
+        tracing::trace!(?written, "a last word");
+    }
+
+    /// Makes the connection end without lingering: what is unsent is dropped.
+    pub(super) fn reset(&self) {
+        if let Err(error) = self.inner.socket.set_zero_linger() {
+            tracing::debug!(%error, "cannot reset a connection");
+        }
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.inner.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Progress {
+    fn enter(&mut self, phase: Phase) {
+        (self.phase, self.since) = (phase, Instant::now());
+    }
+}
+
+/// A request among several that is being answered.
+#[derive(Debug)]
+pub(super) struct AtRequest(Stream);
+
+impl Drop for AtRequest {
+    fn drop(&mut self) {
+        let mut progress = self.0.progress();
+        progress.requests -= 1;
+        if progress.requests == 0 {
+            progress.enter(Phase::Open);
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let StreamInner { socket, tls, .. } = &*self.inner;
+        match tls {
+            Some(tls) => ready!(tls.poll_read(socket, cx, buf))?,
+            None => ready!(poll_filled(socket, cx, buf))?,
+        }
+        if matches!(self.phase().0, Phase::Fresh | Phase::Idle) && !buf.filled().is_empty() {
+            self.enter(Phase::Head);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let StreamInner { socket, tls, .. } = &*self.inner;
+        match tls {
+            Some(tls) => tls.poll_write(socket, cx, &[io::IoSlice::new(buf)]),
+            None => poll_written(socket, cx, |socket| socket.try_write(buf)),
+        }
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let StreamInner { socket, tls, .. } = &*self.inner;
+        match tls {
+            Some(tls) => tls.poll_write(socket, cx, bufs),
+            None => poll_written(socket, cx, |socket| socket.try_write_vectored(bufs)),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let StreamInner { socket, tls, .. } = &*self.inner;
+        tls.as_ref().map_or(Poll::Ready(Ok(())), |tls| tls.poll_flush(socket, cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let StreamInner { socket, tls, .. } = &*self.inner;
+        if let Some(tls) = tls {
+            ready!(tls.poll_close(socket, cx))?;
+        }
+        match socket2::SockRef::from(socket).shutdown(Shutdown::Write) {
+            Err(error) if error.kind() != io::ErrorKind::NotConnected => Poll::Ready(Err(error)),
+            Ok(()) | Err(_) => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+fn poll_filled(socket: &TcpStream, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    loop {
+        ready!(socket.poll_read_ready(cx))?;
+        match socket.try_read_buf(buf) {
+            Ok(_) => return Poll::Ready(Ok(())),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+    }
+}
+
+fn poll_written(
+    socket: &TcpStream,
+    cx: &mut Context<'_>,
+    write: impl Fn(&TcpStream) -> io::Result<usize>,
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(socket.poll_write_ready(cx))?;
+        match write(socket) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            written => return Poll::Ready(written),
+        }
+    }
+}

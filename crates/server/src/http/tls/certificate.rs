@@ -1,0 +1,134 @@
+//! A certificate chain and its key (PEM), as they are in their files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::Timestamp;
+use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
+use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::{self};
+use x509_parser::parse_x509_certificate;
+
+use crate::config::TlsFiles;
+
+/// Why a certificate cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// A file cannot be read.
+    #[error("{path} cannot be read")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file holds something else.
+    #[error("{path} holds no {what} in PEM (RFC 7468)")]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// A certificate or a key.
+        what: &'static str,
+        /// What is wrong.
+        source: pem::Error,
+    },
+    /// The first certificate of the chain is none.
+    #[error("{path} holds no certificate that can be read (RFC 5280)")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key is of a kind that cannot be used, or belongs to another certificate.
+    #[error("the key in {key} does not go with the certificate in {certificate}")]
+    Key {
+        /// The file with the chain.
+        certificate: PathBuf,
+        /// The file with the key.
+        key: PathBuf,
+        /// What is wrong.
+        source: rustls::Error,
+    },
+}
+
+/// What is shown to clients.
+#[derive(Debug)]
+pub(super) struct Certificate {
+    files: TlsFiles,
+    // Guards what is shown; held to clone a pointer, and to put a new one.
+    current: RwLock<Arc<Read>>,
+}
+
+/// What the files held when they were read.
+#[derive(Debug)]
+struct Read {
+    texts: (Vec<u8>, Vec<u8>),
+    shown: Arc<CertifiedKey>,
+    expires: Timestamp,
+}
+
+impl Certificate {
+    pub(super) fn open(files: &TlsFiles) -> Result<Self, CertificateError> {
+        let read = parse(files, texts(files)?)?;
+        Ok(Self { files: files.clone(), current: RwLock::new(Arc::new(read)) })
+    }
+
+    pub(super) fn expires(&self) -> Timestamp {
+        self.current().expires
+    }
+
+    pub(super) fn refresh(&self) {
+        let path = self.files.certificate.display();
+        let unless_same = |texts| if texts == self.current().texts { Ok(None) } else { parse(&self.files, texts).map(Some) };
+        match texts(&self.files).and_then(unless_same) {
+            Ok(Some(read)) => {
+                tracing::info!(%path, expires = %read.expires, "certificate read again: it has changed");
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(read);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(%path, error, expires = %self.expires(), "certificate not read: the one before goes on");
+            }
+        }
+    }
+
+    fn current(&self) -> Arc<Read> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current().shown.clone())
+    }
+}
+
+fn texts(files: &TlsFiles) -> Result<(Vec<u8>, Vec<u8>), CertificateError> {
+    let read = |path: &Path| fs::read(path).map_err(|source| CertificateError::Read { path: path.to_owned(), source });
+    Ok((read(&files.certificate)?, read(&files.key)?))
+}
+
+fn parse(files: &TlsFiles, texts: (Vec<u8>, Vec<u8>)) -> Result<Read, CertificateError> {
+    let TlsFiles { certificate, key } = files;
+    let failed = |path: &PathBuf, what| {
+        let path = path.clone();
+        move |source| CertificateError::Pem { path, what, source }
+    };
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&texts.0).collect();
+    let chain = chain.map_err(failed(certificate, "certificate"))?;
+    let private = PrivateKeyDer::from_pem_slice(&texts.1).map_err(failed(key, "private key"))?;
+    let unreadable = || CertificateError::Unreadable { path: certificate.clone() };
+    let expires = chain.first().and_then(|first| expires(first)).ok_or_else(unreadable)?;
+    let shown = CertifiedKey::from_der(chain, private, &default_provider());
+    let shown = shown.map_err(|source| CertificateError::Key { certificate: certificate.clone(), key: key.clone(), source })?;
+    Ok(Read { texts, shown: Arc::new(shown), expires })
+}
+
+fn expires(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
+    let (_, certificate) = parse_x509_certificate(certificate).ok()?;
+    Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
+}
