@@ -17,6 +17,7 @@ mod missed; // polling and taking away
 mod sessions; // the WebSocket
 mod receipts; // what became of an event
 mod connectors; // telephone systems' own callbacks, the directory
+mod tls; // TLS, HTTP/2, proxies
 mod limits; // what happens at each bound
 mod operators; // probes, metrics, applications
 mod browser; // the example page in Chromium

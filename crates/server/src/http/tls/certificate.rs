@@ -132,3 +132,68 @@ fn expires(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
     let (_, certificate) = parse_x509_certificate(certificate).ok()?;
     Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+    use super::*;
+
+    /// Writes a certificate that ends in this year.
+    fn issue(files: &TlsFiles, year: i32) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["bellwire.example".to_owned()]).unwrap();
+        params.not_after = date_time_ymd(year, 1, 1);
+        fs::write(&files.certificate, params.self_signed(&key).unwrap().pem()).unwrap();
+        fs::write(&files.key, key.serialize_pem()).unwrap();
+    }
+
+    fn year(certificate: &Certificate) -> String {
+        certificate.expires().to_string()[..4].to_owned()
+    }
+
+    #[test]
+    fn a_new_certificate_is_shown_and_an_unusable_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = TlsFiles { certificate: folder.path().join("chain.pem"), key: folder.path().join("key.pem") };
+        issue(&files, 2031);
+        let certificate = Certificate::open(&files).unwrap();
+        let shown = certificate.current().shown.clone();
+        certificate.refresh();
+        assert!(Arc::ptr_eq(&shown, &certificate.current().shown), "nothing has changed");
+        issue(&files, 2032);
+        certificate.refresh();
+        assert_eq!(year(&certificate), "2032");
+        // The chain was renewed, and its key not yet.
+        let key = fs::read(&files.key).unwrap();
+        issue(&files, 2033);
+        fs::write(&files.key, key).unwrap();
+        certificate.refresh();
+        assert_eq!(year(&certificate), "2032");
+        fs::remove_file(&files.certificate).unwrap();
+        certificate.refresh();
+        assert_eq!(year(&certificate), "2032");
+        issue(&files, 2034);
+        certificate.refresh();
+        assert_eq!(year(&certificate), "2034");
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_files_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = TlsFiles { certificate: folder.path().join("chain.pem"), key: folder.path().join("key.pem") };
+        let said = || Certificate::open(&files).unwrap_err().to_string();
+        assert!(said().ends_with("chain.pem cannot be read"), "{}", said());
+        issue(&files, 2031);
+        fs::write(&files.key, "no key").unwrap();
+        assert!(said().ends_with("key.pem holds no private key in PEM (RFC 7468)"), "{}", said());
+        issue(&files, 2031);
+        fs::write(&files.certificate, "no certificate").unwrap();
+        assert!(said().ends_with("chain.pem holds no certificate that can be read (RFC 5280)"), "{}", said());
+        let other = TlsFiles { key: folder.path().join("other.pem"), ..files.clone() };
+        issue(&other, 2031);
+        issue(&files, 2031);
+        let said = Certificate::open(&other).unwrap_err().to_string();
+        assert!(said.contains("does not go with the certificate"), "{said}");
+    }
+}
