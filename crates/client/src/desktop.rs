@@ -93,7 +93,10 @@ enum Unopened {
 
 impl std::fmt::Debug for Desktop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Desktop").field("address", &self.address.authority()).field("cursor", &self.cursor).finish_non_exhaustive()
+        f.debug_struct("Desktop")
+            .field("address", &self.address.authority())
+            .field("cursor", &self.cursor)
+            .finish_non_exhaustive()
     }
 }
 

@@ -8,7 +8,7 @@ use sessions::ring::RingConfig;
 use toml::{Table, Value};
 
 use super::reader::{self, Reader};
-use super::{door, Config, DEV_ISSUER, Issuer, Keys, Limits, LogFormat, Purpose, Rate, Secret};
+use super::{Config, DEV_ISSUER, Issuer, Keys, Limits, LogFormat, Purpose, Rate, Secret, door};
 
 /// RFC 7518 §3.2: a key at least as long as the hash.
 const SECRET_BYTES_MIN: usize = 32;

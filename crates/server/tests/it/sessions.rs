@@ -1,6 +1,6 @@
 //! The WebSocket: opening, what is said over it, and how it ends.
 
-use client::session::{Heard, OpenError};
+use client::session::{Heard, OpenError, Session};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
