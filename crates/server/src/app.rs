@@ -236,6 +236,8 @@ impl App {
             let keep_time = node.registry.clone().keep_time(wheel);
             core.spawn(stop.clone().run_until_cancelled_owned(keep_time).map(drop))
         }));
+        #[cfg(feature = "otlp")]
+        core.spawn(stop.clone().run_until_cancelled_owned(crate::telemetry::export_metrics(node.clone())));
         core.close();
 
         let ended = until_end(shutdown, tasks).await;

@@ -4,6 +4,7 @@ pub mod origin; // where a value came from, and what is wrong with one
 mod lines; // a text's values and their lines
 pub mod show; // the effective configuration, for who asks
 mod door; // addresses, TLS, and who stands between
+mod telemetry; // where traces and metrics go
 mod read; // the table of values → `Config`, key by key
 mod reader; // one table of values, laid over the defaults
 pub mod files; // what is wrong with the files that it names
@@ -20,6 +21,7 @@ use self::origin::{Fault, Origin};
 use self::reader::Reader;
 use self::show::Setting;
 
+pub use self::telemetry::Telemetry;
 pub use self::door::{Proxies, TlsFiles, ToldBy};
 
 /// The defaults, which are also the reference.
@@ -74,6 +76,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// Over how long the ends of the sessions are spread at most.
     pub shutdown_window: Duration,
+    /// Where traces and metrics go.
+    pub telemetry: Option<Telemetry>,
     /// How log lines look.
     pub log_format: LogFormat,
     /// What is logged.

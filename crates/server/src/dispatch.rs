@@ -16,7 +16,7 @@ use store::webhooks::HandOver;
 use crate::app::Node;
 use crate::idempotency::Owner;
 use crate::metrics::OfSubType;
-use crate::tell;
+use crate::{tell, telemetry};
 
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -117,7 +117,7 @@ pub(crate) async fn dispatch(node: &Node, event: &Event<'_>, posted: Posted) -> 
 fn show(node: &Node, event: &Event<'_>, taken: Instant) -> Vec<usize> {
     let poster = Poster { client_id: event.client_id(), customer: event.customer() };
     let counts = node.registry.deliver(frame::encode(event), poster, event.recipients(), taken);
-    node.metrics.taken_to_queued.observe(taken.elapsed().as_secs_f64());
+    node.metrics.taken_to_queued.observe(taken.elapsed().as_secs_f64(), telemetry::exemplar(node), None);
     counts
 }
 

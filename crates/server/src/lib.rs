@@ -4,6 +4,7 @@ pub mod config; // file, environment and flags → `Config`, or every fault
 pub mod app; // what a node is made of, and how it starts and stops
 pub mod stopped; // a node that does not serve, for what operators do to its folder
 mod workers; // the threads that serve connections
+pub mod telemetry; // spans, exemplars, and their way to OpenTelemetry
 pub mod http; // socket → request → answer
 pub mod auth; // token → `Caller`
 pub mod limits; // how often who may ask

@@ -2,9 +2,9 @@
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use sessions::metrics::latency_buckets;
 
@@ -30,7 +30,7 @@ pub struct Metrics {
     /// When the certificate of a listener ends.
     pub(crate) certificate_expires: Family<OfListener, Gauge>,
     /// From the last byte of the body to the queues of all sessions.
-    pub(crate) taken_to_queued: Histogram,
+    pub(crate) taken_to_queued: HistogramWithExemplars<OfTrace>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -55,6 +55,12 @@ pub(crate) struct OfNote {
 pub(crate) struct OfStep {
     /// `proxy-protocol` or `tls`.
     pub(crate) step: &'static str,
+}
+
+/// The trace of an example.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct OfTrace {
+    pub(crate) trace_id: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -82,7 +88,7 @@ impl Metrics {
             operator_connections: Gauge::default(),
             openings_failed: Family::default(),
             certificate_expires: Family::default(),
-            taken_to_queued: Histogram::new(latency_buckets()),
+            taken_to_queued: HistogramWithExemplars::new(latency_buckets()),
         };
         registry.register("events", "Call events taken, by sub-type", metrics.events.clone());
         registry.register("refusals", "Requests that were refused, by reason", metrics.refusals.clone());

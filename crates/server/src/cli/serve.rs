@@ -6,8 +6,15 @@ use std::process::ExitCode;
 use clock::Clock;
 use server::app::App;
 use server::config::{Config, LogFormat};
+#[cfg(feature = "otlp")]
+use server::telemetry::{Spans, Unstarted};
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, registry};
 
 use super::{EX_CONFIG, fail};
 
@@ -19,15 +26,54 @@ pub(super) fn run(config: Config) -> ExitCode {
             return ExitCode::from(EX_CONFIG);
         }
     };
-    let colours = std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
-    match config.log_format {
-        LogFormat::Human => log.init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(serve(config)),
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    match Telling::start(&config, filter, runtime.handle()) {
+        Ok(telling) => {
+            let code = runtime.block_on(serve(config));
+            telling.finish();
+            code
+        }
         Err(error) => fail(&error),
+    }
+}
+
+/// What goes out beside the answers: log lines, and spans where somebody takes them.
+struct Telling {
+    #[cfg(feature = "otlp")]
+    spans: Option<Spans>,
+}
+
+impl Telling {
+    #[cfg(feature = "otlp")]
+    fn start(config: &Config, filter: EnvFilter, runtime: &Handle) -> Result<Self, Unstarted> {
+        let spans = config.telemetry.as_ref().map(|telemetry| Spans::start(telemetry, runtime)).transpose()?;
+        match &spans {
+            Some(spans) => registry().with(log_lines(config).with_filter(filter)).with(spans.layer()).init(),
+            None => registry().with(filter).with(log_lines(config)).init(),
+        }
+        Ok(Self { spans })
+    }
+
+    #[cfg(not(feature = "otlp"))]
+    fn start(config: &Config, filter: EnvFilter, _: &Handle) -> Result<Self, std::convert::Infallible> {
+        registry().with(filter).with(log_lines(config)).init();
+        Ok(Self {})
+    }
+
+    fn finish(self) {
+        #[cfg(feature = "otlp")]
+        self.spans.into_iter().for_each(Spans::finish);
+    }
+}
+
+fn log_lines<S: Subscriber + for<'a> LookupSpan<'a>>(config: &Config) -> Box<dyn Layer<S> + Send + Sync> {
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    match config.log_format {
+        LogFormat::Human => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     }
 }
 

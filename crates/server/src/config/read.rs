@@ -7,6 +7,7 @@ use sessions::life::LifeConfig;
 use sessions::ring::RingConfig;
 use toml::{Table, Value};
 
+use super::telemetry;
 use super::reader::{self, Reader};
 use super::{Config, DEV_ISSUER, Issuer, Keys, Limits, LogFormat, Purpose, Rate, Secret, door};
 
@@ -37,6 +38,7 @@ pub(super) fn config(reader: &mut Reader, purpose: Purpose) -> Option<Config> {
     let shutdown_window = reader.get("shutdown.window_max", reader::duration);
     let log_format = reader.get("log.format", read_log_format);
     let log_filter = reader.get("log.filter", read_log_filter);
+    let telemetry = telemetry::telemetry(reader);
     let (listener, ops_listener, ops_token) = listeners?;
     Some(Config {
         dev,
@@ -59,6 +61,7 @@ pub(super) fn config(reader: &mut Reader, purpose: Purpose) -> Option<Config> {
         limits: limits?,
         shutdown_grace: shutdown_grace?,
         shutdown_window: shutdown_window?,
+        telemetry: telemetry?,
         log_format: log_format?,
         log_filter: log_filter?,
     })

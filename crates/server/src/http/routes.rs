@@ -10,13 +10,14 @@ use tracing::Instrument;
 use crate::app::Node;
 use crate::http::error::{ApiError, Body};
 use crate::http::request::{REQUEST_ID, admit_stranger, request_id};
+use crate::telemetry;
 use crate::http::{connectors, cors, events, negotiators, notifications, session, webhooks};
 
 /// Answers one request, refusals included. Every answer carries its `x-request-id`.
 pub(crate) async fn answer(node: &std::sync::Arc<Node>, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
     let request_id = request_id(node, request.headers());
     let origin = cors::allowed(&node.config.cors_origins, request.headers());
-    let span = tracing::info_span!("request", id = ?request_id, method = %request.method());
+    let span = telemetry::request_span(node, &request_id, &request);
     let answered = async {
         let routed = match cors::preflight(origin.as_ref(), &request) {
             Some(response) => Ok(response),
@@ -27,7 +28,8 @@ pub(crate) async fn answer(node: &std::sync::Arc<Node>, peer: IpAddr, request: R
             error.into_response(node)
         })
     };
-    let mut response = answered.instrument(span).await;
+    let mut response = answered.instrument(span.clone()).await;
+    telemetry::answered(node, &span, response.status());
     response.headers_mut().insert(REQUEST_ID, request_id);
     cors::expose(origin, response.headers_mut());
     response

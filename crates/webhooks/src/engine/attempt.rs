@@ -14,6 +14,7 @@ use protocol::id::CustomerId;
 use protocol::time;
 use serde::{Deserialize, Serialize};
 use store::webhooks::{Outcome, State};
+use tracing::{Instrument, Span};
 
 use crate::book::Endpoint;
 use crate::engine::Engine;
@@ -23,6 +24,7 @@ use crate::report::read;
 use crate::schedule::{Finished, Item};
 use crate::sender::{Exchange, Target, shown};
 use crate::sign::Message;
+use crate::url::Host;
 use crate::verdict::{Answer, Attempted, Next, Unreachable, Verdict, judge};
 
 const OWN_USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("bellwire/", env!("CARGO_PKG_VERSION")));
@@ -132,6 +134,28 @@ pub struct Pinged {
     pub record: Record,
 }
 
+fn address(host: &Host) -> String {
+    match host {
+        Host::Name(name) => name.clone(),
+        Host::Address(address) => address.to_string(),
+    }
+}
+
+/// Notes in the span of an attempt what came of it.
+fn note(span: &Span, exchange: &Exchange) {
+    match &exchange.answer {
+        Answer::Status { status, .. } => {
+            span.record("http.response.status_code", status);
+            if !(200..300).contains(status) {
+                span.record("otel.status_code", "ERROR");
+            }
+        }
+        Answer::Unreachable(why) => {
+            span.record("error.type", tracing::field::display(why)).record("otel.status_code", "ERROR");
+        }
+    }
+}
+
 impl Engine {
     /// Sends a delivery whose turn it is.
     pub(super) async fn attempt(&self, endpoint: Arc<Endpoint>, item: Item) {
@@ -150,7 +174,18 @@ impl Engine {
             return self.withhold(&endpoint, &item);
         }
         let started = std::time::Instant::now();
-        let exchange = self.send(&endpoint, &event, sends, began).await;
+        let span = tracing::debug_span!(
+            "attempt",
+            otel.kind = "client",
+            server.address = address(endpoint.url.host()),
+            event = %event.id,
+            http.request.resend_count = item.sends,
+            http.response.status_code = tracing::field::Empty,
+            error.type = tracing::field::Empty,
+            otel.status_code = tracing::field::Empty,
+        );
+        let exchange = self.send(&endpoint, &event, sends, began).instrument(span.clone()).await;
+        note(&span, &exchange);
         self.shared.metrics.attempt.observe(started.elapsed().as_secs_f64());
         let now = self.now();
         let attempted = Attempted { failures: item.failures, sandbox: event.sandbox, now, jitter: share(item.event, sends) };

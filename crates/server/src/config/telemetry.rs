@@ -1,0 +1,57 @@
+//! Where traces and metrics go.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::Value;
+
+use super::read::optional_path;
+use super::reader::{self, Reader};
+
+/// An OTLP endpoint, and what it gets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Telemetry {
+    /// Its URL, without path.
+    pub otlp_endpoint: String,
+    /// Certificates that are trusted beside those of the web.
+    pub ca_file: Option<PathBuf>,
+    /// Of the traces that no caller began, so many are told.
+    pub trace_ratio: f64,
+    /// How often metrics go.
+    pub metrics_interval: Duration,
+    /// Which node says it.
+    pub instance: String,
+}
+
+/// `None` within: none is sent.
+pub(super) fn telemetry(reader: &mut Reader) -> Option<Option<Telemetry>> {
+    let otlp_endpoint = reader.get("telemetry.otlp_endpoint", endpoint);
+    let ca_file = reader.get("telemetry.ca_file", optional_path);
+    let trace_ratio = reader.get("telemetry.trace_ratio", ratio);
+    let metrics_interval = reader.get("telemetry.metrics_interval", reader::duration);
+    let instance = reader.get("telemetry.instance", reader::text);
+    let (otlp_endpoint, ca_file, trace_ratio) = (otlp_endpoint?, ca_file?, trace_ratio?);
+    let (metrics_interval, instance) = (metrics_interval?, instance?);
+    if metrics_interval.is_zero() {
+        reader.fault("telemetry.metrics_interval", "must be longer than 0");
+        return None;
+    }
+    Some((!otlp_endpoint.is_empty()).then_some(Telemetry { otlp_endpoint, ca_file, trace_ratio, metrics_interval, instance }))
+}
+
+fn endpoint(value: &Value) -> Result<String, String> {
+    let text = reader::text(value)?;
+    if !text.is_empty() {
+        if cfg!(not(feature = "otlp")) {
+            return Err("is of no use: this program was built without the feature otlp".to_owned());
+        }
+        client::address::Address::parse(&text, None).map_err(|error| error.to_string())?;
+    }
+    Ok(text)
+}
+
+fn ratio(value: &Value) -> Result<f64, String> {
+    #[expect(clippy::cast_precision_loss, reason = "0 and 1 are the only whole numbers that pass")]
+    let number = value.as_float().or(value.as_integer().map(|whole| whole as f64));
+    number.filter(|ratio| (0.0..=1.0).contains(ratio)).ok_or_else(|| format!("must be a number from 0 to 1, got {value}"))
+}

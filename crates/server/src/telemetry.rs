@@ -1,0 +1,89 @@
+//! Spans and exemplars for OpenTelemetry, where the configuration names an endpoint; nothing of it costs anything where it does not.
+//!
+//! One span a request, a session and an attempt. A request continues the trace that its caller names (`traceparent`, W3C Trace
+//! Context §3.2); a session, which lasts a day, and an attempt, which may be days later, are traces of their own.
+
+#[cfg(feature = "otlp")]
+mod export; // the way to the endpoint
+#[cfg(feature = "otlp")]
+mod openmetrics; // what Prometheus reads → what OTLP sends
+#[cfg(feature = "otlp")]
+mod transport; // one POST to the endpoint
+
+use hyper::header::HeaderValue;
+use hyper::{Request, StatusCode};
+use tracing::Span;
+use tracing::field::Empty;
+
+use crate::app::Node;
+use crate::metrics::OfTrace;
+
+#[cfg(feature = "otlp")]
+pub use self::export::{Spans, Unstarted};
+#[cfg(feature = "otlp")]
+pub(crate) use self::export::export_metrics;
+
+/// The span of a request. `route` is its path without ids.
+pub(crate) fn request_span<B>(node: &Node, id: &HeaderValue, request: &Request<B>) -> Span {
+    let method = request.method();
+    if node.config.telemetry.is_none() {
+        return tracing::info_span!("request", id = ?id, %method);
+    }
+    let span = tracing::info_span!(
+        "request",
+        id = ?id,
+        %method,
+        otel.kind = "server",
+        otel.name = format!("{method} {}", route(request.uri().path())),
+        otel.status_code = Empty,
+        http.request.method = %method,
+        http.response.status_code = Empty,
+    );
+    #[cfg(feature = "otlp")]
+    export::adopt(&span, request.headers());
+    span
+}
+
+/// Notes how a request was answered.
+pub(crate) fn answered(node: &Node, span: &Span, status: StatusCode) {
+    if node.config.telemetry.is_some() {
+        span.record("http.response.status_code", status.as_u16());
+        if status.is_server_error() {
+            span.record("otel.status_code", "ERROR");
+        }
+    }
+}
+
+/// The trace that what is measured now belongs to, where it is recorded.
+pub(crate) fn exemplar(node: &Node) -> Option<OfTrace> {
+    node.config.telemetry.as_ref()?;
+    #[cfg(feature = "otlp")]
+    return export::recorded_trace().map(|trace_id| OfTrace { trace_id });
+    #[cfg(not(feature = "otlp"))]
+    None
+}
+
+/// The first segment of a path, which is never an id, and that there is more.
+fn route(path: &str) -> String {
+    match path.trim_matches('/').split_once('/') {
+        Some((first, _)) => format!("/{first}/…"),
+        None => format!("/{}", path.trim_matches('/')),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_spans_hold_no_ids() {
+        for (path, expected) in [
+            ("/notifications", "/notifications"),
+            ("/notifications/", "/notifications"),
+            ("/notifications/01J", "/notifications/…"),
+            ("/", "/"),
+        ] {
+            assert_eq!(route(path), expected);
+        }
+    }
+}

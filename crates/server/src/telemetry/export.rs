@@ -1,0 +1,133 @@
+//! The way to the endpoint: spans in batches as they end, metrics from time to time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::address::{Address, AddressError};
+use hyper::header::HeaderMap;
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::{TraceContextExt, TracerProvider};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_http::HeaderExtractor;
+use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use prometheus_client::encoding::text::encode;
+use prost::Message;
+use tokio::runtime::Handle;
+use tracing::{Level, Metadata, Span, Subscriber};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::registry::LookupSpan;
+
+use super::openmetrics;
+use super::transport::Transport;
+use crate::app::Node;
+use crate::config::Telemetry;
+
+/// The spans that are told; whatever else is logged stays here.
+const SPANS: [&str; 3] = ["request", "session", "attempt"];
+const SERVICE: &str = "bellwire";
+/// How long the last spans have at the end.
+const LAST_SPANS: Duration = Duration::from_secs(2);
+
+/// What sends spans, until it is dropped.
+#[derive(Debug)]
+pub struct Spans(SdkTracerProvider);
+
+/// Why no telemetry is sent.
+#[derive(Debug, thiserror::Error)]
+pub enum Unstarted {
+    /// The endpoint cannot be meant.
+    #[error("telemetry.otlp_endpoint {0}")]
+    Endpoint(#[from] AddressError),
+    /// The library refuses.
+    #[error("telemetry cannot be set up")]
+    Setup(#[from] ExporterBuildError),
+}
+
+impl Spans {
+    /// Prepares what sends spans on `runtime`.
+    ///
+    /// # Errors
+    /// [`Unstarted`].
+    pub fn start(telemetry: &Telemetry, runtime: &Handle) -> Result<Self, Unstarted> {
+        let transport = transport(telemetry, runtime)?;
+        let exporter = SpanExporter::builder()
+            .with_http()
+            .with_http_client(transport)
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(format!("{}/v1/traces", telemetry.otlp_endpoint.trim_end_matches('/')))
+            .build()?;
+        let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(telemetry.trace_ratio)));
+        let attributes = openmetrics::identity(&telemetry.instance).map(|(key, value)| KeyValue::new(key, value));
+        let resource = Resource::builder_empty().with_attributes(attributes).build();
+        let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_sampler(sampler).with_resource(resource);
+        Ok(Self(provider.build()))
+    }
+
+    /// What makes spans of ours into spans of theirs.
+    #[must_use]
+    pub fn layer<S: Subscriber + for<'a> LookupSpan<'a>>(&self) -> impl Layer<S> + use<S> {
+        let layer = tracing_opentelemetry::layer().with_tracer(self.0.tracer(SERVICE));
+        let layer = layer.with_location(false).with_threads(false).with_tracked_inactivity(false);
+        layer.with_filter(filter_fn(is_told))
+    }
+
+    /// Sends what is left. It blocks.
+    pub fn finish(self) {
+        if let Err(error) = self.0.shutdown_with_timeout(LAST_SPANS) {
+            tracing::debug!(%error, "the last spans were not sent");
+        }
+    }
+}
+
+fn is_told(of: &Metadata<'_>) -> bool {
+    of.is_span() && SPANS.contains(&of.name()) && *of.level() <= Level::DEBUG
+}
+
+fn transport(telemetry: &Telemetry, runtime: &Handle) -> Result<Transport, AddressError> {
+    let address = Address::parse(&telemetry.otlp_endpoint, telemetry.ca_file.as_deref())?;
+    Ok(Transport { address, runtime: runtime.clone(), is_failing: Arc::default() })
+}
+
+/// Continues the trace that a caller names; a header that names none begins one.
+pub(super) fn adopt(span: &Span, headers: &HeaderMap) {
+    let caller = TraceContextPropagator::new().extract_with_context(&Context::new(), &HeaderExtractor(headers));
+    if caller.span().span_context().is_valid()
+        && let Err(error) = span.set_parent(caller)
+    {
+        tracing::debug!(%error, "a trace is not continued");
+    }
+}
+
+/// The id of the trace that is recorded now.
+pub(super) fn recorded_trace() -> Option<String> {
+    let context = Span::current().context();
+    let span = context.span();
+    span.span_context().is_sampled().then(|| span.span_context().trace_id().to_string())
+}
+
+/// Sends all metrics, at each interval, for ever.
+///
+/// Cancel safety: metrics are counts since the start, so one that is not sent is in the next.
+pub(crate) async fn export_metrics(node: Arc<Node>) {
+    let Some(telemetry) = &node.config.telemetry else { return };
+    let transport = match transport(telemetry, &Handle::current()) {
+        Ok(transport) => transport,
+        Err(error) => return tracing::error!(%error, "no metrics are sent"),
+    };
+    loop {
+        tokio::time::sleep(telemetry.metrics_interval).await;
+        let mut text = String::new();
+        if encode(&mut text, &node.measurements).is_ok() {
+            let metrics = openmetrics::metrics(&text, node.started.unwrap_or_default(), node.clock.now());
+            let request = ExportMetricsServiceRequest { resource_metrics: vec![openmetrics::of(&telemetry.instance, metrics)] };
+            // What fails is told by the transport.
+            drop(transport.post("/v1/metrics", request.encode_to_vec()).await);
+        }
+    }
+}
