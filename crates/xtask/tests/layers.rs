@@ -36,7 +36,7 @@ const ONLY_USED_BY: [(&str, &[&str]); 14] = [
     ("hyper", &["server", "client", "webhooks", "bellwire-loadtest"]),
     ("aws-lc-rs", &["webhooks"]),
     ("hickory-resolver", &["webhooks"]),
-    ("tokio-rustls", &["webhooks"]),
+    ("tokio-rustls", &["webhooks", "server"]),
     ("jsonschema", &["catalogues"]),
 ];
 
