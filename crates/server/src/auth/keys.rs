@@ -246,7 +246,13 @@ impl Outcome {
             Self::Read { .. } => tracing::debug!(issuer, "keys read: they are the same"),
             Self::Failed { error, keys: 0, failures, retry_in } => {
                 let error: &dyn std::error::Error = error;
-                tracing::error!(issuer, error, failures, ?retry_in, "keys not read: until they are, tokens of this issuer are 503");
+                tracing::error!(
+                    issuer,
+                    error,
+                    failures,
+                    ?retry_in,
+                    "keys not read: until they are, tokens of this issuer are 503"
+                );
             }
             Self::Failed { error, failures, retry_in, .. } => {
                 let error: &dyn std::error::Error = error;

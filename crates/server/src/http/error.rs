@@ -245,7 +245,7 @@ impl ApiError {
             Self::TooMany(_) => "Too many requests; see Retry-After".to_owned(),
             Self::Unavailable(Unavailable::Draining) => "This node shuts down; connect again".to_owned(),
             Self::Unavailable(Unavailable::IssuerKeys) => {
-                "The token cannot be verified at the moment, since the keys of its issuer cannot be read; see Retry-After".to_owned()
+                "The keys of the token's issuer cannot be read at the moment; see Retry-After".to_owned()
             }
             Self::Unavailable(_) => "The service cannot take this at the moment; see Retry-After".to_owned(),
             Self::Internal => "Something went wrong here; the x-request-id helps to find it".to_owned(),

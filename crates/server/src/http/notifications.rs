@@ -216,7 +216,12 @@ struct Receipts {
 }
 
 /// `GET /notifications/{id}/receipts`
-pub(crate) async fn receipts(node: &Node, peer: IpAddr, request: &Request<Incoming>, id: &str) -> Result<Response<Body>, ApiError> {
+pub(crate) async fn receipts(
+    node: &Node,
+    peer: IpAddr,
+    request: &Request<Incoming>,
+    id: &str,
+) -> Result<Response<Body>, ApiError> {
     let speaker = Speaker::identify(node, peer, request.headers()).await?;
     let [] = query(request.uri().query(), [])?;
     speaker.permit(Scope::TelephonyWrite)?;

@@ -32,7 +32,10 @@ pub(super) enum Source {
 pub(super) enum Begin {
     Keys(Url),
     /// What the issuer tells of itself, and its name.
-    Discovery { document: Url, issuer: String },
+    Discovery {
+        document: Url,
+        issuer: String,
+    },
 }
 
 #[derive(Deserialize)]
