@@ -74,7 +74,7 @@ struct State {
 /// What came of a reading.
 #[derive(Debug)]
 enum Outcome {
-    Read { keys: usize, left_out: usize, added: usize, withdrawn: usize, failures: u32 },
+    Read { keys: usize, left_out: Vec<String>, added: usize, withdrawn: usize, failures: u32 },
     Failed { error: KeysError, keys: usize, failures: u32, retry_in: Duration },
 }
 
@@ -90,7 +90,11 @@ impl KeyRing {
         };
         let (keys, source) = match &issuer.keys {
             Keys::Secret(secret) => (vec![Key::secret(secret.expose())], None),
-            Keys::JwksFile(path) => (source::read_file(path)?.keys, Some(Source::File(path.clone()))),
+            Keys::JwksFile(path) => {
+                let KeySet { keys, left_out } = source::read_file(path)?;
+                tracing::info!(issuer = issuer.name, keys = keys.len(), left_out = left_out.join(" "), "keys read");
+                (keys, Some(Source::File(path.clone())))
+            }
             Keys::JwksUrl(url) => (Vec::new(), Some(fetched(Begin::Keys(url.clone()))?)),
             Keys::Discovery(url) => {
                 (Vec::new(), Some(fetched(Begin::Discovery { document: url.clone(), issuer: issuer.name.clone() })?))
@@ -241,7 +245,7 @@ impl Outcome {
     fn tell(&self, issuer: &str) {
         match self {
             Self::Read { keys, left_out, added, withdrawn, failures } if added + withdrawn > 0 || *failures > 0 => {
-                tracing::info!(issuer, keys, left_out, added, withdrawn, failures, "keys read");
+                tracing::info!(issuer, keys, added, withdrawn, left_out = left_out.join(" "), failures, "keys read");
             }
             Self::Read { .. } => tracing::debug!(issuer, "keys read: they are the same"),
             Self::Failed { error, keys: 0, failures, retry_in } => {

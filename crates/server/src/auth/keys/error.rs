@@ -9,7 +9,7 @@ use hyper::StatusCode;
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// It cannot be read or reached.
-    #[error("key set {place} cannot be read")]
+    #[error("{place} cannot be read")]
     Unread {
         /// The file or URL.
         place: String,

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
+use protocol::fault::shown;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -27,14 +28,21 @@ pub(in crate::auth) struct Key {
 #[derive(Debug)]
 pub(super) struct KeySet {
     pub(super) keys: Vec<Key>,
-    /// How many keys are for something else, or of a kind that is not known here.
-    pub(super) left_out: usize,
+    /// The names of keys that are for something else, or of a kind that is not known here.
+    pub(super) left_out: Vec<String>,
 }
 
 #[derive(Deserialize)]
 struct Set<'a> {
     #[serde(borrow)]
     keys: Vec<&'a RawValue>,
+}
+
+/// Of a key that may be anything else.
+#[derive(Default, Deserialize)]
+struct Named {
+    #[serde(default)]
+    kid: String,
 }
 
 impl Key {
@@ -98,12 +106,17 @@ pub(super) fn read(text: &[u8], place: &str) -> Result<KeySet, KeysError> {
     if count > KEYS_MAX {
         return Err(KeysError::TooMany { place: place.to_owned(), count, max: KEYS_MAX });
     }
-    let keys: Vec<_> = set.keys.into_iter().filter_map(Key::usable).collect();
-    if keys.is_empty() {
+    let mut read = KeySet { keys: Vec::new(), left_out: Vec::new() };
+    for text in set.keys {
+        match Key::usable(text) {
+            Some(key) => read.keys.push(key),
+            None => read.left_out.push(shown(&serde_json::from_str::<Named>(text.get()).unwrap_or_default().kid)),
+        }
+    }
+    if read.keys.is_empty() {
         return Err(KeysError::Empty { place: place.to_owned() });
     }
-    let left_out = count - keys.len();
-    Ok(KeySet { keys, left_out })
+    Ok(read)
 }
 
 #[cfg(test)]

@@ -53,3 +53,14 @@ fn a_regular_reading_is_early_by_a_fifth_at_most() {
         assert!(wait <= interval && wait >= interval.mul_f64(0.8), "{wait:?}");
     }
 }
+
+#[test]
+fn a_file_has_a_mebibyte_at_most() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let keys = json!({"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB"}]}).to_string();
+    let padded = |length: usize| format!("{keys}{}", " ".repeat(length - keys.len()));
+    std::fs::write(file.path(), padded(fetch::BODY_BYTES_MAX)).unwrap();
+    assert!(check_key_set(file.path()).is_ok());
+    std::fs::write(file.path(), padded(fetch::BODY_BYTES_MAX + 1)).unwrap();
+    assert!(matches!(check_key_set(file.path()), Err(KeysError::TooLarge { .. })));
+}

@@ -44,7 +44,7 @@ fn each_key_is_for_the_algorithm_that_it_names_or_the_usual_one_of_its_type() {
     ] {
         let set = read_all(&[rsa(&json!({"kid": "good"})), key.clone()]).unwrap();
         assert_eq!(set.keys.get(1).map(|key| key.algorithm), expected, "{key}");
-        assert_eq!(set.left_out, usize::from(expected.is_none()), "{key}");
+        assert_eq!(set.left_out.len(), usize::from(expected.is_none()), "{key}");
     }
 }
 
@@ -59,6 +59,13 @@ fn keys_for_something_else_are_left_out() {
     ] {
         assert_eq!(read_all(&[rsa(&members)]).is_ok(), is_used, "{members}");
     }
+}
+
+#[test]
+fn what_is_left_out_is_named() {
+    let set = read_all(&[rsa(&json!({})), rsa(&json!({"kid": "e", "use": "enc"})), json!({"kty": "oct"})]).unwrap();
+    assert_eq!(set.left_out.len(), 2);
+    assert!(set.left_out[0].contains('e'), "{:?}", set.left_out);
 }
 
 #[test]
