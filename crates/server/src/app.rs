@@ -37,7 +37,7 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::workers::Workers;
 
-/// How often what is old is let go and key files are looked at.
+/// How often what is old is let go.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(30);
 /// How many connections operators have, beside those of the API: a flood there does not shut them out.
 const OPERATOR_CONNECTIONS_MAX: usize = 64;
@@ -120,7 +120,7 @@ impl Node {
         let metrics = Metrics::register(&mut measurements);
         let session_metrics = sessions::metrics::Metrics::register(&mut measurements);
         let store_metrics = store::metrics::Metrics::register(&mut measurements);
-        let auth = Arc::new(Authenticator::new(&config.issuers, config.tokens_max, clock.running())?);
+        let auth = Arc::new(Authenticator::new(&config, clock.clone(), &metrics)?);
         let openapi = openapi::published(&config.products).map_err(StartError::OpenApi)?;
         let store = Store::open(&config.folder, config.store.clone(), store_metrics)?;
         let known_keys = store.known_keys(clock.now()).await?;
@@ -236,6 +236,8 @@ impl App {
             let keep_time = node.registry.clone().keep_time(wheel);
             core.spawn(stop.clone().run_until_cancelled_owned(keep_time).map(drop))
         }));
+        let keep_keys = node.auth.keep_keys();
+        tasks.extend(keep_keys.map(|keeping| core.spawn(stop.clone().run_until_cancelled_owned(keeping).map(drop))));
         #[cfg(feature = "otlp")]
         core.spawn(stop.clone().run_until_cancelled_owned(crate::telemetry::export_metrics(node.clone())));
         core.close();
@@ -279,10 +281,11 @@ async fn until_end(shutdown: impl Future<Output = ()>, tasks: Vec<JoinHandle<()>
     }
 }
 
-/// Says when a new token ends, if it is good and belongs to the one whose session it is.
+/// Says when a new token ends, if it is good and belongs to the one whose session it is. A session does not wait for keys: one that comes
+/// with a new key too early is refused, and the key is there when it tries again.
 fn renewal(auth: Arc<Authenticator>, clock: Clock) -> Renew {
     Arc::new(move |recipient, token| {
-        let caller = auth.authenticate(token, clock.now(), clock.running()).ok()?.caller;
+        let caller = auth.authenticate(token).ok()?.caller;
         http::session::check_lasts(&caller, clock.now()).ok()?;
         let is_theirs = matches!(caller.identity, Identity::Person(other, _) if other == *recipient);
         is_theirs.then_some(caller.expires)
@@ -332,7 +335,6 @@ fn handed_over<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
 async fn housekeeping(node: Arc<Node>, certificates: [impl Fn(&Node); 2], stop: CancellationToken) {
     loop {
         certificates.iter().for_each(|look_after| look_after(&node));
-        node.auth.refresh_keys(node.clock.running());
         node.webhooks.housekeep().await;
         while !stop.is_cancelled() && matches!(node.store.sweep(node.clock.now()).await, Ok(true)) {}
         // Cancel safety: both branches only wait.

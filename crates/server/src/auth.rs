@@ -7,8 +7,8 @@ mod keys; // what a token is verified with
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
+use clock::Clock;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Validation, decode, decode_header};
 use protocol::authorise::{Caller, plain_scope};
@@ -17,9 +17,12 @@ use sha2::{Digest, Sha256};
 
 use self::claims::Claims;
 use self::keys::KeyRing;
-use crate::config::Issuer;
+use self::keys::jwk::Key;
+use crate::config::Config;
+use crate::metrics::Metrics;
 
-pub use self::keys::KeysError;
+pub use self::keys::error::KeysError;
+pub(crate) use self::keys::{check_certificates, check_key_set};
 
 /// How far the issuer's clock and ours can be apart.
 const LEEWAY: SignedDuration = SignedDuration::from_secs(60);
@@ -30,6 +33,7 @@ const TOKEN_BYTES_MAX: usize = 8 * 1024;
 #[derive(Debug)]
 pub struct Authenticator {
     issuers: Vec<TrustedIssuer>,
+    clock: Clock,
     verified: Cache<[u8; 32], Verified>,
 }
 
@@ -37,16 +41,24 @@ pub struct Authenticator {
 struct TrustedIssuer {
     name: String,
     audience: Option<String>,
-    keys: KeyRing,
+    keys: Arc<KeyRing>,
 }
 
 #[derive(Debug, Clone)]
 struct Verified {
     caller: Arc<Caller>,
     not_before: Option<Timestamp>,
-    issuer: usize,
-    /// Which reading of the issuer's keys it was verified with.
-    keys_reading: u64,
+    /// What it was verified with.
+    key: Arc<Key>,
+}
+
+/// Why a token was not verified.
+#[derive(Debug)]
+enum Unverified<'a> {
+    /// It is not good.
+    Bad(TokenError),
+    /// The key that it names is not among those of its issuer.
+    NoKey(&'a KeyRing, Option<String>),
 }
 
 /// A good token.
@@ -68,6 +80,8 @@ pub(crate) enum TokenError {
     UnknownIssuer,
     #[error("the token's key is not known; its issuer has {0}")]
     UnknownKey(&'static str),
+    #[error("the keys of the token's issuer cannot be read at the moment")]
+    KeysUnavailable,
     #[error("the token's algorithm is not the one of its key")]
     Algorithm,
     #[error("the token's signature is wrong")]
@@ -82,79 +96,114 @@ pub(crate) enum TokenError {
     Claims(String),
 }
 
+impl From<TokenError> for Unverified<'_> {
+    fn from(error: TokenError) -> Self {
+        Self::Bad(error)
+    }
+}
+
 impl Authenticator {
-    /// Trusts `issuers`; remembers up to `tokens_max` verified tokens.
+    /// Trusts the issuers that `config` names.
     ///
     /// # Errors
-    /// [`KeysError`] when a key set cannot be read.
-    pub fn new(issuers: &[Issuer], tokens_max: usize, running: Duration) -> Result<Self, KeysError> {
-        let issuers = issuers.iter().map(|issuer| {
-            let keys = KeyRing::open(&issuer.keys, running)?;
+    /// [`KeysError`] when a file with keys or certificates cannot be used.
+    pub fn new(config: &Config, clock: Clock, metrics: &Metrics) -> Result<Self, KeysError> {
+        let issuers = config.issuers.iter().map(|issuer| {
+            let keys = Arc::new(KeyRing::open(issuer, config, &clock, metrics)?);
             Ok(TrustedIssuer { name: issuer.name.clone(), audience: issuer.audience.clone(), keys })
         });
-        Ok(Self { issuers: issuers.collect::<Result<_, KeysError>>()?, verified: Cache::new(tokens_max.max(1)) })
+        let issuers = issuers.collect::<Result<_, KeysError>>()?;
+        Ok(Self { issuers, clock, verified: Cache::new(config.tokens_max.max(1)) })
     }
 
-    /// Reads the key files again.
-    pub fn refresh_keys(&self, running: Duration) {
+    /// What keeps the keys of each issuer up to date; none of it ever ends.
+    pub(crate) fn keep_keys(&self) -> impl Iterator<Item = impl Future<Output = ()> + Send + use<>> {
+        let kept = self.issuers.iter().map(|issuer| &issuer.keys).filter(|keys| keys.is_kept());
+        kept.map(|keys| {
+            let (keys, clock) = (keys.clone(), self.clock.clone());
+            async move { keys.keep(&clock).await }
+        })
+    }
+
+    /// Sets the measurements that are made when they are asked for.
+    pub(crate) fn measure(&self) {
         for issuer in &self.issuers {
-            issuer.keys.refresh(running);
+            issuer.keys.measure(self.clock.running());
         }
     }
 
-    /// Says who brings `token` at `now`.
-    pub(crate) fn authenticate(&self, token: &str, now: Timestamp, running: Duration) -> Result<Authenticated, TokenError> {
+    /// Says who brings `token`. One whose key is not known is refused, and the keys of its issuer are read again in the background.
+    pub(crate) fn authenticate(&self, token: &str) -> Result<Authenticated, TokenError> {
+        self.look_up(token).map_err(|unverified| match unverified {
+            Unverified::Bad(error) => error,
+            Unverified::NoKey(keys, id) => {
+                drop(keys.ask(self.clock.running()));
+                keys.missing(id.as_deref())
+            }
+        })
+    }
+
+    /// As [`Self::authenticate`]; a token whose key is not known waits until the keys of its issuer have been read again.
+    ///
+    /// Cancel safety: nothing is lost.
+    pub(crate) async fn authenticate_patiently(&self, token: &str) -> Result<Authenticated, TokenError> {
+        match self.look_up(token) {
+            Ok(authenticated) => Ok(authenticated),
+            Err(Unverified::Bad(error)) => Err(error),
+            Err(Unverified::NoKey(keys, _)) => {
+                // Boxed, since it is seldom needed and every request would have room for it.
+                Box::pin(keys.read_again(&self.clock)).await;
+                self.authenticate(token)
+            }
+        }
+    }
+
+    fn look_up(&self, token: &str) -> Result<Authenticated, Unverified<'_>> {
         if token.len() > TOKEN_BYTES_MAX {
-            return Err(TokenError::Malformed);
+            return Err(TokenError::Malformed.into());
         }
         let hash: [u8; 32] = Sha256::digest(token).into();
-        let remembered = self.verified.get(&hash).filter(|verified| self.is_current(verified));
+        let remembered = self.verified.get(&hash).filter(|verified| !verified.key.is_withdrawn());
         let known = remembered.is_some();
         let verified = match remembered {
             Some(verified) => verified,
-            None => self.verify(token, running)?,
+            None => self.verify(token)?,
         };
-        check_times(&verified, now)?;
+        check_times(&verified, self.clock.now())?;
         if !known {
             self.verified.insert(hash, verified.clone());
         }
         Ok(Authenticated { caller: verified.caller, known })
     }
 
-    fn is_current(&self, verified: &Verified) -> bool {
-        self.issuers.get(verified.issuer).is_some_and(|issuer| issuer.keys.reading() == verified.keys_reading)
-    }
-
-    fn verify(&self, token: &str, running: Duration) -> Result<Verified, TokenError> {
+    fn verify(&self, token: &str) -> Result<Verified, Unverified<'_>> {
         let header = decode_header(token).map_err(|_fault| TokenError::Malformed)?;
         if header.extras.inner().contains_key("crit") {
             // RFC 7515 §4.1.11: what must be understood and is not makes the token invalid.
-            return Err(TokenError::Malformed);
+            return Err(TokenError::Malformed.into());
         }
         // Who claims to have issued it, to find the key; nothing is believed before the signature is checked with that key.
         let claimed: Claims = jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|_fault| TokenError::Malformed)?;
-        let (place, issuer) = self
-            .issuers
-            .iter()
-            .enumerate()
-            .find(|(_, issuer)| claimed.issuer() == Some(&issuer.name))
-            .ok_or(TokenError::UnknownIssuer)?;
-        let key = issuer.keys.find(header.kid.as_deref(), running)?;
+        let issuer = self.issuers.iter().find(|issuer| claimed.issuer() == Some(&issuer.name));
+        let issuer = issuer.ok_or(TokenError::UnknownIssuer)?;
+        let Some(key) = issuer.keys.find(header.kid.as_deref()) else {
+            return Err(Unverified::NoKey(&issuer.keys, header.kid));
+        };
         if header.alg != key.algorithm {
-            return Err(TokenError::Algorithm);
+            return Err(TokenError::Algorithm.into());
         }
         let claims = decode::<Claims>(token, &key.key, &signature_only(&key)).map_err(|_fault| TokenError::Signature)?.claims;
         if !claims.is_for(issuer.audience.as_deref()) {
-            return Err(TokenError::Audience);
+            return Err(TokenError::Audience.into());
         }
         let not_before = claims.not_before()?;
         let caller = Arc::new(claims.into_caller()?);
-        Ok(Verified { caller, not_before, issuer: place, keys_reading: key.reading })
+        Ok(Verified { caller, not_before, key })
     }
 }
 
 /// Checks the signature with the key's own algorithm; times and audience are checked here, by the node's clock.
-fn signature_only(key: &keys::Key) -> Validation {
+fn signature_only(key: &Key) -> Validation {
     let mut validation = Validation::new(key.algorithm);
     validation.required_spec_claims.clear();
     validation.validate_exp = false;

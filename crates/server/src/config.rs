@@ -6,6 +6,7 @@ pub mod show; // the effective configuration, for who asks
 mod door; // addresses, TLS, and who stands between
 mod telemetry; // where traces and metrics go
 mod read; // the table of values → `Config`, key by key
+pub(crate) mod issuers; // who may issue tokens, and where their keys come from
 mod reader; // one table of values, laid over the defaults
 pub mod files; // what is wrong with the files that it names
 
@@ -16,13 +17,14 @@ use std::time::Duration;
 
 use protocol::id::Product;
 use toml::{Table, Value};
+use url::Url;
 
 use self::origin::{Fault, Origin};
 use self::reader::Reader;
 use self::show::Setting;
 
-pub use self::telemetry::Telemetry;
 pub use self::door::{Proxies, TlsFiles, ToldBy};
+pub use self::telemetry::Telemetry;
 
 /// The defaults, which are also the reference.
 pub const DEFAULT: &str = include_str!("../../../deploy/bellwire.default.toml");
@@ -58,6 +60,10 @@ pub struct Config {
     pub issuers: Vec<Issuer>,
     /// How many verified tokens are remembered.
     pub tokens_max: usize,
+    /// How old keys that come from a URL can become before they are fetched again.
+    pub keys_interval: Duration,
+    /// Certificates of authorities that are trusted besides the public ones where keys are fetched.
+    pub issuers_ca_file: Option<PathBuf>,
     /// The data folder.
     pub folder: PathBuf,
     /// The store's own settings.
@@ -136,8 +142,12 @@ pub struct Issuer {
 pub enum Keys {
     /// HS256.
     Secret(Secret),
-    /// RS256, ES256, EdDSA.
+    /// A key set in a file.
     JwksFile(PathBuf),
+    /// A key set at a URL.
+    JwksUrl(Url),
+    /// What the issuer tells of itself at this URL (OpenID Connect Discovery 1.0) says where its key set is.
+    Discovery(Url),
 }
 
 /// A secret; its `Debug` shows nothing of it.

@@ -16,7 +16,7 @@ use store::webhooks::HandOver;
 use crate::app::Node;
 use crate::idempotency::Owner;
 use crate::metrics::OfSubType;
-use crate::{tell, telemetry};
+use crate::{telemetry, tell};
 
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

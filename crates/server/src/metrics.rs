@@ -21,6 +21,10 @@ pub struct Metrics {
     pub(crate) callbacks: Family<OfCallback, Counter>,
     /// What was left out of callbacks, by vendor and reason.
     pub(crate) callback_notes: Family<OfNote, Counter>,
+    /// How long ago the keys of an issuer were last read, in seconds.
+    pub(crate) keys_age: Family<OfIssuer, Gauge>,
+    /// Readings of an issuer's keys that failed.
+    pub(crate) keys_failures: Family<OfIssuer, Counter>,
     /// Connections that are open, sessions among them.
     pub(crate) connections: Gauge,
     /// Connections of operators that are open.
@@ -74,6 +78,11 @@ pub(crate) struct Because {
     pub(crate) reason: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct OfIssuer {
+    pub(crate) issuer: String,
+}
+
 impl Metrics {
     /// Makes the measurements known to `registry`.
     #[must_use]
@@ -84,6 +93,8 @@ impl Metrics {
             replays: Counter::default(),
             callbacks: Family::default(),
             callback_notes: Family::default(),
+            keys_age: Family::default(),
+            keys_failures: Family::default(),
             connections: Gauge::default(),
             operator_connections: Gauge::default(),
             openings_failed: Family::default(),
@@ -100,6 +111,10 @@ impl Metrics {
         registry.register("connector_callbacks", "Callbacks of telephone systems, by outcome", metrics.callbacks.clone());
         let help = "What was left out of callbacks, by reason";
         registry.register("connector_left_out", help, metrics.callback_notes.clone());
+        let help = "How long ago the keys of an issuer were last read";
+        registry.register_with_unit("issuer_keys_age", help, Unit::Seconds, metrics.keys_age.clone());
+        let help = "Readings of an issuer's keys that failed";
+        registry.register("issuer_keys_failures", help, metrics.keys_failures.clone());
         registry.register("connections", "Connections that are open, sessions among them", metrics.connections.clone());
         let help = "Connections of operators that are open";
         registry.register("operator_connections", help, metrics.operator_connections.clone());

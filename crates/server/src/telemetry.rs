@@ -19,9 +19,9 @@ use crate::app::Node;
 use crate::metrics::OfTrace;
 
 #[cfg(feature = "otlp")]
-pub use self::export::{Spans, Unstarted};
-#[cfg(feature = "otlp")]
 pub(crate) use self::export::export_metrics;
+#[cfg(feature = "otlp")]
+pub use self::export::{Spans, Unstarted};
 
 /// The span of a request. `route` is its path without ids.
 pub(crate) fn request_span<B>(node: &Node, id: &HeaderValue, request: &Request<B>) -> Span {

@@ -1,163 +1,296 @@
-//! What a token is verified with: one secret, or the keys of a JWKS file, which is read again when it changes.
+//! The keys of one issuer: what a token is verified with is looked up here, and read again from where it comes from.
+//!
+//! A look-up never waits. A token whose key is not there has the keys read again and can wait for that; who reads is one task for each
+//! issuer, so that a thousand such tokens make one reading. What fails changes nothing: the last good keys go on.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+pub(super) mod error; // why there are no new keys
+pub(super) mod fetch; // one GET
+pub(super) mod jwk; // a key set's text → usable keys
+mod source; // a file, a URL, a provider's own word
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
-use jsonwebtoken::{Algorithm, DecodingKey};
+use clock::Clock;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::{Notify, watch};
 
+use self::error::KeysError;
+use self::fetch::Fetcher;
+use self::jwk::{Key, KeySet};
+use self::source::{Begin, READING_LIMIT, Source};
 use super::TokenError;
-use crate::config::Keys;
+use crate::config::{Config, Issuer, Keys};
+use crate::metrics::{Metrics, OfIssuer};
 
-/// A token with an unknown key makes us read the file again, but not more often than this.
+/// A token with an unknown key has the keys read again, but not more often than this.
 const REREAD_INTERVAL_MIN: Duration = Duration::from_secs(30);
-/// How large a key set can be.
-const JWKS_BYTES_MAX: u64 = 1024 * 1024;
-
-/// Why a key set cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeysError {
-    /// The file cannot be read.
-    #[error("key set {path} cannot be read")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// It is no key set.
-    #[error("key set {path} is no JSON Web Key Set (RFC 7517 §5)")]
-    Parse {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
-    /// It has no key that can verify a token.
-    #[error("key set {path} has no usable key: RS256 (RSA), ES256 (EC P-256) and EdDSA (OKP Ed25519) are")]
-    Empty {
-        /// The file.
-        path: PathBuf,
-    },
-}
-
-/// A key, with the one algorithm that it is for.
-#[derive(Debug, Clone)]
-pub(super) struct Key {
-    id: Option<String>,
-    pub(super) algorithm: Algorithm,
-    pub(super) key: DecodingKey,
-    /// Which reading of the file it comes from.
-    pub(super) reading: u64,
-}
+/// How long a token waits for a reading: a little longer than that can take.
+const WAIT_MAX: Duration = READING_LIMIT.saturating_add(Duration::from_secs(1));
+/// After a reading that failed the next follows sooner: this doubles, up to that.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(60);
+/// By how much of its interval a regular reading is early, at random, so that nodes take turns.
+const EARLY_MAX: f64 = 0.2;
 
 /// The keys of one issuer.
 #[derive(Debug)]
 pub(super) struct KeyRing {
-    source: Keys,
-    // Guards the keys during a look-up; while a small local file is read at most once in 30 s.
+    issuer: String,
+    /// `None`: a secret, which stays as it is.
+    kept: Option<Kept>,
+    // Guards the keys during a look-up and when a reading begins or ends; nothing is awaited or logged inside.
     state: Mutex<State>,
+    /// A reading is due sooner than it was.
+    hurried: Notify,
+    /// A reading has ended; told under the lock of the state.
+    ended: watch::Sender<()>,
+}
+
+/// Keys that are kept up to date.
+#[derive(Debug)]
+struct Kept {
+    source: Source,
+    age: Gauge,
+    failures: Counter,
 }
 
 #[derive(Debug)]
 struct State {
-    keys: Arc<Vec<Key>>,
-    text: Vec<u8>,
-    reading: u64,
+    keys: Arc<[Arc<Key>]>,
+    is_reading: bool,
+    /// When the next reading is to begin.
+    due: Duration,
+    /// When the last one began.
+    began: Option<Duration>,
+    /// When the last good one ended; at first, when the node was made.
     read_at: Duration,
+    /// How many have failed since.
+    failures: u32,
+}
+
+/// What came of a reading.
+#[derive(Debug)]
+enum Outcome {
+    Read { keys: usize, left_out: Vec<String>, added: usize, withdrawn: usize, failures: u32 },
+    Failed { error: KeysError, keys: usize, failures: u32, retry_in: Duration },
 }
 
 impl KeyRing {
-    pub(super) fn open(source: &Keys, running: Duration) -> Result<Self, KeysError> {
-        let (keys, text) = match source {
-            Keys::Secret(secret) => {
-                let key = DecodingKey::from_secret(secret.expose());
-                (vec![Key { id: None, algorithm: Algorithm::HS256, key, reading: 0 }], Vec::new())
-            }
-            Keys::JwksFile(path) => read(path, 0)?,
+    /// The keys of `issuer`. Those of a file are read now, those that are fetched are there once [`Self::keep`] has run for a moment.
+    ///
+    /// # Errors
+    /// [`KeysError`] where a file cannot be used.
+    pub(super) fn open(issuer: &Issuer, config: &Config, clock: &Clock, metrics: &Metrics) -> Result<Self, KeysError> {
+        let fetched = |begin| {
+            let fetcher = Fetcher::new(config.issuers_ca_file.as_deref(), clock.clone())?;
+            Ok(Source::Web { begin, fetcher, interval: config.keys_interval })
         };
-        let state = State { keys: Arc::new(keys), text, reading: 0, read_at: running };
-        Ok(Self { source: source.clone(), state: Mutex::new(state) })
-    }
-
-    /// Counts the times that the keys have changed.
-    pub(super) fn reading(&self) -> u64 {
-        self.lock().reading
+        let (keys, source) = match &issuer.keys {
+            Keys::Secret(secret) => (vec![Key::secret(secret.expose())], None),
+            Keys::JwksFile(path) => {
+                let KeySet { keys, left_out } = source::read_file(path)?;
+                tracing::info!(issuer = issuer.name, keys = keys.len(), left_out = left_out.join(" "), "keys read");
+                (keys, Some(Source::File(path.clone())))
+            }
+            Keys::JwksUrl(url) => (Vec::new(), Some(fetched(Begin::Keys(url.clone()))?)),
+            Keys::Discovery(url) => {
+                (Vec::new(), Some(fetched(Begin::Discovery { document: url.clone(), issuer: issuer.name.clone() })?))
+            }
+        };
+        let now = clock.running();
+        let due = source.as_ref().filter(|_| !keys.is_empty()).map_or(now, |source| now + early(source.interval()));
+        let keys = keys.into_iter().map(Arc::new).collect();
+        let state = State { keys, is_reading: false, due, began: None, read_at: now, failures: 0 };
+        let kept = source.map(|source| {
+            let of = OfIssuer { issuer: issuer.name.clone() };
+            let (age, failures) = (metrics.keys_age.get_or_create(&of).clone(), metrics.keys_failures.get_or_create(&of).clone());
+            Kept { source, age, failures }
+        });
+        let (hurried, ended) = (Notify::new(), watch::Sender::new(()));
+        Ok(Self { issuer: issuer.name.clone(), kept, state: Mutex::new(state), hurried, ended })
     }
 
     /// Finds the key that a token names; one without a name is good where there is only one key.
-    pub(super) fn find(&self, id: Option<&str>, running: Duration) -> Result<Key, TokenError> {
-        if let Some(key) = pick(&self.lock().keys, id, &self.source) {
-            return Ok(key);
-        }
-        if self.lock().read_at + REREAD_INTERVAL_MIN <= running {
-            self.refresh(running);
-        }
+    pub(super) fn find(&self, id: Option<&str>) -> Option<Arc<Key>> {
         let keys = self.lock().keys.clone();
-        pick(&keys, id, &self.source).ok_or(TokenError::UnknownKey(if id.is_some() { "others" } else { "several" }))
+        match (id, &*keys) {
+            (None, [only]) => Some(only.clone()),
+            (Some(_), [only]) if self.kept.is_none() => Some(only.clone()),
+            (Some(id), keys) => keys.iter().find(|key| key.id.as_deref() == Some(id)).cloned(),
+            (None, _) => None,
+        }
     }
 
-    /// Reads the file again. If that fails the last good keys go on.
-    pub(super) fn refresh(&self, running: Duration) {
-        let Keys::JwksFile(path) = &self.source else { return };
+    /// Why a token is refused whose key is not there: where the last reading failed, its key may well be good.
+    pub(super) fn missing(&self, id: Option<&str>) -> TokenError {
+        let state = self.lock();
+        let may_be_good = id.is_some() && (state.failures > 0 || state.is_reading);
+        match id {
+            _ if may_be_good || state.keys.is_empty() => TokenError::KeysUnavailable,
+            Some(_) => TokenError::UnknownKey("others"),
+            None => TokenError::UnknownKey("several"),
+        }
+    }
+
+    /// Has the keys read again, unless the last reading was a short while ago. Gives what tells of the end of the reading that is under
+    /// way or about to begin, if there is one.
+    pub(super) fn ask(&self, now: Duration) -> Option<watch::Receiver<()>> {
+        self.kept.as_ref()?;
         let mut state = self.lock();
-        state.read_at = running;
-        match read(path, state.reading + 1) {
-            Ok((_, text)) if text == state.text => {}
-            Ok((keys, text)) => {
-                *state = State { keys: Arc::new(keys), text, reading: state.reading + 1, read_at: running };
-                tracing::info!(path = %path.display(), keys = state.keys.len(), "key set read again: it has changed");
-            }
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "key set not read: the last good keys go on");
+        let is_old = state.began.is_none_or(|began| began + REREAD_INTERVAL_MIN <= now);
+        if !state.is_reading && state.due > now && is_old {
+            state.due = now;
+            self.hurried.notify_one();
+        }
+        (state.is_reading || state.due <= now).then(|| self.ended.subscribe())
+    }
+
+    /// As [`Self::ask`], and waits for the end of that reading.
+    ///
+    /// Cancel safety: the reading goes on.
+    pub(super) async fn read_again(&self, clock: &Clock) {
+        if let Some(mut ended) = self.ask(clock.running()) {
+            // Whatever came of it, the keys are looked at again.
+            drop(clock.timeout(WAIT_MAX, ended.changed()).await);
+        }
+    }
+
+    /// Whether there is something to be kept up to date.
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Reads the keys whenever that is due; never ends.
+    pub(super) async fn keep(&self, clock: &Clock) {
+        let Some(kept) = &self.kept else { return std::future::pending().await };
+        loop {
+            let due = self.lock().due;
+            // Cancel safety: both branches only wait.
+            tokio::select! {
+                () = clock.wait_until(due) => self.read(kept, clock).await,
+                () = self.hurried.notified() => {}
             }
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    /// Sets the age of the keys.
+    pub(super) fn measure(&self, now: Duration) {
+        if let Some(kept) = &self.kept {
+            let age = now.saturating_sub(self.lock().read_at);
+            kept.age.set(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+        }
+    }
+
+    async fn read(&self, kept: &Kept, clock: &Clock) {
+        self.lock().begin(clock.running());
+        let read = kept.source.read(clock).await;
+        let outcome = {
+            let mut state = self.lock();
+            let outcome = state.end(read, kept.source.interval(), clock.running());
+            self.ended.send_replace(());
+            outcome
+        };
+        if matches!(outcome, Outcome::Failed { .. }) {
+            kept.failures.inc();
+        }
+        outcome.tell(&self.issuer);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn pick(keys: &[Key], id: Option<&str>, source: &Keys) -> Option<Key> {
-    match (source, id, keys) {
-        (Keys::Secret(_), _, [only]) | (Keys::JwksFile(_), None, [only]) => Some(only.clone()),
-        (_, None, _) => None,
-        (_, Some(id), keys) => keys.iter().find(|key| key.id.as_deref() == Some(id)).cloned(),
+impl State {
+    fn begin(&mut self, now: Duration) {
+        (self.is_reading, self.began) = (true, Some(now));
+    }
+
+    fn end(&mut self, read: Result<KeySet, KeysError>, interval: Duration, now: Duration) -> Outcome {
+        self.is_reading = false;
+        match read {
+            Ok(set) => {
+                let (added, withdrawn) = self.replace(set.keys);
+                let failures = std::mem::take(&mut self.failures);
+                (self.read_at, self.due) = (now, now + early(interval));
+                Outcome::Read { keys: self.keys.len(), left_out: set.left_out, added, withdrawn, failures }
+            }
+            Err(error) => {
+                let retry_in = retry_after(self.failures).min(interval);
+                self.failures = self.failures.saturating_add(1);
+                self.due = now + retry_in;
+                Outcome::Failed { error, keys: self.keys.len(), failures: self.failures, retry_in }
+            }
+        }
+    }
+
+    /// Takes new keys; those that are known stay the same, so that the tokens that they verified need not be verified again. Gives how
+    /// many were added and how many are gone.
+    fn replace(&mut self, keys: Vec<Key>) -> (usize, usize) {
+        let before = std::mem::take(&mut self.keys);
+        let known = |key: &Key| before.iter().find(|known| known.is_same(key)).cloned();
+        self.keys = keys.into_iter().map(|key| known(&key).unwrap_or_else(|| Arc::new(key))).collect();
+        let is_in = |keys: &[Arc<Key>], key: &Arc<Key>| keys.iter().any(|other| Arc::ptr_eq(other, key));
+        let gone = before.iter().filter(|key| !is_in(&self.keys, key));
+        let withdrawn = gone.inspect(|key| key.withdraw()).count();
+        let added = self.keys.iter().filter(|key| !is_in(&before, key)).count();
+        (added, withdrawn)
     }
 }
 
-fn read(path: &Path, reading: u64) -> Result<(Vec<Key>, Vec<u8>), KeysError> {
-    let failed = |source| KeysError::Read { path: path.to_owned(), source };
-    let length = fs::metadata(path).map_err(failed)?.len();
-    if length > JWKS_BYTES_MAX {
-        return Err(failed(std::io::Error::other(format!("it has {length} bytes, more than {JWKS_BYTES_MAX}"))));
+impl Outcome {
+    fn tell(&self, issuer: &str) {
+        match self {
+            Self::Read { keys, left_out, added, withdrawn, failures } if added + withdrawn > 0 || *failures > 0 => {
+                tracing::info!(issuer, keys, added, withdrawn, left_out = left_out.join(" "), failures, "keys read");
+            }
+            Self::Read { .. } => tracing::debug!(issuer, "keys read: they are the same"),
+            Self::Failed { error, keys: 0, failures, retry_in } => {
+                let error: &dyn std::error::Error = error;
+                tracing::error!(
+                    issuer,
+                    error,
+                    failures,
+                    ?retry_in,
+                    "keys not read: until they are, tokens of this issuer are 503"
+                );
+            }
+            Self::Failed { error, failures, retry_in, .. } => {
+                let error: &dyn std::error::Error = error;
+                tracing::warn!(issuer, error, failures, ?retry_in, "keys not read: the last good keys go on");
+            }
+        }
     }
-    let text = fs::read(path).map_err(failed)?;
-    let set: JwkSet = serde_json::from_slice(&text).map_err(|source| KeysError::Parse { path: path.to_owned(), source })?;
-    let keys: Vec<_> = set.keys.iter().filter_map(|jwk| usable(jwk, reading, path)).collect();
-    if keys.is_empty() {
-        return Err(KeysError::Empty { path: path.to_owned() });
-    }
-    Ok((keys, text))
 }
 
-/// The key with the algorithm that its type fixes, unless it is for something else.
-fn usable(jwk: &Jwk, reading: u64, path: &Path) -> Option<Key> {
-    let algorithm = match &jwk.algorithm {
-        AlgorithmParameters::RSA(_) => Some(Algorithm::RS256),
-        AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => Some(Algorithm::ES256),
-        AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => Some(Algorithm::EdDSA),
-        _ => None,
-    };
-    let for_signatures = matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature));
-    let named = jwk.common.key_algorithm.map(|named| named.to_string());
-    let agrees = |algorithm: Algorithm| named.as_ref().is_none_or(|named| *named == format!("{algorithm:?}"));
-    let key = algorithm.filter(|algorithm| for_signatures && agrees(*algorithm)).zip(DecodingKey::from_jwk(jwk).ok());
-    if key.is_none() {
-        tracing::warn!(path = %path.display(), kid = ?jwk.common.key_id, "key left out: only RS256, ES256 and EdDSA signing keys are used");
-    }
-    key.map(|(algorithm, key)| Key { id: jwk.common.key_id.clone(), algorithm, key, reading })
+/// Checks the key set in a file.
+///
+/// # Errors
+/// [`KeysError`].
+pub(crate) fn check_key_set(path: &Path) -> Result<(), KeysError> {
+    source::read_file(path).map(drop)
 }
+
+/// Checks a file with certificates.
+///
+/// # Errors
+/// [`KeysError::Certificates`].
+pub(crate) fn check_certificates(path: &Path) -> Result<(), KeysError> {
+    Fetcher::new(Some(path), Clock::system()).map(drop)
+}
+
+/// An interval, or a little less.
+fn early(interval: Duration) -> Duration {
+    interval.mul_f64(1.0 - EARLY_MAX * rand::random::<f64>())
+}
+
+/// How long to wait after so many failures and one more.
+fn retry_after(failures: u32) -> Duration {
+    RETRY_FIRST.saturating_mul(1 << failures.min(16)).min(RETRY_MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,13 @@
+use std::time::Duration;
+
+use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use prometheus_client::registry::Registry;
 use protocol::authorise::Identity;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::{Keys, Secret};
+use crate::config::{Flags, Issuer, Keys, Secret};
 
 const SECRET: &str = "a-secret-of-at-least-32-characters!";
 
@@ -25,13 +29,23 @@ fn hs256(claims: &Value, secret: &str) -> String {
     encode(&Header::new(Algorithm::HS256), claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
 }
 
+fn trusting(issuers: Vec<Issuer>) -> Result<Authenticator, KeysError> {
+    let flags = Flags { dev: true, ..Flags::default() };
+    let config = Config { issuers, ..Config::from_parts("", std::iter::empty(), &flags).unwrap() };
+    Authenticator::new(&config, Clock::stepped(now()), &Metrics::register(&mut Registry::default()))
+}
+
+fn with_audience(name: &str, audience: Option<&str>) -> Issuer {
+    let (name, audience) = (name.to_owned(), audience.map(str::to_owned));
+    Issuer { name, audience, keys: Keys::Secret(Secret::from(SECRET)) }
+}
+
 fn with_secret() -> Authenticator {
-    let issuer = Issuer { name: "idp".to_owned(), audience: None, keys: Keys::Secret(Secret::from(SECRET)) };
-    Authenticator::new(&[issuer], 100, Duration::ZERO).unwrap()
+    trusting(vec![with_audience("idp", None)]).unwrap()
 }
 
 fn check(authenticator: &Authenticator, token: &str) -> Result<Arc<Caller>, TokenError> {
-    authenticator.authenticate(token, now(), Duration::ZERO).map(|authenticated| authenticated.caller)
+    authenticator.authenticate(token).map(|authenticated| authenticated.caller)
 }
 
 /// A key pair of each kind that is taken, made by openssl, with its JWK.
@@ -44,9 +58,9 @@ struct Pair {
 
 fn encoding_key(pair: &Pair) -> EncodingKey {
     match pair.algorithm {
-        Algorithm::RS256 => EncodingKey::from_rsa_pem(pair.pem.as_bytes()).unwrap(),
-        Algorithm::ES256 => EncodingKey::from_ec_pem(pair.pem.as_bytes()).unwrap(),
-        _ => EncodingKey::from_ed_pem(pair.pem.as_bytes()).unwrap(),
+        Algorithm::ES256 | Algorithm::ES384 => EncodingKey::from_ec_pem(pair.pem.as_bytes()).unwrap(),
+        Algorithm::EdDSA => EncodingKey::from_ed_pem(pair.pem.as_bytes()).unwrap(),
+        _ => EncodingKey::from_rsa_pem(pair.pem.as_bytes()).unwrap(),
     }
 }
 
@@ -67,9 +81,10 @@ fn openssl(arguments: &[&str], input: &str) -> String {
 
 fn pair(algorithm: Algorithm, kid: &str) -> Pair {
     let arguments: &[&str] = match algorithm {
-        Algorithm::RS256 => &["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
         Algorithm::ES256 => &["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
-        _ => &["genpkey", "-algorithm", "ED25519"],
+        Algorithm::ES384 => &["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"],
+        Algorithm::EdDSA => &["genpkey", "-algorithm", "ED25519"],
+        _ => &["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
     };
     let pem = openssl(arguments, "");
     let public_pem = openssl(&["pkey", "-pubout"], &pem);
@@ -80,8 +95,6 @@ fn pair(algorithm: Algorithm, kid: &str) -> Pair {
     pair.jwk = jwk;
     pair
 }
-
-use jsonwebtoken::jwk::Jwk;
 
 fn signed(pair: &Pair, kid: Option<&str>) -> String {
     let mut header = Header::new(pair.algorithm);
@@ -107,7 +120,7 @@ impl JwksFile {
 
     fn authenticator(&self) -> Result<Authenticator, KeysError> {
         let keys = Keys::JwksFile(self.folder.path().join("jwks.json"));
-        Authenticator::new(&[Issuer { name: "idp".to_owned(), audience: None, keys }], 100, Duration::ZERO)
+        trusting(vec![Issuer { name: "idp".to_owned(), audience: None, keys }])
     }
 }
 
@@ -133,15 +146,38 @@ fn reapits_names_of_the_claims_are_taken_too() {
 
 #[test]
 fn each_public_key_algorithm_is_taken_with_its_own_key() {
-    let pairs = [pair(Algorithm::RS256, "r"), pair(Algorithm::ES256, "e"), pair(Algorithm::EdDSA, "d")];
-    let file = JwksFile::with(&pairs.each_ref());
-    let authenticator = file.authenticator().unwrap();
-    for (pair, kid) in pairs.iter().zip(["r", "e", "d"]) {
-        assert!(check(&authenticator, &signed(pair, Some(kid))).is_ok(), "{:?}", pair.algorithm);
+    let algorithms = [
+        Algorithm::RS256,
+        Algorithm::RS384,
+        Algorithm::RS512,
+        Algorithm::PS256,
+        Algorithm::PS384,
+        Algorithm::PS512,
+        Algorithm::ES256,
+        Algorithm::ES384,
+        Algorithm::EdDSA,
+    ];
+    let pairs = algorithms.map(|algorithm| pair(algorithm, &format!("{algorithm:?}")));
+    let authenticator = JwksFile::with(&pairs.each_ref()).authenticator().unwrap();
+    for pair in &pairs {
+        let kid = format!("{:?}", pair.algorithm);
+        assert!(check(&authenticator, &signed(pair, Some(&kid))).is_ok(), "{kid}");
+        let other = if kid == "RS256" { "PS256" } else { "RS256" };
+        assert_eq!(check(&authenticator, &signed(pair, Some(other))), Err(TokenError::Algorithm), "algorithm confusion");
     }
-    assert_eq!(check(&authenticator, &signed(&pairs[1], Some("r"))), Err(TokenError::Algorithm), "algorithm confusion");
     assert!(matches!(check(&authenticator, &signed(&pairs[0], None)), Err(TokenError::UnknownKey(_))));
     assert!(matches!(check(&authenticator, &signed(&pairs[0], Some("other"))), Err(TokenError::UnknownKey(_))));
+}
+
+#[test]
+fn a_key_that_names_no_algorithm_is_for_the_usual_one_of_its_type() {
+    let mut rsa = pair(Algorithm::RS256, "r");
+    rsa.jwk.as_object_mut().unwrap().remove("alg");
+    let authenticator = JwksFile::with(&[&rsa]).authenticator().unwrap();
+    assert!(check(&authenticator, &signed(&rsa, Some("r"))).is_ok());
+    assert!(check(&authenticator, &signed(&rsa, None)).is_ok(), "there is only this one");
+    rsa.algorithm = Algorithm::PS256;
+    assert_eq!(check(&authenticator, &signed(&rsa, Some("r"))), Err(TokenError::Algorithm));
 }
 
 #[test]
@@ -189,7 +225,10 @@ fn foreign_issuers_wrong_secrets_and_changed_claims_are_refused() {
 fn tokens_are_good_from_nbf_to_exp_with_a_minute_of_leeway_also_when_remembered() {
     let authenticator = with_secret();
     let token = hs256(&claims(&json!({"exp": second(100), "nbf": second(50)})), SECRET);
-    let at = |shift| authenticator.authenticate(&token, Timestamp::from_second(second(shift)).unwrap(), Duration::ZERO);
+    let at = |shift| {
+        authenticator.clock.jump(SignedDuration::from_secs(second(shift) - authenticator.clock.now().as_second()));
+        authenticator.authenticate(&token)
+    };
     for _ in 0..2 {
         assert!(matches!(at(50 - 61), Err(TokenError::NotYetValid(_))));
         assert!(at(50 - 60).is_ok());
@@ -203,15 +242,54 @@ fn tokens_are_good_from_nbf_to_exp_with_a_minute_of_leeway_also_when_remembered(
 
 #[test]
 fn an_audience_is_checked_where_it_is_configured() {
-    let issuer =
-        Issuer { name: "idp".to_owned(), audience: Some("bellwire".to_owned()), keys: Keys::Secret(Secret::from(SECRET)) };
-    let authenticator = Authenticator::new(&[issuer], 100, Duration::ZERO).unwrap();
+    let authenticator = trusting(vec![with_audience("idp", Some("bellwire"))]).unwrap();
     let of = |audience: Value| check(&authenticator, &hs256(&claims(&json!({"aud": audience})), SECRET));
     assert!(of(json!("bellwire")).is_ok() && of(json!(["x", "bellwire"])).is_ok());
     for audience in [json!("other"), json!([]), json!(null)] {
         assert_eq!(of(audience), Err(TokenError::Audience));
     }
     assert!(check(&with_secret(), &hs256(&claims(&json!({"aud": "anything"})), SECRET)).is_ok());
+}
+
+#[test]
+fn access_tokens_of_usual_identity_providers_are_understood() {
+    let issuers = [
+        ("https://sso.example/realms/agencies", "account"),
+        ("https://agencies.eu.auth0.com/", "https://bellwire.example"),
+        ("https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/v2.0", "api://bellwire"),
+        ("https://cognito-idp.eu-west-2.amazonaws.com/eu-west-2_abc", ""),
+    ];
+    let issuers = issuers.map(|(name, audience)| with_audience(name, Some(audience).filter(|audience| !audience.is_empty())));
+    let authenticator = trusting(issuers.to_vec()).unwrap();
+    let keycloak = json!({
+        "iss": "https://sso.example/realms/agencies", "aud": ["realm-management", "account"], "azp": "telephony", "typ": "Bearer",
+        "client_id": null, "scope": "openid agencyCloud/notifications.telephony.write", "realm_access": {"roles": ["x"]},
+        "acr": "1", "allowed-origins": ["/*"], "preferred_username": "service-account-telephony",
+    });
+    let auth0 = json!({
+        "iss": "https://agencies.eu.auth0.com/", "aud": "https://bellwire.example", "azp": "telephony", "client_id": null,
+        "scope": "notifications.telephony.write", "gty": "client-credentials", "sub": "telephony@clients",
+    });
+    let entra = json!({
+        "iss": "https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/v2.0", "aud": "api://bellwire",
+        "azp": "66666666-7777-8888-9999-000000000000", "azpacr": "1", "ver": "2.0", "client_id": null, "scope": null,
+        "nbf": second(-5), "customerId": "SBOX", "negotiatorId": "ADV",
+    });
+    let cognito = json!({
+        "iss": "https://cognito-idp.eu-west-2.amazonaws.com/eu-west-2_abc", "token_use": "access", "client_id": "1example23456789",
+        "version": 2, "scope": "agencyCloud/notifications.telephony.write",
+    });
+    for token in [&keycloak, &auth0, &cognito] {
+        let caller = check(&authenticator, &hs256(&claims(token), SECRET)).unwrap();
+        assert_eq!(caller.identity, Identity::Application, "{token}");
+        assert!(caller.client_id.is_some() && caller.scopes.contains("notifications.telephony.write"), "{token}");
+    }
+    let person = check(&authenticator, &hs256(&claims(&entra), SECRET)).unwrap();
+    assert!(matches!(person.identity, Identity::Person(recipient, _) if recipient.to_string() == "SBOX/ADV"));
+    for (mut token, audience) in [(keycloak, "https://bellwire.example"), (auth0, "account"), (entra, "account")] {
+        token["aud"] = json!(audience);
+        assert_eq!(check(&authenticator, &hs256(&claims(&token), SECRET)), Err(TokenError::Audience), "another issuer's");
+    }
 }
 
 #[test]
@@ -228,22 +306,39 @@ fn malformed_identities_are_refused() {
     }
 }
 
-#[test]
-fn a_key_that_left_the_set_ends_its_tokens_and_a_new_one_is_found_by_its_name() {
-    let (old, new) = (pair(Algorithm::ES256, "old"), pair(Algorithm::ES256, "new"));
-    let file = JwksFile::with(&[&old]);
-    let authenticator = file.authenticator().unwrap();
-    let check_at = |token: &str, seconds| authenticator.authenticate(token, now(), Duration::from_secs(seconds)).map(|_| ());
-    let (old_token, new_token) = (signed(&old, Some("old")), signed(&new, Some("new")));
-    assert_eq!(check_at(&old_token, 1), Ok(()));
-    file.write(&[&new]);
-    assert!(matches!(check_at(&new_token, 29), Err(TokenError::UnknownKey(_))), "not read again so soon");
-    assert_eq!(check_at(&new_token, 30), Ok(()));
-    assert!(matches!(check_at(&old_token, 31), Err(TokenError::UnknownKey(_))), "remembered, but its key is gone");
+/// Does something while the keys are kept up to date.
+async fn while_keys_are_kept(authenticator: &Authenticator, doing: impl Future<Output = ()>) {
+    let keeping = authenticator.keep_keys().next().unwrap();
+    // Cancel safety: what is done is done to its end; keeping never ends.
+    tokio::select! {
+        () = keeping => unreachable!(),
+        () = doing => {}
+    }
+}
 
-    std::fs::write(file.folder.path().join("jwks.json"), "{").unwrap();
-    authenticator.refresh_keys(Duration::from_secs(90));
-    assert_eq!(check_at(&new_token, 91), Ok(()), "the last good keys go on");
+#[tokio::test]
+async fn a_key_that_left_the_set_ends_its_tokens_and_a_new_one_is_found_by_its_name() {
+    let [old, same, new] = ["old", "same", "new"].map(|kid| pair(Algorithm::ES256, kid));
+    let file = JwksFile::with(&[&old, &same]);
+    let authenticator = file.authenticator().unwrap();
+    let [old_token, same_token, new_token] =
+        [(&old, "old"), (&same, "same"), (&new, "new")].map(|(pair, kid)| signed(pair, Some(kid)));
+    let patiently = async |token: &str| authenticator.authenticate_patiently(token).await.map(|good| good.known);
+    while_keys_are_kept(&authenticator, async {
+        assert_eq!((patiently(&old_token).await, patiently(&same_token).await), (Ok(false), Ok(false)));
+        assert_eq!((patiently(&old_token).await, patiently(&same_token).await), (Ok(true), Ok(true)));
+        file.write(&[&same, &new]);
+        assert!(authenticator.authenticate(&new_token).is_err(), "not waited for");
+        assert_eq!(patiently(&new_token).await, Ok(false), "waited for");
+        assert_eq!(patiently(&same_token).await, Ok(true), "its key is the same, so that it need not be verified again");
+        assert!(matches!(patiently(&old_token).await, Err(TokenError::UnknownKey(_))), "remembered, but its key is gone");
+
+        std::fs::write(file.folder.path().join("jwks.json"), "{").unwrap();
+        authenticator.clock.advance(Duration::from_secs(30));
+        assert_eq!(patiently(&old_token).await, Err(TokenError::KeysUnavailable), "it may be good");
+        assert_eq!(patiently(&new_token).await, Ok(true), "the last good keys go on");
+    })
+    .await;
 }
 
 #[test]
@@ -253,7 +348,7 @@ fn a_set_without_a_usable_key_is_refused_at_the_start() {
     let mut for_encryption = pair(Algorithm::RS256, "e");
     for_encryption.jwk["use"] = json!("enc");
     let mut for_another_algorithm = pair(Algorithm::RS256, "a");
-    for_another_algorithm.jwk["alg"] = json!("RS512");
+    for_another_algorithm.jwk["alg"] = json!("ES256");
     for pair in [symmetric, for_encryption, for_another_algorithm] {
         assert!(matches!(JwksFile::with(&[&pair]).authenticator(), Err(KeysError::Empty { .. })));
     }

@@ -3,12 +3,11 @@
 use std::error::Error;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use super::origin::Fault;
 use super::show::Setting;
 use super::{Config, Keys};
-use crate::auth::Authenticator;
+use crate::auth::{check_certificates, check_key_set};
 use crate::http::tls::Tls;
 
 /// What is wrong with the files; `settings` say where each is named.
@@ -18,8 +17,8 @@ pub fn faults(config: &Config, settings: &[Setting]) -> Vec<Fault> {
     let fault = |key: String, message: String| Some(Fault { origin: origin(&key)?, key, message });
     let mut faults = Vec::new();
     for (place, issuer) in config.issuers.iter().enumerate() {
-        if let (Keys::JwksFile(_), Err(error)) =
-            (&issuer.keys, Authenticator::new(std::slice::from_ref(issuer), 1, Duration::ZERO))
+        if let Keys::JwksFile(path) = &issuer.keys
+            && let Err(error) = check_key_set(path)
         {
             faults.extend(fault(format!("auth.issuers[{place}].jwks_file"), with_causes(&error)));
         }
@@ -28,6 +27,8 @@ pub fn faults(config: &Config, settings: &[Setting]) -> Vec<Fault> {
         let failed = tls.as_ref().and_then(|files| Tls::open(files).err());
         faults.extend(failed.and_then(|error| fault(format!("{section}.tls_certificate"), with_causes(&error))));
     }
+    let certificates = config.issuers_ca_file.as_deref().and_then(|path| check_certificates(path).err());
+    faults.extend(certificates.and_then(|error| fault("auth.ca_file".to_owned(), with_causes(&error))));
     let readable = |path: &Path| fs::read(path).err().map(|error| format!("{}: {error}", path.display()));
     let ca_file = config.webhooks.sender.ca_file.as_deref().and_then(readable);
     faults.extend(ca_file.and_then(|message| fault("webhooks.ca_file".to_owned(), message)));

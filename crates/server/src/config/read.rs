@@ -1,16 +1,21 @@
 //! The table of values → [`Config`], section by section.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sessions::life::LifeConfig;
 use sessions::ring::RingConfig;
-use toml::{Table, Value};
+use toml::Value;
 
-use super::telemetry;
+use super::issuers::read_issuers;
 use super::reader::{self, Reader};
+use super::telemetry;
 use super::{Config, DEV_ISSUER, Issuer, Keys, Limits, LogFormat, Purpose, Rate, Secret, door};
 
+/// Shorter ones would be a burden to a provider, longer ones would leave keys good for long that it has withdrawn.
+const KEYS_INTERVALS: RangeInclusive<Duration> = Duration::from_secs(30)..=Duration::from_mins(30);
 /// RFC 7518 §3.2: a key at least as long as the hash.
 const SECRET_BYTES_MIN: usize = 32;
 
@@ -19,7 +24,7 @@ pub(super) fn config(reader: &mut Reader, purpose: Purpose) -> Option<Config> {
     let dev = matches!(purpose, Purpose::Develop(_));
     let products = reader.get("products", reader::products);
     let (listeners, proxies) = (door::listeners(reader, dev), door::proxies(reader));
-    let mut issuers = reader.issuers(read_issuer);
+    let mut issuers = read_issuers(reader);
     match (purpose, &mut issuers) {
         (Purpose::Develop(secret), Some(issuers)) => {
             issuers.push(Issuer { name: DEV_ISSUER.to_owned(), audience: None, keys: Keys::Secret(secret) });
@@ -30,6 +35,8 @@ pub(super) fn config(reader: &mut Reader, purpose: Purpose) -> Option<Config> {
     }
     let cors_origins = reader.get("http.cors_origins", reader::strings);
     let (tokens_max, folder) = (reader.get("auth.tokens_max", reader::count), reader.get("store.folder", reader::text));
+    let keys_interval = reader.get("auth.keys_interval", read_keys_interval);
+    let issuers_ca_file = reader.get("auth.ca_file", optional_path);
     let (store, sessions, webhooks) = (read_store(reader), read_sessions(reader), read_webhooks(reader, dev));
     let key_file = reader.get("webhooks.key_file", optional_path);
     let send_buffer = reader.get("sessions.send_buffer", reader::bytes);
@@ -52,6 +59,8 @@ pub(super) fn config(reader: &mut Reader, purpose: Purpose) -> Option<Config> {
         ops_token,
         issuers: issuers?,
         tokens_max: tokens_max?,
+        keys_interval: keys_interval?,
+        issuers_ca_file: issuers_ca_file?,
         folder: PathBuf::from(folder?),
         store: store?,
         sessions: sessions?,
@@ -179,6 +188,11 @@ fn read_limits(reader: &mut Reader) -> Option<Limits> {
     })
 }
 
+fn read_keys_interval(value: &Value) -> Result<Duration, String> {
+    let interval = reader::duration(value)?;
+    if KEYS_INTERVALS.contains(&interval) { Ok(interval) } else { Err(format!("must be from \"30s\" to \"30m\", got {value}")) }
+}
+
 fn read_log_format(value: &Value) -> Result<LogFormat, String> {
     match reader::text(value)?.as_str() {
         "human" => Ok(LogFormat::Human),
@@ -194,40 +208,6 @@ fn read_log_filter(value: &Value) -> Result<String, String> {
     Ok(filter)
 }
 
-fn read_issuer(table: &Table) -> Result<Issuer, Vec<(String, String)>> {
-    const KNOWN: [&str; 4] = ["issuer", "audience", "jwks_file", "secret_file"];
-    let mut faults = Vec::new();
-    for unknown in table.keys().filter(|key| !KNOWN.contains(&key.as_str())) {
-        faults.push((unknown.clone(), format!("is not known here; known are {}", KNOWN.join(", "))));
-    }
-    let mut text = |key: &str| {
-        let text = table.get(key).map(reader::text).transpose();
-        text.unwrap_or_else(|message| {
-            faults.push((key.to_owned(), message));
-            None
-        })
-    };
-    let (name, audience, jwks, secret) = (text("issuer"), text("audience"), text("jwks_file"), text("secret_file"));
-    if name.as_ref().is_none_or(String::is_empty) && !faults.iter().any(|(key, _)| key == "issuer") {
-        faults.push((String::new(), "issuer is required".to_owned()));
-    }
-    let keys = match (jwks, secret) {
-        (Some(path), None) => Some(Keys::JwksFile(PathBuf::from(path))),
-        (None, Some(path)) => {
-            let secret = read_secret(Path::new(&path)).map_err(|message| faults.push(("secret_file".to_owned(), message)));
-            secret.ok().map(Keys::Secret)
-        }
-        (Some(_), Some(_)) | (None, None) => {
-            faults.push((String::new(), "either jwks_file or secret_file is required".to_owned()));
-            None
-        }
-    };
-    match (name, keys) {
-        (Some(name), Some(keys)) if faults.is_empty() => Ok(Issuer { name, audience, keys }),
-        _ => Err(faults),
-    }
-}
-
 pub(super) fn optional_path(value: &Value) -> Result<Option<PathBuf>, String> {
     Ok(Some(reader::text(value)?).filter(|path| !path.is_empty()).map(PathBuf::from))
 }
@@ -239,7 +219,7 @@ pub(super) fn optional_secret(value: &Value) -> Result<Option<Secret>, String> {
     }
 }
 
-fn read_secret(path: &Path) -> Result<Secret, String> {
+pub(super) fn read_secret(path: &Path) -> Result<Secret, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let secret = text.trim_end_matches(['\r', '\n']);
     if secret.len() < SECRET_BYTES_MIN {

@@ -143,12 +143,71 @@ fn every_fault_of_every_issuer_is_told_with_its_line() {
     let file = "[[auth.issuers]]\nissuer = \"a\"\njwks_file = 5\n\n[[auth.issuers]]\njwks = \"x\"\njwks_file = \"y\"\n";
     let told = faults(file, &[], &Flags::default());
     let expected = [
-        "file:1: auth.issuers[0]: either jwks_file or secret_file is required",
         "file:3: auth.issuers[0].jwks_file: must be a string, got 5",
         "file:5: auth.issuers[1]: issuer is required",
-        "file:6: auth.issuers[1].jwks: is not known here; known are issuer, audience, jwks_file, secret_file",
+        "file:6: auth.issuers[1].jwks: is not known here; known are issuer, audience, discovery, jwks_url, jwks_file, secret_file",
     ];
     assert_eq!(told, expected);
+}
+
+#[test]
+fn an_issuer_has_one_source_of_keys_that_can_be_trusted() {
+    let fault = |lines: &str| {
+        let told = faults(&format!("[[auth.issuers]]\n{lines}\n"), &[], &Flags::default());
+        assert_eq!(told.len(), 1, "{told:#?}");
+        told[0].clone()
+    };
+    let named = |lines: &str| fault(&format!("issuer = \"https://idp.example\"\n{lines}"));
+    let expected = "file:1: auth.issuers[0]: one of discovery, jwks_url, jwks_file, secret_file is required";
+    assert_eq!((named(""), named("discovery = false")), (expected.to_owned(), expected.to_owned()));
+    let expected = "file:4: auth.issuers[0].jwks_file: is one too many: the keys come from discovery";
+    assert_eq!(named("discovery = true\njwks_file = \"x\""), expected);
+    assert_eq!(named("discovery = \"x\""), "file:3: auth.issuers[0].discovery: must be true or false, got \"x\"");
+    for (url, why) in [
+        ("http://idp.example/keys", "must begin with https://"),
+        ("http://127.0.0.1.example/keys", "must begin with https://"),
+        ("http://10.0.0.1/keys", "must begin with https://"),
+        ("ftp://localhost/keys", "must begin with https://"),
+        ("file:///keys", "has no host"),
+        ("keys", "is not a URL"),
+        ("https://me:pass@idp.example/keys", "must not hold a user"),
+        ("https://idp.example/keys#x", "must not have a fragment"),
+    ] {
+        let told = named(&format!("jwks_url = {url:?}"));
+        assert!(told.starts_with(&format!("file:3: auth.issuers[0].jwks_url: {why}")), "{told}");
+    }
+    for issuer in ["idp", "http://idp.example", "https://idp.example?x", "https://idp.example#x"] {
+        let told = fault(&format!("issuer = {issuer:?}\ndiscovery = true"));
+        assert!(told.starts_with("file:3: auth.issuers[0].discovery: needs "), "{told}");
+    }
+    let twice = "issuer = \"i\"\njwks_file = \"x\"\n[[auth.issuers]]\nissuer = \"i\"\njwks_file = \"y\"";
+    assert_eq!(fault(twice), "file:5: auth.issuers[1].issuer: \"i\" stands there twice");
+}
+
+#[test]
+fn discovery_is_asked_where_the_issuer_says() {
+    let found = |issuer: &str| {
+        let file = format!("[[auth.issuers]]\nissuer = {issuer:?}\ndiscovery = true");
+        let config = load(&file, &[], &Flags::default()).unwrap();
+        assert_eq!(config.issuers[0].name, issuer, "compared as written");
+        match &config.issuers[0].keys {
+            Keys::Discovery(url) => url.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(found("https://idp.example"), "https://idp.example/.well-known/openid-configuration");
+    assert_eq!(found("https://idp.example/"), "https://idp.example/.well-known/openid-configuration");
+    assert_eq!(found("https://idp.example/realms/a"), "https://idp.example/realms/a/.well-known/openid-configuration");
+    assert_eq!(found("http://localhost:8080/a/"), "http://localhost:8080/a/.well-known/openid-configuration");
+    assert_eq!(found("http://[::1]:1"), "http://[::1]:1/.well-known/openid-configuration");
+}
+
+#[test]
+fn keys_are_fetched_every_30_s_to_30_min() {
+    for (interval, is_good) in [("29s", false), ("30s", true), ("30m", true), ("31m", false), ("0s", false)] {
+        let file = format!("[auth]\nkeys_interval = {interval:?}");
+        assert_eq!(load(&file, &[], &dev()).is_ok(), is_good, "{interval}");
+    }
 }
 
 #[test]

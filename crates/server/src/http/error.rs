@@ -86,6 +86,8 @@ pub(crate) enum Unavailable {
     Draining,
     /// The callbacks before this one take too long.
     Connector,
+    /// What the token is to be verified with cannot be read.
+    IssuerKeys,
     /// Too many idempotency keys are remembered.
     Keys,
     /// The disk has no room.
@@ -115,7 +117,10 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 impl From<TokenError> for ApiError {
     fn from(error: TokenError) -> Self {
-        Self::Token(error)
+        match error {
+            TokenError::KeysUnavailable => Self::Unavailable(Unavailable::IssuerKeys),
+            error => Self::Token(error),
+        }
     }
 }
 
@@ -204,6 +209,7 @@ impl ApiError {
             Self::Unavailable(Unavailable::Connections) => "connections",
             Self::Unavailable(Unavailable::Sessions) => "sessions",
             Self::Unavailable(Unavailable::Draining) => "draining",
+            Self::Unavailable(Unavailable::IssuerKeys) => "issuer_keys",
             Self::Unavailable(Unavailable::Keys) => "keys",
             Self::Unavailable(Unavailable::Connector) => "connector_busy",
             Self::Unavailable(Unavailable::StoreFull) => "store_full",
@@ -238,6 +244,9 @@ impl ApiError {
             Self::UpgradeRequired => "A session is a WebSocket (RFC 6455, version 13, over HTTP/1.1)".to_owned(),
             Self::TooMany(_) => "Too many requests; see Retry-After".to_owned(),
             Self::Unavailable(Unavailable::Draining) => "This node shuts down; connect again".to_owned(),
+            Self::Unavailable(Unavailable::IssuerKeys) => {
+                "The keys of the token's issuer cannot be read at the moment; see Retry-After".to_owned()
+            }
             Self::Unavailable(_) => "The service cannot take this at the moment; see Retry-After".to_owned(),
             Self::Internal => "Something went wrong here; the x-request-id helps to find it".to_owned(),
         }
@@ -248,7 +257,7 @@ impl ApiError {
         match self {
             Self::KeyRunning => Some(1),
             Self::TooMany(Exceeded { retry_after }) => Some(whole_seconds(*retry_after)),
-            Self::Unavailable(Unavailable::StoreFull) => Some(5),
+            Self::Unavailable(Unavailable::StoreFull | Unavailable::IssuerKeys) => Some(5),
             Self::Unavailable(Unavailable::StorePoisoned | Unavailable::Keys) => Some(30),
             Self::Unavailable(_) => Some(1),
             _ => None,

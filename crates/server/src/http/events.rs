@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use hyper::body::Incoming;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
-use protocol::id::CustomerId;
+use protocol::id::{CustomerId, IdempotencyKey};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use store::idempotency::{Claim, Claimed};
@@ -22,12 +22,7 @@ const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-repl
 /// Takes one report, or up to 500: all of them or none. When it answers, they are on disk.
 pub(crate) async fn post(node: &Node, peer: IpAddr, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
     let (head, body) = request.into_parts();
-    let admitted = check_length(&head.headers, BODY_BYTES_MAX).and_then(|()| {
-        let application = Application::identify(node, peer, &head.headers)?;
-        check_content_type(&head.headers)?;
-        Ok((application, idempotency_key(&head.headers)?))
-    });
-    let (application, key) = match admitted {
+    let (application, key) = match before_the_body(node, peer, &head.headers).await {
         Ok(admitted) => admitted,
         Err(error) => {
             let is_read = discard_body(&head.headers, body, EVENT_BYTES_MAX, node.config.limits.body_timeout).await;
@@ -52,6 +47,18 @@ pub(crate) async fn post(node: &Node, peer: IpAddr, request: Request<Incoming>) 
         Some(Seen::Full) => return Err(ApiError::Unavailable(Unavailable::Keys)),
     };
     take(node, reports, owner.map(|owner| (owner, digest)), running).await
+}
+
+/// All that can be checked before the body is read.
+async fn before_the_body(
+    node: &Node,
+    peer: IpAddr,
+    headers: &HeaderMap,
+) -> Result<(Application, Option<IdempotencyKey>), ApiError> {
+    check_length(headers, BODY_BYTES_MAX)?;
+    let application = Application::identify(node, peer, headers).await?;
+    check_content_type(headers)?;
+    Ok((application, idempotency_key(headers)?))
 }
 
 async fn take(

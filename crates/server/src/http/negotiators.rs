@@ -45,8 +45,8 @@ struct Span {
 }
 
 /// `GET /negotiators`
-pub(crate) fn list(node: &Node, peer: IpAddr, request: &Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let (_, directory) = directory(node, peer, request)?;
+pub(crate) async fn list(node: &Node, peer: IpAddr, request: &Request<Incoming>) -> Result<Response<Body>, ApiError> {
+    let (_, directory) = directory(node, peer, request).await?;
     let query = request.uri().query().unwrap_or_default();
     let asked = Asked::read(query)?;
     let mut people: Vec<_> = directory.people.iter().filter(|person| asked.wants(person)).collect();
@@ -59,14 +59,18 @@ pub(crate) fn list(node: &Node, peer: IpAddr, request: &Request<Incoming>) -> Re
 }
 
 /// `GET /negotiators/{id}`
-pub(crate) fn one(node: &Node, peer: IpAddr, request: &Request<Incoming>, id: &str) -> Result<Response<Body>, ApiError> {
-    let (_, directory) = directory(node, peer, request)?;
+pub(crate) async fn one(node: &Node, peer: IpAddr, request: &Request<Incoming>, id: &str) -> Result<Response<Body>, ApiError> {
+    let (_, directory) = directory(node, peer, request).await?;
     let person = NegotiatorId::parse(id).ok().and_then(|id| directory.person(id));
     Ok(json_response(StatusCode::OK, &model(person.ok_or(ApiError::NoNegotiator)?)))
 }
 
-fn directory(node: &Node, peer: IpAddr, request: &Request<Incoming>) -> Result<(Speaker, std::sync::Arc<Directory>), ApiError> {
-    let speaker = Speaker::identify(node, peer, request.headers())?;
+async fn directory(
+    node: &Node,
+    peer: IpAddr,
+    request: &Request<Incoming>,
+) -> Result<(Speaker, std::sync::Arc<Directory>), ApiError> {
+    let speaker = Speaker::identify(node, peer, request.headers()).await?;
     speaker.permit(Scope::NegotiatorsRead)?;
     let directory = node.directories.of(&speaker.customer).unwrap_or_default();
     Ok((speaker, directory))

@@ -35,7 +35,7 @@ const PAGE_SIZE_MAX: u32 = 100;
 /// `POST /notifications`
 pub(crate) async fn post(node: &Node, peer: IpAddr, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
     let (head, body) = request.into_parts();
-    let (speaker, key) = match before_the_body(node, peer, &head.headers) {
+    let (speaker, key) = match before_the_body(node, peer, &head.headers).await {
         Ok(admitted) => admitted,
         Err(error) => {
             let is_read = discard_body(&head.headers, body, BODY_BYTES_MAX, node.config.limits.body_timeout).await;
@@ -81,9 +81,9 @@ pub(crate) async fn post(node: &Node, peer: IpAddr, request: Request<Incoming>) 
 }
 
 /// All that can be checked before the body is read.
-fn before_the_body(node: &Node, peer: IpAddr, headers: &HeaderMap) -> Result<(Speaker, Option<IdempotencyKey>), ApiError> {
+async fn before_the_body(node: &Node, peer: IpAddr, headers: &HeaderMap) -> Result<(Speaker, Option<IdempotencyKey>), ApiError> {
     check_length(headers, BODY_BYTES_MAX)?;
-    let speaker = Speaker::identify(node, peer, headers)?;
+    let speaker = Speaker::identify(node, peer, headers).await?;
     check_content_type(headers)?;
     Ok((speaker, idempotency_key(headers)?))
 }
@@ -130,7 +130,7 @@ fn replayed(node: &Node, receipt: String, represent: bool) -> Response<Body> {
 
 /// `GET /notifications`
 pub(crate) async fn list(node: &Node, peer: IpAddr, request: &Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let speaker = Speaker::identify(node, peer, request.headers())?;
+    let speaker = Speaker::identify(node, peer, request.headers()).await?;
     let [negotiator, size, after] = query(request.uri().query(), ["negotiatorId", "pageSize", "after"])?;
     let owner = list_owner(&speaker, negotiator.as_deref())?;
     let page = Page { product: product(&speaker), after: after_id(after.as_deref())?, size: page_size(size.as_deref())? };
@@ -216,8 +216,13 @@ struct Receipts {
 }
 
 /// `GET /notifications/{id}/receipts`
-pub(crate) fn receipts(node: &Node, peer: IpAddr, request: &Request<Incoming>, id: &str) -> Result<Response<Body>, ApiError> {
-    let speaker = Speaker::identify(node, peer, request.headers())?;
+pub(crate) async fn receipts(
+    node: &Node,
+    peer: IpAddr,
+    request: &Request<Incoming>,
+    id: &str,
+) -> Result<Response<Body>, ApiError> {
+    let speaker = Speaker::identify(node, peer, request.headers()).await?;
     let [] = query(request.uri().query(), [])?;
     speaker.permit(Scope::TelephonyWrite)?;
     let poster = speaker.caller.client_id.map(|client_id| Poster { client_id, customer: speaker.customer });
@@ -232,7 +237,7 @@ pub(crate) fn receipts(node: &Node, peer: IpAddr, request: &Request<Incoming>, i
 
 /// `DELETE /notifications/{id}`; an id that is in none of the caller's lists changes nothing and is no error.
 pub(crate) async fn delete(node: &Node, peer: IpAddr, request: &Request<Incoming>, id: &str) -> Result<Response<Body>, ApiError> {
-    let speaker = Speaker::identify(node, peer, request.headers())?;
+    let speaker = Speaker::identify(node, peer, request.headers()).await?;
     let [] = query(request.uri().query(), [])?;
     let of = match speaker.caller.identity {
         Identity::Person(own, product) => Some((own.negotiator, product)),

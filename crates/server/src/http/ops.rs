@@ -135,6 +135,7 @@ fn readiness(node: &Node) -> Response<Body> {
 
 fn metrics(node: &Node) -> Result<Response<Body>, ApiError> {
     node.webhooks.measure();
+    node.auth.measure();
     let mut body = String::new();
     encode(&mut body, &node.measurements).map_err(|_formatting| ApiError::Internal)?;
     let mut response = text(StatusCode::OK, body);

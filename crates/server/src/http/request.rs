@@ -37,8 +37,8 @@ pub(crate) struct Speaker {
 
 impl Speaker {
     /// Token → `api-version` → `reapit-customer` → rate, in this order.
-    pub(crate) fn identify(node: &Node, peer: IpAddr, headers: &HeaderMap) -> Result<Self, ApiError> {
-        let Authenticated { caller, .. } = authenticate(node, peer, bearer(headers)?)?;
+    pub(crate) async fn identify(node: &Node, peer: IpAddr, headers: &HeaderMap) -> Result<Self, ApiError> {
+        let Authenticated { caller, .. } = authenticate(node, peer, bearer(headers)?).await?;
         let customer = spoken_for(&caller, headers)?;
         let application = caller.client_id.and_then(|client_id| node.store.application(&client_id));
         let speaker = Self { caller, customer, application, dev: node.config.dev };
@@ -84,8 +84,8 @@ pub(crate) struct Application {
 
 impl Application {
     /// Token → `api-version` → `reapit-customer`, if it is there → rate, in this order.
-    pub(crate) fn identify(node: &Node, peer: IpAddr, headers: &HeaderMap) -> Result<Self, ApiError> {
-        let Authenticated { caller, .. } = authenticate(node, peer, bearer(headers)?)?;
+    pub(crate) async fn identify(node: &Node, peer: IpAddr, headers: &HeaderMap) -> Result<Self, ApiError> {
+        let Authenticated { caller, .. } = authenticate(node, peer, bearer(headers)?).await?;
         check_api_version(headers)?;
         let bound_to = match (caller.identity, customer_header(headers)?) {
             (Identity::Application, header) => header,
@@ -112,9 +112,11 @@ impl Application {
 }
 
 /// Verifies a token; a bad one counts against the address that it came from.
-pub(crate) fn authenticate(node: &Node, peer: IpAddr, token: Option<&str>) -> Result<Authenticated, ApiError> {
-    let verified = token.ok_or(TokenError::Missing);
-    let verified = verified.and_then(|token| node.auth.authenticate(token, node.clock.now(), node.clock.running()));
+pub(crate) async fn authenticate(node: &Node, peer: IpAddr, token: Option<&str>) -> Result<Authenticated, ApiError> {
+    let verified = match token {
+        Some(token) => node.auth.authenticate_patiently(token).await,
+        None => Err(TokenError::Missing),
+    };
     verified.or_else(|error| {
         admit_stranger(node, peer)?;
         Err(error.into())

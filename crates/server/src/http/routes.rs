@@ -10,8 +10,8 @@ use tracing::Instrument;
 use crate::app::Node;
 use crate::http::error::{ApiError, Body};
 use crate::http::request::{REQUEST_ID, admit_stranger, request_id};
-use crate::telemetry;
 use crate::http::{connectors, cors, events, negotiators, notifications, session, webhooks};
+use crate::telemetry;
 
 /// Answers one request, refusals included. Every answer carries its `x-request-id`.
 pub(crate) async fn answer(node: &std::sync::Arc<Node>, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
@@ -40,7 +40,7 @@ async fn route(node: &std::sync::Arc<Node>, peer: IpAddr, request: Request<Incom
     match (request.method(), path.as_str()) {
         (&Method::POST, "/notifications" | "/notifications/") => notifications::post(node, peer, request).await,
         (&Method::GET, "/notifications" | "/notifications/") => notifications::list(node, peer, &request).await,
-        (&Method::GET, "/negotiators" | "/negotiators/") => negotiators::list(node, peer, &request),
+        (&Method::GET, "/negotiators" | "/negotiators/") => negotiators::list(node, peer, &request).await,
         (&Method::POST, "/events" | "/events/") => events::post(node, peer, request).await,
         (_, path) if ["/webhooks", "/resthooks", "/apirtc"].iter().any(|prefix| is_below(path, prefix)) => {
             webhooks::answer(node, peer, request).await
@@ -48,13 +48,15 @@ async fn route(node: &std::sync::Arc<Node>, peer: IpAddr, request: Request<Incom
         (_, path) if webhooks::is_avaya(path) => Ok(webhooks::answer_avaya(node, peer, request).await),
         (&Method::GET, "/session") => session::open(node, peer, request).await,
         (&Method::GET, "/openapi.json") => openapi(node, peer),
-        (&Method::GET, path) if let Some((id, None)) = item(path, "/negotiators/") => negotiators::one(node, peer, &request, id),
+        (&Method::GET, path) if let Some((id, None)) = item(path, "/negotiators/") => {
+            negotiators::one(node, peer, &request, id).await
+        }
         (&Method::POST, path) if let Some(connector) = item(path, "/connectors/") => {
             connectors::take(node, peer, request, connector).await
         }
         (method, path) => match (method, item(path, "/notifications/")) {
             (&Method::DELETE, Some((id, None))) => notifications::delete(node, peer, &request, id).await,
-            (&Method::GET, Some((id, Some("receipts")))) => notifications::receipts(node, peer, &request, id),
+            (&Method::GET, Some((id, Some("receipts")))) => notifications::receipts(node, peer, &request, id).await,
             (_, item) => {
                 admit_stranger(node, peer)?;
                 Err(refuse(path, item))

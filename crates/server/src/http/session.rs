@@ -45,7 +45,7 @@ pub(crate) async fn open(node: &Arc<Node>, peer: IpAddr, mut request: Request<In
     let offered = Offered::read(request.headers());
     let upgrade = hyper::upgrade::on(&mut request);
     let response = switching_protocols(&accept, &offered);
-    match admit_session(node, peer, &request, &offered) {
+    match admit_session(node, peer, &request, &offered).await {
         Ok((opening, slot)) => {
             let node = node.clone();
             let tracker = node.sessions.clone();
@@ -102,7 +102,7 @@ fn answer_to_key(headers: &HeaderMap) -> Result<String, ApiError> {
     }
 }
 
-fn admit_session(
+async fn admit_session(
     node: &Node,
     peer: IpAddr,
     request: &Request<Incoming>,
@@ -112,7 +112,7 @@ fn admit_session(
         return Err(ApiError::Unavailable(Unavailable::Draining));
     }
     let token = bearer(request.headers())?.or(offered.token.as_deref());
-    let Authenticated { caller, known } = authenticate(node, peer, token)?;
+    let Authenticated { caller, known } = authenticate(node, peer, token).await?;
     let Identity::Person(recipient, product) = caller.identity else {
         return Err(ApiError::Forbidden("A session needs a token that names a negotiator (negotiatorId)".to_owned()));
     };

@@ -41,7 +41,7 @@ pub(crate) fn is_avaya(path: &str) -> bool {
 pub(crate) async fn answer_avaya(node: &Node, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let segments: Vec<_> = path.strip_prefix(avaya::BASE).unwrap_or_default().trim_matches('/').split('/').collect();
-    let answered = match Application::identify(node, peer, request.headers()) {
+    let answered = match Application::identify(node, peer, request.headers()).await {
         Ok(application) => {
             let asking = Asking { node, application: &application };
             avaya::answer(asking, request.method().clone(), &segments, request).await
@@ -58,7 +58,7 @@ pub(crate) async fn answer_avaya(node: &Node, peer: IpAddr, request: Request<Inc
 pub(crate) async fn answer(node: &Node, peer: IpAddr, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
     let path = request.uri().path().to_owned();
     let segments: Vec<_> = path.trim_matches('/').split('/').collect();
-    let application = Application::identify(node, peer, request.headers())?;
+    let application = Application::identify(node, peer, request.headers()).await?;
     let asking = Asking { node, application: &application };
     match (request.method().clone(), segments.as_slice()) {
         (method, ["resthooks", rest @ ..]) => resthooks::answer(asking, method, rest, request).await,

@@ -6,8 +6,8 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, Exemplar, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics,
-    Sum, exemplar, number_data_point,
+    AggregationTemporality, Exemplar, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics,
+    ScopeMetrics, Sum, exemplar, number_data_point,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
@@ -240,7 +240,8 @@ mod tests {
     #[test]
     fn counters_gauges_and_histograms_keep_names_labels_and_values() {
         let metrics = read();
-        let names: Vec<_> = metrics.iter().map(|metric| (metric.name.as_str(), metric.description.as_str(), metric.unit.as_str())).collect();
+        let names: Vec<_> =
+            metrics.iter().map(|metric| (metric.name.as_str(), metric.description.as_str(), metric.unit.as_str())).collect();
         assert_eq!(names, [("x_events", "Events taken", ""), ("x_open", "Open now", ""), ("x_time_seconds", "How long", "s")]);
         let [Some(Data::Sum(sum)), Some(Data::Gauge(gauge)), Some(Data::Histogram(histogram))] =
             [0, 1, 2].map(|place: usize| metrics[place].data.clone())
@@ -253,7 +254,10 @@ mod tests {
         assert_eq!((sum.data_points[0].start_time_unix_nano, sum.data_points[0].time_unix_nano), (1_000_000_000, 2_000_000_000));
         assert_eq!(gauge.data_points[0].value, Some(number_data_point::Value::AsDouble(-3.0)));
         let point = &histogram.data_points[0];
-        assert_eq!((point.count, point.bucket_counts.as_slice(), point.explicit_bounds.as_slice()), (4, &[1, 2, 1][..], &[0.5, 1.0][..]));
+        assert_eq!(
+            (point.count, point.bucket_counts.as_slice(), point.explicit_bounds.as_slice()),
+            (4, &[1, 2, 1][..], &[0.5, 1.0][..])
+        );
         assert!((point.sum.unwrap() - 10.6).abs() < 1e-9);
         assert_eq!(point.exemplars.len(), 1);
         assert_eq!(point.exemplars[0].trace_id, [0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef].repeat(2));

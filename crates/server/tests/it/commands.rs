@@ -48,6 +48,11 @@ fn a_configuration_is_checked_whole_without_a_node() {
     let faults: Value = serde_json::from_slice(&as_json.stdout).unwrap();
     let fault = &faults["faults"][0];
     assert_eq!((&fault["line"], &fault["key"]), (&json!(6), &json!("auth.issuers[0].jwks_file")), "{faults}");
+    fs::write(&file, format!("[auth]\nca_file = {path:?}\n")).unwrap();
+    let as_json = run(&["config", "check", "--config", path, "--dev", "--json"]);
+    let faults: Value = serde_json::from_slice(&as_json.stdout).unwrap();
+    let fault = &faults["faults"][0];
+    assert_eq!((&fault["line"], &fault["key"]), (&json!(2), &json!("auth.ca_file")), "it holds no certificate: {faults}");
     assert_eq!(told(&["config", "check", "--dev"]), "the configuration has no faults\n");
     assert_eq!(told_json(&["config", "check", "--dev"]), json!({"faults": []}));
 }

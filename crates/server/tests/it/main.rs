@@ -9,6 +9,7 @@
 
 mod program; // the program as a process, and a disk that fails
 mod receiver; // a receiver of webhooks that does what it is told
+mod provider; // an identity provider that does what it is told
 mod webhooks; // subscriptions and deliveries
 mod support; // a node on free ports, tokens, clients
 
@@ -18,6 +19,7 @@ mod sessions; // the WebSocket
 mod receipts; // what became of an event
 mod connectors; // telephone systems' own callbacks, the directory
 mod tls; // TLS, HTTP/2, proxies
+mod keys; // where an issuer's keys come from
 mod limits; // what happens at each bound
 mod operators; // probes, metrics, applications
 mod browser; // the example page in Chromium

@@ -33,6 +33,8 @@ pub(crate) enum Reply {
     Drip(Vec<u8>, Duration),
     /// Answers with this status when a permit is there.
     When(Arc<Semaphore>, u16),
+    /// Writes these bytes as they are when a permit is there.
+    RawWhen(Arc<Semaphore>, Vec<u8>),
     /// Closes the connection without an answer.
     Close,
 }
@@ -228,6 +230,10 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
                 permits.acquire().await.unwrap().forget();
                 stream.write_all(&answer(status)).await.ok()?;
             }
+            Reply::RawWhen(permits, bytes) => {
+                permits.acquire().await.unwrap().forget();
+                stream.write_all(&bytes).await.ok()?;
+            }
             Reply::Close => return None,
         }
     }
@@ -246,7 +252,7 @@ async fn read<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut Vec<u8>, connec
     };
     let head = String::from_utf8(buffer[..end].to_vec()).unwrap();
     let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
-    let length: usize = length.expect("a Content-Length");
+    let length: usize = if head.starts_with("GET ") { 0 } else { length.expect("a Content-Length") };
     while buffer.len() < end + 4 + length {
         more(stream, buffer).await?;
     }
