@@ -11,6 +11,8 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::commands::succeed;
+
 /// The suite and its version.
 const SUITE: &str = "autobahntestsuite==0.8.2";
 /// Framing, pings, reserved bits, opcodes, fragmentation, UTF-8, closing, auto-fragmentation. Sections 9 (performance), 12 and 13
@@ -136,9 +138,4 @@ fn judge(index: &Path) -> Result<(), String> {
         return Err(format!("{CASES} cases were to run"));
     }
     if wrong.is_empty() { Ok(()) } else { Err(format!("cases that failed: {}; see {}", wrong.join(", "), index.display())) }
-}
-
-fn succeed(command: &mut Command) -> Result<(), String> {
-    let status = command.status().map_err(|error| format!("cannot run {command:?}: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}")) }
 }

@@ -1,10 +1,12 @@
 //! `cargo xtask`: one command does what CI does.
 //!
-//! `test` runs every check of a change, fastest first; `conformance` the suites that others have written; `audit` those checks
-//! that need tools which take minutes to build; `bench` measures what events and sessions cost, beside other servers.
+//! `test` runs every check of a change, fastest first; `conformance` the suites that others have written; `fuzz` what
+//! strangers send, made up; `audit` those checks that need tools which take minutes to build; `bench` measures what events and sessions cost, beside other servers.
 #![expect(clippy::print_stderr, reason = "a command line says what it does")]
 
+mod commands; // running other programs
 mod conformance; // suites that others have written, against the real door
+mod fuzz; // what strangers send, made up
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -58,19 +60,24 @@ fn main() -> ExitCode {
     let command = std::env::args().nth(1);
     match command.as_deref() {
         Some("test") => install_needed().and_then(|()| run(&TEST)),
-        Some("conformance") => conformance::run().map_err(|failure| {
-            eprintln!("xtask: conformance: {failure}");
-            ExitCode::FAILURE
-        }),
+        Some("conformance") => told(conformance::run()),
+        Some("fuzz") => told(fuzz::run(std::env::args().nth(2).as_deref())),
         Some("bench") => run(&BENCH),
         Some("audit") => run(&AUDIT),
         other => {
-            eprintln!("xtask: unknown command {other:?}; there are: test, conformance, bench, audit");
+            eprintln!("xtask: unknown command {other:?}; there are: test, conformance, fuzz, bench, audit");
             Err(ExitCode::FAILURE)
         }
     }
     .err()
     .unwrap_or(ExitCode::SUCCESS)
+}
+
+fn told(outcome: Result<(), String>) -> Result<(), ExitCode> {
+    outcome.map_err(|failure| {
+        eprintln!("xtask: {failure}");
+        ExitCode::FAILURE
+    })
 }
 
 /// Brings what a fresh machine lacks.
