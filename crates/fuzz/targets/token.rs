@@ -216,7 +216,7 @@ fn good(token: &str) -> Option<Value> {
     let now = NOW as f64;
     let begun = claims["nbf"].is_null() || claims["nbf"].as_f64()?.trunc() - LEEWAY <= now;
     let lasts = claims["exp"].as_f64()?.trunc() + LEEWAY > now;
-    (signed && begun && lasts && head.get("crit").is_none() && token.len() <= TOKEN_BYTES_MAX).then_some(claims)
+    (signed && begun && lasts && head["crit"].is_null() && token.len() <= TOKEN_BYTES_MAX).then_some(claims)
 }
 
 /// Whom the claims name: client, customer, negotiator; `None` where a name is not one.

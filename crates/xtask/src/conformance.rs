@@ -1,5 +1,7 @@
 //! `cargo xtask conformance`: suites that others have written, against the real door.
 //!
+//! Schemathesis asks for what `protocol/openapi.yaml` publishes (`contract.rs`), Autobahn speaks WebSocket to sessions.
+//!
 //! The Autobahn suite is Python 2, so it needs an interpreter that no current system brings by itself; it is installed under
 //! `target/conformance` and nowhere else.
 
@@ -12,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::commands::succeed;
+use crate::contract;
 
 /// The suite and its version.
 const SUITE: &str = "autobahntestsuite==0.8.2";
@@ -26,7 +29,13 @@ const MAY_BE_NON_STRICT: [&str; 2] = ["6.4.3", "6.4.4"];
 /// Runs the suites; says what failed.
 pub(crate) fn run() -> Result<(), String> {
     let folder = PathBuf::from("target/conformance");
-    let suite = install(&folder)?;
+    fs::create_dir_all(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+    let outcomes = [contract::run(&folder), autobahn(&folder)];
+    outcomes.into_iter().collect()
+}
+
+fn autobahn(folder: &Path) -> Result<(), String> {
+    let suite = install(folder)?;
     let node = Node::start()?;
     let reports = folder.join("reports");
     // What an earlier run left is not to be judged.

@@ -72,5 +72,6 @@ fn search(target: &Target, host: &str, seconds: u64) -> Result<(), String> {
         "-print_final_stats=1".to_owned(),
         "-verbosity=0".to_owned(),
     ]);
-    succeed(command.arg(corpus).arg(seeds)).map_err(|failure| format!("{name}: {failure}; the input is target/fuzz/found-{name}-*"))
+    succeed(command.arg(corpus).arg(seeds))
+        .map_err(|failure| format!("{name}: {failure}; the input is target/fuzz/found-{name}-*"))
 }
