@@ -26,12 +26,16 @@ const CASES: usize = 247;
 /// Invalid UTF-8 is found at the end of a frame, not within it.
 const MAY_BE_NON_STRICT: [&str; 2] = ["6.4.3", "6.4.4"];
 
-/// Runs the suites; says what failed.
-pub(crate) fn run() -> Result<(), String> {
+/// Runs the suite that is named, `api` or `sessions`, else both; says what failed.
+pub(crate) fn run(only: Option<&str>) -> Result<(), String> {
     let folder = PathBuf::from("target/conformance");
     fs::create_dir_all(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
-    let outcomes = [contract::run(&folder), autobahn(&folder)];
-    outcomes.into_iter().collect()
+    match only {
+        Some("api") => contract::run(&folder),
+        Some("sessions") => autobahn(&folder),
+        Some(other) => Err(format!("there is no suite {other}; there are api and sessions")),
+        None => contract::run(&folder).and_then(|()| autobahn(&folder)),
+    }
 }
 
 fn autobahn(folder: &Path) -> Result<(), String> {

@@ -76,7 +76,7 @@ fn main() -> ExitCode {
     let command = std::env::args().nth(1);
     match command.as_deref() {
         Some("test") => install(&NEEDED).and_then(|()| run(&TEST)),
-        Some("conformance") => install(&SUITES).and_then(|()| told(conformance::run())),
+        Some("conformance") => install(&SUITES).and_then(|()| told(conformance::run(std::env::args().nth(2).as_deref()))),
         Some("binary") => told(dist::binary().map(|program| eprintln!("xtask: {}", program.display()))),
         Some("dist") => install(&PACKAGERS).and_then(|()| told(dist::run())),
         Some("fuzz") => told(fuzz::run(std::env::args().nth(2).as_deref())),
