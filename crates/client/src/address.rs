@@ -91,9 +91,13 @@ fn trusting(ca_file: Option<&Path>) -> Result<ClientConfig, AddressError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = ca_file {
         let fault = |fault: String| AddressError::Certificates { path: path.to_owned(), fault };
+        let before = roots.len();
         for certificate in CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))? {
             let certificate = certificate.map_err(|error| fault(error.to_string()))?;
             roots.add(certificate).map_err(|error| fault(error.to_string()))?;
+        }
+        if roots.len() == before {
+            return Err(fault("it holds no certificate in PEM".to_owned()));
         }
     }
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
@@ -127,5 +131,7 @@ mod tests {
     fn a_file_without_certificates_is_said() {
         let error = Address::parse("https://x", Some(Path::new("/nonexistent/ca.pem"))).unwrap_err().to_string();
         assert!(error.starts_with("/nonexistent/ca.pem: "), "{error}");
+        let error = Address::parse("https://x", Some(Path::new("Cargo.toml"))).unwrap_err().to_string();
+        assert_eq!(error, "Cargo.toml: it holds no certificate in PEM");
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::frame::to_vec;
 use crate::id::EventId;
+use crate::payload::ID_CHARACTERS_MAX;
 use crate::time;
 
 /// How large a client's message can be.
@@ -290,7 +291,10 @@ impl Raw {
         let text = |value: &Option<serde_json::Value>| value.as_ref().and_then(|value| value.as_str()).map(str::to_owned);
         let bad = |message: &str| (MessageErrorCode::BadMessage, message.to_owned());
         let kind = text(&self.kind).ok_or_else(|| bad("type is required, a string"))?;
-        let call_id = || text(&self.call_id).ok_or_else(|| bad("callId is required, a string"));
+        let call_id = || {
+            let id = text(&self.call_id).filter(|id| (1..=ID_CHARACTERS_MAX).contains(&id.chars().count()));
+            id.ok_or_else(|| bad("callId is required, a string of 1 to 128 characters"))
+        };
         match kind.as_str() {
             "ack" => {
                 let id = text(&self.id).and_then(|id| EventId::parse(&id).ok());

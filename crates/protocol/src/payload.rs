@@ -94,7 +94,8 @@ pub struct Created<'a> {
 }
 
 const MEMBERS: [&str; 6] = ["id", "created", "callerId", "destinationId", "huntGroup", "answeredById"];
-const ID_CHARACTERS_MAX: usize = 128;
+/// How long the id of a call can be.
+pub(crate) const ID_CHARACTERS_MAX: usize = 128;
 const NUMBER_CHARACTERS_MAX: usize = 32;
 
 /// The words that stand where a caller's number is not known, in any case.

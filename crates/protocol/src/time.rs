@@ -40,9 +40,10 @@ pub fn read(text: &str) -> Option<Timestamp> {
     let local = civil(local)?;
     let (fraction, zone) = split_fraction(rest)?;
     let offset_seconds = offset(zone)?;
-    let at = local.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+    // The last hours of the year 9999 are beyond what a `Timestamp` can be: they are its end.
+    let at = local.to_zoned(jiff::tz::TimeZone::UTC).map_or(Timestamp::MAX, |at| at.timestamp());
     let shift = jiff::SignedDuration::new(-offset_seconds, fraction);
-    at.checked_add(shift).ok()
+    at.saturating_add(shift).ok()
 }
 
 fn civil(text: &str) -> Option<DateTime> {

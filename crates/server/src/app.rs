@@ -332,9 +332,9 @@ fn handed_over<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
     read.inspect_err(|error| tracing::warn!(%error, "what the last run handed over is unreadable")).ok()
 }
 
-async fn housekeeping(node: Arc<Node>, certificates: [impl Fn(&Node); 2], stop: CancellationToken) {
+async fn housekeeping(node: Arc<Node>, mut certificates: [impl FnMut(&Node); 2], stop: CancellationToken) {
     loop {
-        certificates.iter().for_each(|look_after| look_after(&node));
+        certificates.iter_mut().for_each(|look_after| look_after(&node));
         node.webhooks.housekeep().await;
         while !stop.is_cancelled() && matches!(node.store.sweep(node.clock.now()).await, Ok(true)) {}
         // Cancel safety: both branches only wait.

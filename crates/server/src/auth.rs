@@ -178,7 +178,7 @@ impl Authenticator {
 
     fn verify(&self, token: &str) -> Result<Verified, Unverified<'_>> {
         let header = decode_header(token).map_err(|_fault| TokenError::Malformed)?;
-        if header.extras.inner().contains_key("crit") {
+        if header.crit.is_some() {
             // RFC 7515 §4.1.11: what must be understood and is not makes the token invalid.
             return Err(TokenError::Malformed.into());
         }

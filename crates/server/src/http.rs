@@ -36,7 +36,7 @@ use crate::app::Node;
 use crate::http::connection::{Connection, Slot};
 use crate::http::error::{ApiError, Unavailable};
 use crate::http::listener::Listener;
-use crate::http::stream::Stream;
+use crate::http::stream::{Phase, Stream};
 use crate::http::tls::{Tls, TlsLine};
 use crate::metrics::OfStep;
 
@@ -129,27 +129,33 @@ impl Accepted {
         let Ok(socket) = socket else { return };
         let is_introduced = door == Door::Api && node.config.proxies.introduce(peer.ip());
         if tls.is_none() && !is_introduced {
-            return Connection::new(Stream::new(socket, None, slot), peer, door, node).serve(stop).await;
+            return Connection::new(Stream::new(socket, None, Phase::Head, slot), peer, door, node, stop).serve().await;
         }
-        let opening = stop.run_until_cancelled(Box::pin(open(&node, socket, is_introduced, tls.as_deref())));
-        let Some(Ok(Opened { socket, told, tls, is_h2 })) = opening.await else { return };
-        let connection = Connection::new(Stream::new(socket, tls, slot), told.unwrap_or(peer), door, node);
-        if is_h2 { Box::pin(connection.serve_h2(stop)).await } else { Box::pin(connection.serve(stop)).await }
+        let opening = stop.run_until_cancelled(Box::pin(open(&node, socket, peer, is_introduced, tls.as_deref())));
+        let Some(Ok(Opened { socket, peer, tls, is_h2 })) = opening.await else { return };
+        let begun = if is_h2 { Phase::Open } else { Phase::Head };
+        let connection = Connection::new(Stream::new(socket, tls, begun, slot), peer, door, node, stop);
+        if is_h2 { Box::pin(connection.serve_h2()).await } else { Box::pin(connection.serve()).await }
     }
 }
 
 /// A connection on which requests can come.
 struct Opened {
     socket: TcpStream,
-    /// Whose it is, where a proxy says so.
-    told: Option<SocketAddr>,
+    /// Whose it is.
+    peer: SocketAddr,
     tls: Option<Box<TlsLine>>,
     is_h2: bool,
 }
 
 /// Goes through what comes before the first request, in the time of a head.
-async fn open(node: &Node, mut socket: TcpStream, is_introduced: bool, tls: Option<&Tls>) -> io::Result<Opened> {
-    let peer = socket.peer_addr()?;
+async fn open(
+    node: &Node,
+    mut socket: TcpStream,
+    peer: SocketAddr,
+    is_introduced: bool,
+    tls: Option<&Tls>,
+) -> io::Result<Opened> {
     let failed = |step: &'static str| {
         move |error: &io::Error| {
             tracing::debug!(%peer, step, %error, "a connection ended before its first request");
@@ -157,16 +163,16 @@ async fn open(node: &Node, mut socket: TcpStream, is_introduced: bool, tls: Opti
         }
     };
     let end = Instant::now() + node.config.limits.head_timeout;
-    let told = if is_introduced {
+    let mut client = peer;
+    if is_introduced {
         let told = timeout_at(end, proxies::introduction(&mut socket)).await;
-        told.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).inspect_err(failed("proxy-protocol"))?
-    } else {
-        None
-    };
-    let Some(tls) = tls else { return Ok(Opened { socket, told, tls: None, is_h2: false }) };
+        let told = told.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).inspect_err(failed("proxy-protocol"))?;
+        client = told.unwrap_or(peer);
+    }
+    let Some(tls) = tls else { return Ok(Opened { socket, peer: client, tls: None, is_h2: false }) };
     let accepted = timeout_at(end, tls.accept(socket)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     let (socket, tls, is_h2) = accepted.inspect_err(failed("tls"))?;
-    Ok(Opened { socket, told, tls: Some(tls), is_h2 })
+    Ok(Opened { socket, peer: client, tls: Some(tls), is_h2 })
 }
 
 fn set_options(socket: &TcpStream) -> io::Result<()> {

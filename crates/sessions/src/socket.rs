@@ -117,8 +117,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
             hear_out(self).await;
         }
         let is_shut = self.io.shutdown().await.is_ok();
-        is_shut && tokio::io::copy(&mut self.io, &mut tokio::io::sink()).await.is_ok()
+        is_shut && is_end(tokio::io::copy(&mut self.io, &mut tokio::io::sink()).await)
     }
+}
+
+/// Whether it was read to its end. With TLS many end the connection without saying so; what mattered was said before.
+fn is_end(read: io::Result<u64>) -> bool {
+    read.map_or_else(|error| error.kind() == io::ErrorKind::UnexpectedEof, |_| true)
 }
 
 /// The client has closed, or nothing more can be understood.

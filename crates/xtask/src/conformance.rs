@@ -1,5 +1,7 @@
 //! `cargo xtask conformance`: suites that others have written, against the real door.
 //!
+//! Schemathesis asks for what `protocol/openapi.yaml` publishes (`contract.rs`), Autobahn speaks WebSocket to sessions.
+//!
 //! The Autobahn suite is Python 2, so it needs an interpreter that no current system brings by itself; it is installed under
 //! `target/conformance` and nowhere else.
 
@@ -11,6 +13,9 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::commands::succeed;
+use crate::contract;
+
 /// The suite and its version.
 const SUITE: &str = "autobahntestsuite==0.8.2";
 /// Framing, pings, reserved bits, opcodes, fragmentation, UTF-8, closing, auto-fragmentation. Sections 9 (performance), 12 and 13
@@ -21,10 +26,20 @@ const CASES: usize = 247;
 /// Invalid UTF-8 is found at the end of a frame, not within it.
 const MAY_BE_NON_STRICT: [&str; 2] = ["6.4.3", "6.4.4"];
 
-/// Runs the suites; says what failed.
-pub(crate) fn run() -> Result<(), String> {
+/// Runs the suite that is named, `api` or `sessions`, else both; says what failed.
+pub(crate) fn run(only: Option<&str>) -> Result<(), String> {
     let folder = PathBuf::from("target/conformance");
-    let suite = install(&folder)?;
+    fs::create_dir_all(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+    match only {
+        Some("api") => contract::run(&folder),
+        Some("sessions") => autobahn(&folder),
+        Some(other) => Err(format!("there is no suite {other}; there are api and sessions")),
+        None => contract::run(&folder).and_then(|()| autobahn(&folder)),
+    }
+}
+
+fn autobahn(folder: &Path) -> Result<(), String> {
+    let suite = install(folder)?;
     let node = Node::start()?;
     let reports = folder.join("reports");
     // What an earlier run left is not to be judged.
@@ -136,9 +151,4 @@ fn judge(index: &Path) -> Result<(), String> {
         return Err(format!("{CASES} cases were to run"));
     }
     if wrong.is_empty() { Ok(()) } else { Err(format!("cases that failed: {}; see {}", wrong.join(", "), index.display())) }
-}
-
-fn succeed(command: &mut Command) -> Result<(), String> {
-    let status = command.status().map_err(|error| format!("cannot run {command:?}: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}")) }
 }

@@ -1,16 +1,34 @@
 //! `cargo xtask`: one command does what CI does.
 //!
-//! `test` runs every check of a change, fastest first; `conformance` the suites that others have written; `audit` those checks
-//! that need tools which take minutes to build; `bench` measures what events and sessions cost, beside other servers.
+//! `test` runs every check of a change, fastest first; `conformance` the suites that others have written; `fuzz` what
+//! strangers send, made up; `audit` those checks that need tools which take minutes to build; `bench` measures what events
+//! and sessions cost, beside other servers. `dist` makes what is given away, `binary` the program of it alone.
 #![expect(clippy::print_stderr, reason = "a command line says what it does")]
 
+mod commands; // running other programs
 mod conformance; // suites that others have written, against the real door
+mod contract; // what is published of the API, against the program
+mod fuzz; // what strangers send, made up
+mod dist; // the program as it is given away
+mod tried; // the same, tried
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 /// A program that the checks call, with the Debian package that brings it.
-const NEEDED: [(&str, &str); 3] = [("cc", "gcc"), ("openssl", "openssl"), ("chromium", "chromium")];
+const NEEDED: [(&str, &str); 6] = [
+    ("cc", "gcc"),
+    ("openssl", "openssl"),
+    ("chromium", "chromium"),
+    ("systemd-analyze", "systemd"),
+    ("python3", "python3"),
+    ("pip3", "python3-pip"),
+];
+/// The same, of `conformance`.
+const SUITES: [(&str, &str); 2] = [("python3", "python3"), ("pip3", "python3-pip")];
+/// The same, of `dist`.
+const PACKAGERS: [(&str, &str); 4] =
+    [("strip", "binutils"), ("dpkg-deb", "dpkg"), ("systemd-analyze", "systemd"), ("lintian", "lintian")];
 
 /// Name, program, arguments and environment of a check.
 type Step = (&'static str, &'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
@@ -57,15 +75,15 @@ fn main() -> ExitCode {
     }
     let command = std::env::args().nth(1);
     match command.as_deref() {
-        Some("test") => install_needed().and_then(|()| run(&TEST)),
-        Some("conformance") => conformance::run().map_err(|failure| {
-            eprintln!("xtask: conformance: {failure}");
-            ExitCode::FAILURE
-        }),
+        Some("test") => install(&NEEDED).and_then(|()| run(&TEST)),
+        Some("conformance") => install(&SUITES).and_then(|()| told(conformance::run(std::env::args().nth(2).as_deref()))),
+        Some("binary") => told(dist::binary().map(|program| eprintln!("xtask: {}", program.display()))),
+        Some("dist") => install(&PACKAGERS).and_then(|()| told(dist::run())),
+        Some("fuzz") => told(fuzz::run(std::env::args().nth(2).as_deref())),
         Some("bench") => run(&BENCH),
         Some("audit") => run(&AUDIT),
         other => {
-            eprintln!("xtask: unknown command {other:?}; there are: test, conformance, bench, audit");
+            eprintln!("xtask: unknown command {other:?}; there are: test, conformance, fuzz, dist, binary, bench, audit");
             Err(ExitCode::FAILURE)
         }
     }
@@ -73,9 +91,16 @@ fn main() -> ExitCode {
     .unwrap_or(ExitCode::SUCCESS)
 }
 
+fn told(outcome: Result<(), String>) -> Result<(), ExitCode> {
+    outcome.map_err(|failure| {
+        eprintln!("xtask: {failure}");
+        ExitCode::FAILURE
+    })
+}
+
 /// Brings what a fresh machine lacks.
-fn install_needed() -> Result<(), ExitCode> {
-    for (program, package) in NEEDED {
+fn install(needed: &[(&str, &str)]) -> Result<(), ExitCode> {
+    for (program, package) in needed {
         let found = Command::new("sh").args(["-c", &format!("command -v {program} >/dev/null")]).status();
         if !found.is_ok_and(|status| status.success()) {
             execute(&("install", "apt-get", &["update", "-q"], &[]))?;

@@ -34,3 +34,20 @@ fn what_is_not_json_ends_the_session_and_what_is_no_message_does_not() {
     assert_eq!(unknown["code"], "unknown_type");
     assert_eq!(unknown["ref"], "r1");
 }
+
+#[test]
+fn the_id_of_a_call_has_1_to_128_characters() {
+    let dismissed = |id: &str| format!(r#"{{"type":"dismissed","callId":"{id}"}}"#);
+    let longest = "ä".repeat(128);
+    let said = ClientMessage::parse(&dismissed(&longest)).map(|message| message.said);
+    assert_eq!(said, Ok(Said::Dismissed(longest.clone())));
+    for id in [String::new(), longest + "a"] {
+        assert_eq!(error_of(&dismissed(&id))["code"], "bad_message", "{id}");
+    }
+}
+
+#[test]
+fn a_ref_that_is_null_is_as_good_as_none() {
+    let ping = ClientMessage::parse(r#"{"type":"ping","ref":null}"#);
+    assert_eq!(ping, Ok(ClientMessage { said: Said::Ping, reference: None }));
+}

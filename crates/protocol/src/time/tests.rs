@@ -50,6 +50,13 @@ fn what_no_calendar_or_clock_has_is_refused() {
 }
 
 #[test]
+fn the_last_hours_of_the_year_9999_are_the_last_moment() {
+    assert!(read("9999-12-30T21:59:59").is_some_and(|at| at < Timestamp::MAX));
+    assert_eq!(read("9999-12-31T23:59:59.5-23:59"), Some(Timestamp::MAX));
+    assert!(read("0000-01-01T00:00:00+23:59").is_some());
+}
+
+#[test]
 fn times_are_written_with_milliseconds() {
     assert_eq!(read("2023-11-01T10:28:00.1239").map(millis).as_deref(), Some("2023-11-01T10:28:00.123Z"));
     assert_eq!(read("2023-11-01T10:28:00").map(millis).as_deref(), Some("2023-11-01T10:28:00.000Z"));

@@ -207,6 +207,14 @@ fn a_token_without_a_signature_is_refused() {
 }
 
 #[test]
+fn a_token_with_something_critical_is_refused() {
+    let mut header = Header::new(Algorithm::HS256);
+    header.crit = Some(vec!["exp".to_owned()]);
+    let token = encode(&header, &claims(&json!({})), &EncodingKey::from_secret(SECRET.as_bytes())).unwrap();
+    assert_eq!(check(&with_secret(), &token), Err(TokenError::Malformed));
+}
+
+#[test]
 fn foreign_issuers_wrong_secrets_and_changed_claims_are_refused() {
     let authenticator = with_secret();
     assert_eq!(check(&authenticator, &hs256(&claims(&json!({"iss": "other"})), SECRET)), Err(TokenError::UnknownIssuer));

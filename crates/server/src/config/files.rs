@@ -8,6 +8,7 @@ use super::origin::Fault;
 use super::show::Setting;
 use super::{Config, Keys};
 use crate::auth::{check_certificates, check_key_set};
+use crate::http::Door;
 use crate::http::tls::Tls;
 
 /// What is wrong with the files; `settings` say where each is named.
@@ -23,8 +24,8 @@ pub fn faults(config: &Config, settings: &[Setting]) -> Vec<Fault> {
             faults.extend(fault(format!("auth.issuers[{place}].jwks_file"), with_causes(&error)));
         }
     }
-    for (section, tls) in [("http", &config.tls), ("ops", &config.ops_tls)] {
-        let failed = tls.as_ref().and_then(|files| Tls::open(files).err());
+    for (section, door, tls) in [("http", Door::Api, &config.tls), ("ops", Door::Operators, &config.ops_tls)] {
+        let failed = tls.as_ref().and_then(|files| Tls::open(files, door).err());
         faults.extend(failed.and_then(|error| fault(format!("{section}.tls_certificate"), with_causes(&error))));
     }
     let certificates = config.issuers_ca_file.as_deref().and_then(|path| check_certificates(path).err());
@@ -38,7 +39,8 @@ pub fn faults(config: &Config, settings: &[Setting]) -> Vec<Fault> {
     faults
 }
 
-fn with_causes(error: &dyn Error) -> String {
+/// An error, with what it came from.
+pub(crate) fn with_causes(error: &(impl Error + ?Sized)) -> String {
     let (mut text, mut source) = (error.to_string(), error.source());
     while let Some(cause) = source {
         text = format!("{text}: {cause}");

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
 use hyper::server::conn::{http1, http2};
@@ -35,7 +36,7 @@ const HEAD_BYTES_MAX: usize = 32 * 1024;
 const HEAD_BYTES_MAX_H2: u32 = 32 * 1024;
 /// How many requests an HTTP/2 connection can have at once.
 const STREAMS_MAX: u32 = 100;
-/// How much of an answer can wait for an HTTP/2 client.
+/// How much of each answer can wait for an HTTP/2 client.
 const SEND_BYTES_MAX: usize = 64 * 1024;
 /// Of the connections, one in so many is kept for requests, so that sessions never shut a provider out.
 const KEPT_FOR_REQUESTS: usize = 10;
@@ -115,39 +116,41 @@ pub(crate) struct Connection {
     peer: SocketAddr,
     door: Door,
     node: Arc<Node>,
+    stop: CancellationToken,
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, peer: SocketAddr, door: Door, node: Arc<Node>) -> Self {
-        Self { stream, peer, door, node }
+    pub(super) fn new(stream: Stream, peer: SocketAddr, door: Door, node: Arc<Node>, stop: CancellationToken) -> Self {
+        Self { stream, peer, door, node, stop }
     }
 
     /// Serves requests over HTTP/1.1 until the client or a deadline ends the connection; after `stop`, until the answer that is due.
-    pub(super) async fn serve(self, stop: CancellationToken) {
+    pub(super) async fn serve(self) {
         let mut builder = http1::Builder::new();
         builder.max_buf_size(HEAD_BYTES_MAX);
         let service = service_fn(|request| self.answer(request));
         let http = builder.serve_connection(TokioIo::new(self.stream.clone()), service).with_upgrades();
         let mut http = pin!(http);
-        match self.drive(http.as_mut(), http1::UpgradeableConnection::graceful_shutdown, stop).await {
+        match self.drive(http.as_mut(), http1::UpgradeableConnection::graceful_shutdown).await {
             Some(phase) => self.give_up(phase),
             None => Box::pin(self.linger()).await,
         }
     }
 
     /// As [`Connection::serve`], over HTTP/2: several requests at once.
-    pub(super) async fn serve_h2(self, stop: CancellationToken) {
-        self.stream.enter(Phase::Open);
+    pub(super) async fn serve_h2(self) {
         let connection = Arc::new(self);
         let mut builder = http2::Builder::new(Streams(connection.node.clone()));
         builder.max_concurrent_streams(STREAMS_MAX).max_header_list_size(HEAD_BYTES_MAX_H2).max_send_buf_size(SEND_BYTES_MAX);
         let answering = connection.clone();
         let service = service_fn(move |request| answering.clone().answer_one(request));
         let mut http = pin!(builder.serve_connection(TokioIo::new(connection.stream.clone()), service));
-        if connection.drive(http.as_mut(), http2::Connection::graceful_shutdown, stop).await.is_some() {
+        if connection.drive(http.as_mut(), http2::Connection::graceful_shutdown).await.is_some() {
             http.as_mut().graceful_shutdown();
             log_end(timeout(LINGER, http).await.unwrap_or(Ok(())));
+            connection.stream.try_end(&[]);
         }
+        connection.linger().await;
     }
 
     /// Serves until the connection ends, or until a deadline, which gives the phase that lasted too long.
@@ -155,7 +158,6 @@ impl Connection {
         &self,
         mut http: Pin<&mut C>,
         finish: impl Fn(Pin<&mut C>),
-        stop: CancellationToken,
     ) -> Option<Phase> {
         let mut overdue = pin!(self.overdue());
         let mut stopping = false;
@@ -167,7 +169,7 @@ impl Connection {
                     log_end(ended);
                     return None;
                 }
-                () = stop.cancelled(), if !stopping => {
+                () = self.stop.cancelled(), if !stopping => {
                     stopping = true;
                     finish(http.as_mut());
                 }
@@ -235,6 +237,8 @@ impl Connection {
         let (phase, since) = self.stream.phase();
         let patience = match phase {
             Phase::Fresh | Phase::Head => limits.head_timeout,
+            // A client that does not say goodbye over HTTP/2 holds no shutdown up.
+            Phase::Open if self.stop.is_cancelled() => LINGER,
             Phase::Idle | Phase::Open => limits.idle_timeout,
             Phase::Busy | Phase::Upgraded => BUSY_MAX,
         };
@@ -251,12 +255,14 @@ impl Connection {
     /// Ends a connection that took too long. Who was in the middle of a head is told why; who said nothing is not.
     fn give_up(&self, phase: Phase) {
         tracing::debug!(peer = %self.peer, ?phase, "connection took too long");
+        let mut word = Bytes::new();
         if phase == Phase::Head {
             let error = ApiError::Timeout("the head of the request");
             error.count(&self.node);
             // Nothing was written in this phase, so the kernel's buffer has room.
-            self.stream.try_write(&error.into_raw(&self.node));
+            word = error.into_raw(&self.node).into();
         }
+        self.stream.try_end(&word);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::Door;
@@ -14,8 +14,9 @@ use crate::metrics::OfListener;
 
 /// How many connections the kernel keeps that were not accepted yet.
 const BACKLOG: u32 = 4096;
-/// How long before its end a certificate is talked about.
+/// How long before its end a certificate is talked about, and how often.
 const CERTIFICATE_ENDS_SOON: SignedDuration = SignedDuration::from_hours(7 * 24);
+const REMINDER_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
 
 /// A socket, and what is spoken on it.
 #[derive(Debug)]
@@ -62,7 +63,10 @@ impl Listener {
             socket.bind(address)?;
             socket.listen(BACKLOG)
         };
-        let tls = tls.map(Tls::open).transpose().map_err(|source| ListenError::Tls { address, source: Box::new(source) })?;
+        let tls = tls
+            .map(|files| Tls::open(files, door))
+            .transpose()
+            .map_err(|source| ListenError::Tls { address, source: Box::new(source) })?;
         let socket = bind().map_err(|source| ListenError::Listen { address, source })?;
         Ok(Self { socket, door, tls: tls.map(Arc::new) })
     }
@@ -72,21 +76,17 @@ impl Listener {
     }
 
     /// What looks after the certificate, from time to time.
-    pub(crate) fn caretaker(&self) -> impl Fn(&Node) + use<> {
-        let (door, tls) = (self.door, self.tls.clone());
+    pub(crate) fn caretaker(&self) -> impl FnMut(&Node) + use<> {
+        let (listener, tls, mut reminder) = (self.door.name(), self.tls.clone(), Timestamp::MIN);
         move |node: &Node| {
-            if let Some(tls) = &tls {
-                tls.refresh();
-                look_at_end(node, door, tls);
+            let Some(tls) = &tls else { return };
+            tls.refresh();
+            let (now, expires) = (node.clock.now(), tls.expires());
+            node.metrics.certificate_expires.get_or_create(&OfListener { listener }).set(expires.as_second());
+            if expires.duration_since(now) < CERTIFICATE_ENDS_SOON && now >= reminder {
+                reminder = now.saturating_add(REMINDER_INTERVAL).unwrap_or(Timestamp::MAX);
+                tracing::warn!(listener, %expires, "the certificate ends soon, or has ended: after that nobody connects");
             }
         }
-    }
-}
-
-fn look_at_end(node: &Node, door: Door, tls: &Tls) {
-    let (listener, expires) = (door.name(), tls.expires());
-    node.metrics.certificate_expires.get_or_create(&OfListener { listener }).set(expires.as_second());
-    if node.clock.now() + CERTIFICATE_ENDS_SOON > expires {
-        tracing::warn!(listener, %expires, "the certificate ends soon, or has ended: clients will not connect");
     }
 }

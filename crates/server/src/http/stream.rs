@@ -36,6 +36,8 @@ struct Progress {
     since: Instant,
     /// How many requests are being answered, where there can be several.
     requests: u32,
+    /// What a connection that waits is in once something came: [`Phase::Head`], or with HTTP/2 [`Phase::Open`].
+    begun: Phase,
 }
 
 /// The two directions of a socket, shared by the HTTP connection and the one who watches its deadlines; later a session's.
@@ -54,8 +56,8 @@ struct StreamInner {
 }
 
 impl Stream {
-    pub(super) fn new(socket: TcpStream, tls: Option<Box<TlsLine>>, slot: Slot) -> Self {
-        let progress = Progress { phase: Phase::Fresh, since: Instant::now(), requests: 0 };
+    pub(super) fn new(socket: TcpStream, tls: Option<Box<TlsLine>>, begun: Phase, slot: Slot) -> Self {
+        let progress = Progress { phase: Phase::Fresh, since: Instant::now(), requests: 0, begun };
         Self { inner: Arc::new(StreamInner { socket, tls, progress: Mutex::new(progress), _slot: slot }) }
     }
 
@@ -77,10 +79,12 @@ impl Stream {
         AtRequest(self.clone())
     }
 
-    /// What the kernel takes at once.
-    pub(super) fn try_write(&self, bytes: &[u8]) {
-        let written = Pin::new(&mut self.clone()).poll_write(&mut Context::from_waker(Waker::noop()), bytes);
-        tracing::trace!(?written, "a last word");
+    /// Ends our side, after a last word; as far as the kernel takes it at once.
+    pub(super) fn try_end(&self, word: &[u8]) {
+        let (mut stream, cx) = (self.clone(), &mut Context::from_waker(Waker::noop()));
+        let written = (!word.is_empty()).then(|| Pin::new(&mut stream).poll_write(cx, word));
+        let ended = Pin::new(&mut stream).poll_shutdown(cx);
+        tracing::trace!(?written, ?ended, "a last word");
     }
 
     /// Makes the connection end without lingering: what is unsent is dropped.
@@ -122,9 +126,12 @@ impl AsyncRead for Stream {
             Some(tls) => ready!(tls.poll_read(socket, cx, buf))?,
             None => ready!(poll_filled(socket, cx, buf))?,
         }
-        if matches!(self.phase().0, Phase::Fresh | Phase::Idle) && !buf.filled().is_empty() {
-            self.enter(Phase::Head);
+        let mut progress = self.progress();
+        if matches!(progress.phase, Phase::Fresh | Phase::Idle) && !buf.filled().is_empty() {
+            let begun = progress.begun;
+            progress.enter(begun);
         }
+        drop(progress);
         Poll::Ready(Ok(()))
     }
 }

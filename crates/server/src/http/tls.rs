@@ -14,6 +14,7 @@ use tokio_rustls::rustls::{self, ServerConfig};
 
 use self::certificate::Certificate;
 use crate::config::TlsFiles;
+use crate::http::Door;
 use crate::http::connection::read_out;
 
 pub use self::certificate::CertificateError;
@@ -21,6 +22,8 @@ pub(crate) use self::line::TlsLine;
 
 /// HTTP/2 (RFC 9113 §3.2).
 const H2: &[u8] = b"h2";
+/// RFC 7301 §6.
+const HTTP_1_1: &[u8] = b"http/1.1";
 /// What every record of a hand-shake begins with (RFC 8446 §5.1).
 const HANDSHAKE: u8 = 22;
 /// For those who speak plain HTTP to a listener with TLS.
@@ -46,12 +49,15 @@ pub enum TlsError {
 }
 
 impl Tls {
-    /// Reads certificate and key, and offers HTTP/2 and HTTP/1.1.
-    pub(crate) fn open(files: &TlsFiles) -> Result<Self, TlsError> {
+    /// Reads certificate and key, and offers HTTP/1.1; on the API HTTP/2 as well.
+    pub(crate) fn open(files: &TlsFiles, door: Door) -> Result<Self, TlsError> {
         let certificate = Arc::new(Certificate::open(files)?);
         let builder = ServerConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions()?;
         let mut config = builder.with_no_client_auth().with_cert_resolver(certificate.clone());
-        config.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = match door {
+            Door::Api => vec![H2.to_vec(), HTTP_1_1.to_vec()],
+            Door::Operators => vec![HTTP_1_1.to_vec()],
+        };
         // A client that comes back needs no signature of ours; the keys of tickets live in this process only.
         config.ticketer = Ticketer::new()?;
         Ok(Self { acceptor: Arc::new(config), certificate })

@@ -20,6 +20,8 @@ mod receipts; // what became of an event
 mod connectors; // telephone systems' own callbacks, the directory
 mod tls; // TLS, HTTP/2, proxies
 mod keys; // where an issuer's keys come from
+#[cfg(feature = "otlp")]
+mod telemetry; // traces and metrics over OTLP
 mod limits; // what happens at each bound
 mod operators; // probes, metrics, applications
 mod browser; // the example page in Chromium

@@ -246,6 +246,25 @@ async fn a_second_process_on_the_folder_is_refused_with_a_sentence() {
     assert!(text(&second.stderr).contains("is in use by another bellwire process"), "{}", text(&second.stderr));
 }
 
+#[tokio::test]
+async fn a_folder_of_a_newer_program_is_refused_with_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = Program::start(folder.path());
+    first.signal(Signal::TERM);
+    assert_eq!(first.wait().code(), Some(0));
+    // The version of the tables, in the head of the file (https://sqlite.org/fileformat.html#user_version_number).
+    let database = folder.path().join("bellwire.sqlite");
+    let mut bytes = fs::read(&database).unwrap();
+    bytes[60..64].copy_from_slice(&99_u32.to_be_bytes());
+    fs::write(&database, bytes).unwrap();
+    let data = folder.path().to_str().unwrap();
+    let older = run(&["serve", "--dev", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data", data]);
+    assert_eq!(older.status.code(), Some(1));
+    let told = text(&older.stderr);
+    assert!(told.contains("has tables of version 99, this program knows up to"), "{told}");
+    assert!(told.contains("run the newer program, or restore a backup"), "{told}");
+}
+
 #[test]
 fn a_faulty_configuration_is_told_whole_and_exits_78() {
     let folder = tempfile::tempdir().unwrap();

@@ -392,7 +392,7 @@ async fn sessions_are_told_to_go_one_after_another_while_notifications_are_taken
         let everyone: Vec<_> = everyone.iter().map(String::as_str).collect();
         let answer = provider.post(event("incomingCall", &everyone).to_string(), &[]).await;
         let mut adv = Caller::person(&api, "SBOX", "ADV");
-        let refused = client::session::Session::open(&api, &adv.token, "").await;
+        let refused = Session::open(&api, &adv.token, "").await;
         adv.token.clear();
         (first, answer.status.as_u16(), refused.is_err(), close_code(&mut late).await)
     };

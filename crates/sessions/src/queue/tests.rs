@@ -1,4 +1,6 @@
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Wake;
 use std::time::Instant;
 
 use clock::Clock;
@@ -68,6 +70,16 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Whether a task was woken.
+#[derive(Debug, Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -302,7 +314,10 @@ fn a_last_word_is_not_dropped_for_want_of_memory() {
 fn what_a_line_holds_on_to_is_brought_out_by_the_sessions_task() {
     let (queue, socket) = open(usize::MAX);
     socket.0.lock().unwrap().holds = true;
+    let woken = Arc::new(Woken::default());
+    assert!(queue.poll_next(&mut TaskContext::from_waker(&woken.clone().into())).is_pending());
     assert!(queue.put(&item(100)));
+    assert!(woken.0.load(Ordering::Relaxed));
     assert_eq!(waits(&queue), (0, 0), "the line has it");
     assert!(matches!(next(&queue), Some(Outgoing::Write)));
     assert!(queue.put(&item(50)));

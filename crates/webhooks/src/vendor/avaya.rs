@@ -96,7 +96,7 @@ fn types(part: &Part<'_>, faults: &mut Faults) -> Vec<String> {
         return types;
     }
     for item in part.items() {
-        let Some(name) = item.text(faults) else { continue };
+        let Some(name) = required(&item, faults).and_then(|item| item.text(faults)) else { continue };
         if !TYPES.contains(&name) {
             item.fault(faults, format_args!("must be one of {}", TYPES.join(", ")));
         } else if types.iter().any(|other| other == name) {

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -14,6 +15,7 @@ use tokio_rustls::rustls::{self};
 use x509_parser::parse_x509_certificate;
 
 use crate::config::TlsFiles;
+use crate::config::files::with_causes;
 
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -60,20 +62,23 @@ pub(super) struct Certificate {
     files: TlsFiles,
     // Guards what is shown; held to clone a pointer, and to put a new one.
     current: RwLock<Arc<Read>>,
+    /// What was last found wrong, so that it is told once.
+    fault: Mutex<Option<String>>,
 }
 
 /// What the files held when they were read.
 #[derive(Debug)]
 struct Read {
-    texts: (Vec<u8>, Vec<u8>),
+    /// SHA-256 of both, to see whether they change.
+    digest: [u8; 32],
     shown: Arc<CertifiedKey>,
     expires: Timestamp,
 }
 
 impl Certificate {
     pub(super) fn open(files: &TlsFiles) -> Result<Self, CertificateError> {
-        let read = parse(files, texts(files)?)?;
-        Ok(Self { files: files.clone(), current: RwLock::new(Arc::new(read)) })
+        let read = parse(files, &texts(files)?)?;
+        Ok(Self { files: files.clone(), current: RwLock::new(Arc::new(read)), fault: Mutex::new(None) })
     }
 
     pub(super) fn expires(&self) -> Timestamp {
@@ -82,17 +87,21 @@ impl Certificate {
 
     pub(super) fn refresh(&self) {
         let path = self.files.certificate.display();
-        let unless_same = |texts| if texts == self.current().texts { Ok(None) } else { parse(&self.files, texts).map(Some) };
-        match texts(&self.files).and_then(unless_same) {
+        let is_same = |texts: &Texts| digest(texts) == self.current().digest;
+        let read =
+            texts(&self.files).and_then(|texts| if is_same(&texts) { Ok(None) } else { parse(&self.files, &texts).map(Some) });
+        let fault = read.as_ref().err().map(with_causes);
+        let is_new = std::mem::replace(&mut *self.fault.lock().unwrap_or_else(PoisonError::into_inner), fault.clone()) != fault;
+        match read {
             Ok(Some(read)) => {
                 tracing::info!(%path, expires = %read.expires, "certificate read again: it has changed");
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(read);
             }
-            Ok(None) => {}
-            Err(error) => {
+            Err(error) if is_new => {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(%path, error, expires = %self.expires(), "certificate not read: the one before goes on");
             }
+            Ok(None) | Err(_) => {}
         }
     }
 
@@ -107,12 +116,19 @@ impl ResolvesServerCert for Certificate {
     }
 }
 
-fn texts(files: &TlsFiles) -> Result<(Vec<u8>, Vec<u8>), CertificateError> {
+/// Chain and key.
+type Texts = (Vec<u8>, Vec<u8>);
+
+fn digest((chain, key): &Texts) -> [u8; 32] {
+    Sha256::new().chain_update(Sha256::digest(chain)).chain_update(Sha256::digest(key)).finalize().into()
+}
+
+fn texts(files: &TlsFiles) -> Result<Texts, CertificateError> {
     let read = |path: &Path| fs::read(path).map_err(|source| CertificateError::Read { path: path.to_owned(), source });
     Ok((read(&files.certificate)?, read(&files.key)?))
 }
 
-fn parse(files: &TlsFiles, texts: (Vec<u8>, Vec<u8>)) -> Result<Read, CertificateError> {
+fn parse(files: &TlsFiles, texts: &Texts) -> Result<Read, CertificateError> {
     let TlsFiles { certificate, key } = files;
     let failed = |path: &PathBuf, what| {
         let path = path.clone();
@@ -125,7 +141,7 @@ fn parse(files: &TlsFiles, texts: (Vec<u8>, Vec<u8>)) -> Result<Read, Certificat
     let expires = chain.first().and_then(|first| expires(first)).ok_or_else(unreadable)?;
     let shown = CertifiedKey::from_der(chain, private, &default_provider());
     let shown = shown.map_err(|source| CertificateError::Key { certificate: certificate.clone(), key: key.clone(), source })?;
-    Ok(Read { texts, shown: Arc::new(shown), expires })
+    Ok(Read { digest: digest(texts), shown: Arc::new(shown), expires })
 }
 
 fn expires(certificate: &CertificateDer<'_>) -> Option<Timestamp> {

@@ -114,7 +114,8 @@ async fn ping(asking: Asking<'_>, id: &str, request: Request<Incoming>) -> Resul
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct Rotate {
     secret: Option<String>,
-    grace_period_seconds: Option<u64>,
+    // By JSON Schema 3600.0 is an integer too.
+    grace_period_seconds: Option<f64>,
 }
 
 async fn rotate(asking: Asking<'_>, id: &str, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
@@ -124,13 +125,12 @@ async fn rotate(asking: Asking<'_>, id: &str, request: Request<Incoming>) -> Res
     if given == Some(None) {
         faults.add("secret", "must be whsec_ and 24 to 64 bytes in base64");
     }
-    let grace = grace_period_seconds.map_or(GRACE_DEFAULT, Duration::from_secs);
-    if grace > GRACE_MAX {
-        faults.add("gracePeriodSeconds", format!("must be 0 to {}", GRACE_MAX.as_secs()));
+    let grace = grace_period_seconds.map_or(Ok(GRACE_DEFAULT), Duration::try_from_secs_f64).ok();
+    let grace = grace.filter(|grace| *grace <= GRACE_MAX && grace.subsec_nanos() == 0);
+    if grace.is_none() {
+        faults.add("gracePeriodSeconds", format!("must be a whole number, 0 to {}", GRACE_MAX.as_secs()));
     }
-    if !faults.is_empty() {
-        return Err(ApiError::Invalid(faults));
-    }
+    let Some(grace) = grace.filter(|_| faults.is_empty()) else { return Err(ApiError::Invalid(faults)) };
     let rotated = asking.node.webhooks.rotate(id, &asking.owner(), given.flatten(), grace).await;
     Ok(ok(&rotated.map_err(refuse)?))
 }

@@ -534,13 +534,15 @@ async fn a_secret_is_rotated_only_where_there_is_one_and_for_a_week_at_most() {
     let (reapit, standard) = (scene.reapit("/a").await, scene.standard("/b").await);
     assert!(reapit.get("secret").is_none());
     assert_eq!(send(&mut scene.app, Method::POST, &at(&reapit, "/secret/rotate"), &json!({})).await.status, 409);
-    for (wish, field) in [(json!({"secret": "x"}), "secret"), (json!({"gracePeriodSeconds": 604_801}), "gracePeriodSeconds")] {
+    let grace = |seconds: Value| (json!({"gracePeriodSeconds": seconds}), "gracePeriodSeconds");
+    let wrong = [json!(604_801), json!(-1), json!(0.5), json!(1e300)].map(grace);
+    for (wish, field) in wrong.into_iter().chain([(json!({"secret": "x"}), "secret")]) {
         let refused = send(&mut scene.app, Method::POST, &at(&standard, "/secret/rotate"), &wish).await;
         assert_eq!((refused.status.as_u16(), faults(&refused)[0].0.as_str()), (422, field));
     }
     let refused = send(&mut scene.app, Method::POST, &at(&standard, "/secret/rotate"), &json!({"grace": 1})).await;
     assert_eq!((refused.status.as_u16(), faults(&refused)[0].0.as_str()), (422, "grace"));
-    let rotated = scene.post(&at(&standard, "/secret/rotate"), &json!({"gracePeriodSeconds": 604_800})).await;
+    let rotated = scene.post(&at(&standard, "/secret/rotate"), &json!({"gracePeriodSeconds": 604_800.0})).await;
     assert_eq!(until(&rotated["oldSecretUntil"], scene.node.clock.now()).as_secs(), 604_800);
 }
 

@@ -476,6 +476,11 @@ async fn what_is_wrong_is_told_as_a_problem_with_its_violations() {
     assert_eq!(of("callbackUrl"), json!({"field": "callbackUrl", "message": "must not be null", "code": 20002}));
     assert_eq!(of("channelProviderId")["code"], 20006);
     assert!(of("eventTypes[0]")["message"].as_str().unwrap().contains("must be one of"));
+    let nothing = wish(&scene.receiver.url("/a"), &[]);
+    let of_nothing = with(nothing, json!({"eventTypes": [null]}));
+    let refused = send(&mut scene.app, Method::POST, &path(ACCOUNT, ""), &of_nothing).await;
+    let violation = json!({"field": "eventTypes[0]", "message": "must not be null", "code": 20002});
+    assert_eq!(body(&refused)["violations"], json!([violation]));
 
     let bad = body(&scene.app.get(&path("ABC", ""), &[]).await);
     let violation = json!({"field": "accountId", "message": "must match \"^[a-zA-Z]{6}$\"", "code": 20006});

@@ -1,0 +1,152 @@
+//! Traces and metrics over OTLP, as a collector gets them.
+
+use std::collections::BTreeMap;
+
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message;
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::program::Program;
+use crate::receiver::{Receiver, Reply};
+use crate::support::{Caller, Metrics, ask, event, message, next_event, person};
+use crate::webhooks::subscribe;
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
+/// The program, which tells this collector of every trace, and of its metrics often.
+fn start(folder: &tempfile::TempDir, collector: &Receiver, ratio: &str) -> Program {
+    Program::start_with(folder.path(), |command| {
+        command.env("BELLWIRE_TELEMETRY__OTLP_ENDPOINT", collector.url(""));
+        command.env("BELLWIRE_TELEMETRY__TRACE_RATIO", ratio).env("BELLWIRE_TELEMETRY__METRICS_INTERVAL", "200ms");
+        command.env("BELLWIRE_TELEMETRY__INSTANCE", "node-1");
+    })
+}
+
+/// The next batches of spans, until there are some of all these names.
+async fn spans(collector: &Receiver, names: &[&str]) -> Vec<Span> {
+    let mut batches = 0;
+    loop {
+        batches += 1;
+        let received = collector.wait_for("/v1/traces", batches).await;
+        let requests = received.iter().map(|received| ExportTraceServiceRequest::decode(&received.body[..]).unwrap());
+        let spans: Vec<_> = requests
+            .flat_map(|request| request.resource_spans)
+            .flat_map(|of_resource| of_resource.scope_spans)
+            .flat_map(|of_scope| of_scope.spans)
+            .collect();
+        if names.iter().all(|name| spans.iter().any(|span| span.name == *name)) {
+            return spans;
+        }
+    }
+}
+
+fn attributes(of: &[KeyValue]) -> BTreeMap<String, String> {
+    let text = |value: Any| match value {
+        Any::StringValue(text) => text,
+        Any::IntValue(number) => number.to_string(),
+        other => format!("{other:?}"),
+    };
+    of.iter().map(|pair| (pair.key.clone(), text(pair.value.clone().unwrap().value.unwrap()))).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn requests_sessions_and_attempts_are_spans_and_a_callers_trace_goes_on() {
+    let (folder, collector, receiver) = (tempfile::tempdir().unwrap(), Receiver::start().await, Receiver::start().await);
+    let mut program = start(&folder, &collector, "1.0");
+    let mut provider = Caller::application(&program.api);
+    let mut app = crate::webhooks::application(&program.api, "app");
+    let topics = ["telephony.incomingCall"];
+    subscribe(&mut app, json!({"url": receiver.url("/a"), "topicIds": topics, "customerIds": ["SBOX"]})).await;
+    let token = person("SBOX", "ADV", "AgencyCloud");
+    let mut session = client::session::Session::open(&program.api, &token, "").await.unwrap();
+    assert_eq!(message(&mut session).await["type"], "welcome");
+    let traceparent = format!("00-{TRACE}-b7ad6b7169203331-01");
+    let answer = provider.post(event("incomingCall", &["ADV"]).to_string(), &[("traceparent", &traceparent)]).await;
+    assert_eq!(answer.status, 202);
+    next_event(&mut session).await;
+    receiver.wait_for("/a", 1).await;
+    session.close().await;
+    let metrics = ask(&program.ops, "/metrics", &[]).await;
+    let spans = spans(&collector, &["POST /notifications", "GET /session", "session", "attempt"]).await;
+    let named = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
+    let post = named("POST /notifications");
+    assert_eq!((hex(&post.trace_id), hex(&post.parent_span_id)), (TRACE.to_owned(), "b7ad6b7169203331".to_owned()));
+    assert_eq!(attributes(&post.attributes)["http.response.status_code"], "202");
+    assert_eq!(attributes(&named("attempt").attributes)["server.address"], "127.0.0.1");
+    assert_eq!(attributes(&named("attempt").attributes)["http.response.status_code"], "200");
+    assert_ne!(hex(&named("session").trace_id), TRACE);
+    assert!(spans.iter().all(|span| span.events.is_empty()), "log lines stay here");
+    let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();
+    let exemplar = format!("# {{trace_id=\"{TRACE}\"}}");
+    assert!(
+        metrics.lines().any(|line| line.starts_with("bellwire_event_taken_to_queued_seconds_bucket") && line.contains(&exemplar))
+    );
+    program.signal(Signal::TERM);
+    assert!(program.wait().success());
+}
+
+#[tokio::test]
+async fn a_caller_decides_whether_its_trace_is_told_and_else_the_share() {
+    let (folder, collector) = (tempfile::tempdir().unwrap(), Receiver::start().await);
+    let mut program = start(&folder, &collector, "0.0");
+    let mut provider = Caller::application(&program.api);
+    for traceparent in ["nonsense", &format!("00-{TRACE}-b7ad6b7169203331-00"), &format!("00-{TRACE}-b7ad6b7169203331-01")] {
+        let answer = provider.post(event("endedCall", &["ADV"]).to_string(), &[("traceparent", traceparent)]).await;
+        assert_eq!(answer.status, 202);
+    }
+    program.signal(Signal::TERM);
+    assert!(program.wait().success());
+    let told = spans(&collector, &["POST /notifications"]).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(hex(&told[0].trace_id), TRACE);
+}
+
+#[tokio::test]
+async fn metrics_are_those_that_prometheus_reads() {
+    let (folder, collector) = (tempfile::tempdir().unwrap(), Receiver::start().await);
+    let program = start(&folder, &collector, "0.0");
+    let mut provider = Caller::application(&program.api);
+    assert_eq!(provider.post(event("endedCall", &["ADV"]).to_string(), &[]).await.status, 202);
+    let already = collector.received("/v1/metrics").len();
+    let received = collector.wait_for("/v1/metrics", already + 2).await;
+    let request = ExportMetricsServiceRequest::decode(&received.last().unwrap().body[..]).unwrap();
+    let of = attributes(&request.resource_metrics[0].resource.as_ref().unwrap().attributes);
+    assert_eq!((of["service.name"].as_str(), of["service.instance.id"].as_str()), ("bellwire", "node-1"));
+    let metrics = &request.resource_metrics[0].scope_metrics[0].metrics;
+    let events = metrics.iter().find(|metric| metric.name == "bellwire_events").unwrap();
+    let Some(Data::Sum(sum)) = &events.data else { panic!("{events:?}") };
+    assert_eq!(attributes(&sum.data_points[0].attributes)["sub_type"], "endedCall");
+    let read = Metrics(String::from_utf8(ask(&program.ops, "/metrics", &[]).await.body.to_vec()).unwrap());
+    let kinds = read.0.lines().filter(|line| line.starts_with("# TYPE ")).count();
+    assert_eq!(metrics.len(), kinds, "all of them");
+}
+
+#[tokio::test]
+async fn a_collector_that_refuses_or_hangs_delays_nobody_and_is_told_once() {
+    let (folder, collector) = (tempfile::tempdir().unwrap(), Receiver::start().await);
+    for path in ["/v1/traces", "/v1/metrics"] {
+        collector.usually(path, Reply::Status(503));
+    }
+    let mut program = start(&folder, &collector, "1.0");
+    let mut provider = Caller::application(&program.api);
+    for _ in 0..20 {
+        assert_eq!(provider.post(event("endedCall", &["ADV"]).to_string(), &[]).await.status, 202);
+    }
+    let warned = program.wait_for("telemetry is not taken: what does not fit into memory is left out");
+    assert_eq!(warned["error"], "refused with 503");
+    collector.wait_for("/v1/metrics", 5).await;
+    let before = program.log.len();
+    program.signal(Signal::TERM);
+    assert!(program.wait().success());
+    assert!(!program.log[before..].iter().any(|line| line.contains("telemetry is not taken")), "told once: {:#?}", program.log);
+}
