@@ -27,7 +27,9 @@ pub(crate) fn run(folder: &Path) -> Result<(), String> {
     // Set for this command only: it would stand before the packages of any other.
     suite.env("PYTHONPATH", &packages).env("BELLWIRE_TOKEN", token).arg(packages.join("bin/schemathesis"));
     suite.args(["--config-file", "crates/xtask/schemathesis.toml", "run"]).arg(format!("http://{}/openapi.json", node.api));
+    // The command itself is not told, as the token is in it.
     succeed(&mut suite)
+        .map_err(|_told| format!("{SUITE} has findings, above; the log of the node is {}/log", node.folder.display()))
 }
 
 fn install(folder: &Path) -> Result<PathBuf, String> {

@@ -6,10 +6,10 @@ use std::process::Command;
 
 use crate::commands::{said, succeed};
 
-/// What lintian may say of the package: it is made by its authors, not by Debian, and the program brings its own libraries.
-const LINTIAN_MAY_SAY: &str = "statically-linked-binary,embedded-library,no-manual-page,initial-upload-closes-no-bugs,\
-    bogus-mail-host,maintainer-script-calls-systemctl,syntax-error-in-debian-changelog,no-changelog,\
-    debian-changelog-file-missing,debian-changelog-file-missing-in-native-package";
+/// What lintian may say of the package: it is its authors', not Debian's, is handled by systemd alone, has Markdown for a changelog
+/// and help in the program; its libraries are in it, so that it looks like one itself.
+const LINTIAN_MAY_SAY: &str = "bogus-mail-host,embedded-library,maintainer-script-calls-systemctl,no-manual-page,\
+    shared-library-lacks-prerequisites,syntax-error-in-debian-changelog";
 
 /// Whether a program needs nothing but the kernel.
 pub(crate) fn is_static(program: &Path) -> Result<(), String> {
@@ -49,10 +49,8 @@ fn installed(root: &Path) -> Result<(), String> {
     if code != Some(78) {
         return Err(format!("the configuration as it comes was to be a fault (78), got {code:?}"));
     }
-    // In a root of its own, where there is no library; an event from the provider to desktops and to a receiver.
-    let jail = root.join("usr/bin");
-    fs::create_dir_all(jail.join("tmp")).map_err(|error| format!("cannot make a folder: {error}"))?;
-    succeed(Command::new("chroot").arg(&jail).args(["/bellwire", "demo"]).env("TMPDIR", "/tmp"))
+    // An event from the provider to desktops and to a receiver.
+    succeed(Command::new(&program).arg("demo").env_clear())
 }
 
 /// Checks the unit with the program that it names, as if it were installed.
