@@ -23,7 +23,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 11] = [
 ];
 
 /// Libraries that one crate, or two, alone may use.
-const ONLY_USED_BY: [(&str, &[&str]); 14] = [
+const ONLY_USED_BY: [(&str, &[&str]); 15] = [
     ("dashmap", &["sessions"]),
     ("ahash", &["sessions"]),
     ("tokio-tungstenite", &["sessions", "client"]),
@@ -35,6 +35,7 @@ const ONLY_USED_BY: [(&str, &[&str]); 14] = [
     ("toml", &["server"]),
     ("hyper", &["server", "client", "webhooks", "bellwire-loadtest"]),
     ("aws-lc-rs", &["webhooks"]),
+    ("opentelemetry", &["server"]),
     ("hickory-resolver", &["webhooks"]),
     ("tokio-rustls", &["webhooks", "server", "client"]),
     ("jsonschema", &["catalogues"]),

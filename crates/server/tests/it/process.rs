@@ -458,7 +458,10 @@ fn listening_with_a_bad_token_ends_with_a_sentence() {
     assert!(text(&output.stdout).ends_with("{\"stopped\":4001}\n"), "{output:?}");
     assert_eq!(text(&output.stderr), "bellwire: the session ended for good with 4001\n");
     let output = run(&["listen", "--api", "127.0.0.1:8080", "token"]);
-    assert_eq!(text(&output.stderr), "bellwire: --api must be a URL such as http://127.0.0.1:8080, got \"127.0.0.1:8080\"\n");
+    assert_eq!(
+        text(&output.stderr),
+        "bellwire: --api must be a URL such as http://127.0.0.1:8080 or https://bellwire.example, got \"127.0.0.1:8080\"\n"
+    );
 }
 
 #[test]

@@ -104,9 +104,9 @@ async fn a_caller_decides_whether_its_trace_is_told_and_else_the_share() {
         let answer = provider.post(event("endedCall", &["ADV"]).to_string(), &[("traceparent", traceparent)]).await;
         assert_eq!(answer.status, 202);
     }
+    let told = spans(&collector, &["POST /notifications"]).await;
     program.signal(Signal::TERM);
     assert!(program.wait().success());
-    let told = spans(&collector, &["POST /notifications"]).await;
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(hex(&told[0].trace_id), TRACE);
 }
@@ -134,17 +134,17 @@ async fn metrics_are_those_that_prometheus_reads() {
 #[tokio::test]
 async fn a_collector_that_refuses_or_hangs_delays_nobody_and_is_told_once() {
     let (folder, collector) = (tempfile::tempdir().unwrap(), Receiver::start().await);
-    for path in ["/v1/traces", "/v1/metrics"] {
-        collector.usually(path, Reply::Status(503));
-    }
+    collector.usually("/v1/traces", Reply::Hang);
+    collector.usually("/v1/metrics", Reply::Status(503));
     let mut program = start(&folder, &collector, "1.0");
     let mut provider = Caller::application(&program.api);
     for _ in 0..20 {
         assert_eq!(provider.post(event("endedCall", &["ADV"]).to_string(), &[]).await.status, 202);
     }
+    // The last but one is judged by now.
+    collector.wait_for("/v1/metrics", 5).await;
     let warned = program.wait_for("telemetry is not taken: what does not fit into memory is left out");
     assert_eq!(warned["error"], "refused with 503");
-    collector.wait_for("/v1/metrics", 5).await;
     let before = program.log.len();
     program.signal(Signal::TERM);
     assert!(program.wait().success());

@@ -39,7 +39,8 @@ fn exposed(call: &str, source: &str) -> (String, Vec<String>) {
     let endings: &[&str] = match kind {
         "Counter" => &["_total"],
         "Gauge" => &[""],
-        "Histogram" => &["_bucket", "_sum", "_count"],
+        // The one with exemplars is named by their labels.
+        "Histogram" | "OfTrace" => &["_bucket", "_sum", "_count"],
         other => panic!("{name} is a {other}"),
     };
     let names = endings.iter().map(|ending| format!("{name}{ending}")).collect();
