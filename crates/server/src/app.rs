@@ -9,6 +9,7 @@ use clock::Clock;
 use futures::FutureExt;
 use futures::future::select_all;
 use jiff::Timestamp;
+use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry as Measurements;
 use protocol::authorise::Identity;
 use protocol::close::CloseCode;
@@ -173,6 +174,15 @@ impl Node {
         self.draining.load(Ordering::Acquire)
     }
 
+    /// All measurements as they are now (OpenMetrics 1.0).
+    pub(crate) fn openmetrics(&self) -> Option<String> {
+        self.webhooks.measure();
+        self.auth.measure();
+        let mut text = String::new();
+        encode(&mut text, &self.measurements).ok()?;
+        Some(text)
+    }
+
     /// Runs a connection as a task that the shutdown waits for.
     pub(crate) fn spawn_connection(&self, task: impl Future<Output = ()> + Send + 'static, runtime: &Handle) {
         self.connections.spawn_on(task, runtime);
@@ -239,7 +249,7 @@ impl App {
         let keep_keys = node.auth.keep_keys();
         tasks.extend(keep_keys.map(|keeping| core.spawn(stop.clone().run_until_cancelled_owned(keeping).map(drop))));
         #[cfg(feature = "otlp")]
-        core.spawn(stop.clone().run_until_cancelled_owned(crate::telemetry::export_metrics(node.clone())));
+        core.spawn(crate::telemetry::export_metrics(node.clone(), stop.clone()));
         core.close();
 
         let ended = until_end(shutdown, tasks).await;

@@ -105,6 +105,8 @@ pub struct Limits {
     pub sessions: Rate,
     /// Of them, those with a token not seen before.
     pub new_tokens: Rate,
+    /// Requests whose caller asks for their trace to be told.
+    pub traces: Rate,
     /// Connections at once; `None`: what the descriptor limit allows.
     pub connections: Option<usize>,
     /// How long the head of a request can take.

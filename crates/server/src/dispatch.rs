@@ -117,7 +117,9 @@ pub(crate) async fn dispatch(node: &Node, event: &Event<'_>, posted: Posted) -> 
 fn show(node: &Node, event: &Event<'_>, taken: Instant) -> Vec<usize> {
     let poster = Poster { client_id: event.client_id(), customer: event.customer() };
     let counts = node.registry.deliver(frame::encode(event), poster, event.recipients(), taken);
-    node.metrics.taken_to_queued.observe(taken.elapsed().as_secs_f64(), telemetry::exemplar(node), None);
+    let exemplar = telemetry::exemplar(node);
+    let at = exemplar.is_some().then(|| node.clock.now().into());
+    node.metrics.taken_to_queued.observe(taken.elapsed().as_secs_f64(), exemplar, at);
     counts
 }
 

@@ -23,6 +23,7 @@ pub(crate) struct Limits {
     pub(crate) callbacks: Limiter<ConnectorId>,
     pub(crate) sessions: Limiter<()>,
     pub(crate) new_tokens: Limiter<()>,
+    pub(crate) traces: Limiter<()>,
     /// By subscription.
     pub(crate) pings: Limiter<String>,
 }
@@ -40,6 +41,7 @@ impl Limits {
             callbacks: Limiter::new(config.callbacks),
             sessions: Limiter::new(config.sessions),
             new_tokens: Limiter::new(config.new_tokens),
+            traces: Limiter::new(config.traces),
             pings: Limiter::every(PING_INTERVAL, PING_BURST),
         }
     }

@@ -11,7 +11,7 @@ mod openmetrics; // what Prometheus reads → what OTLP sends
 mod transport; // one POST to the endpoint
 
 use hyper::header::HeaderValue;
-use hyper::{Request, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use tracing::Span;
 use tracing::field::Empty;
 
@@ -23,24 +23,51 @@ pub(crate) use self::export::export_metrics;
 #[cfg(feature = "otlp")]
 pub use self::export::{Spans, Unstarted};
 
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+/// What paths of ours begin with, on either listener.
+const SEGMENTS: [&str; 21] = [
+    "apirtc",
+    "applications",
+    "avaya",
+    "backup",
+    "connectors",
+    "directories",
+    "enreach",
+    "events",
+    "livez",
+    "metrics",
+    "missed",
+    "negotiators",
+    "notifications",
+    "openapi.json",
+    "purge",
+    "readyz",
+    "resthooks",
+    "session",
+    "sessions",
+    "status",
+    "webhooks",
+];
+
 /// The span of a request. `route` is its path without ids.
 pub(crate) fn request_span<B>(node: &Node, id: &HeaderValue, request: &Request<B>) -> Span {
-    let method = request.method();
+    let method = known(request.method());
     if node.config.telemetry.is_none() {
-        return tracing::info_span!("request", id = ?id, %method);
+        return tracing::info_span!("request", id = ?id, method);
     }
     let span = tracing::info_span!(
+        parent: None,
         "request",
         id = ?id,
-        %method,
+        method,
         otel.kind = "server",
         otel.name = format!("{method} {}", route(request.uri().path())),
         otel.status_code = Empty,
-        http.request.method = %method,
+        http.request.method = method,
         http.response.status_code = Empty,
     );
     #[cfg(feature = "otlp")]
-    export::adopt(&span, request.headers());
+    export::adopt(node, &span, request.headers());
     span
 }
 
@@ -63,12 +90,17 @@ pub(crate) fn exemplar(node: &Node) -> Option<OfTrace> {
     None
 }
 
-/// The first segment of a path, which is never an id, and that there is more.
+/// What a stranger makes up is not told.
+fn known(method: &Method) -> &'static str {
+    METHODS.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER")
+}
+
+/// The first segment of a path, where it is one of ours, and that there is more: no ids, and nothing that a stranger makes up.
 fn route(path: &str) -> String {
-    match path.trim_matches('/').split_once('/') {
-        Some((first, _)) => format!("/{first}/…"),
-        None => format!("/{}", path.trim_matches('/')),
-    }
+    let mut segments = path.trim_matches('/').split('/');
+    let first = segments.next().and_then(|first| SEGMENTS.into_iter().find(|known| *known == first)).unwrap_or("…");
+    let more = if first != "…" && segments.next().is_some() { "/…" } else { "" };
+    format!("/{first}{more}")
 }
 
 #[cfg(test)]
@@ -81,9 +113,12 @@ mod tests {
             ("/notifications", "/notifications"),
             ("/notifications/", "/notifications"),
             ("/notifications/01J", "/notifications/…"),
-            ("/", "/"),
+            ("/", "/…"),
+            ("/+447123456789", "/…"),
+            ("/eyJhbGciOi/x", "/…"),
         ] {
             assert_eq!(route(path), expected);
         }
+        assert_eq!([known(&Method::POST), known(&Method::from_bytes(b"MADEUP").unwrap())], ["POST", "_OTHER"]);
     }
 }

@@ -5,8 +5,7 @@
 //! it out. One lock decides the order of both.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::io;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
@@ -20,9 +19,6 @@ use crate::delivery::Item;
 use crate::life::Life;
 use crate::receipts::Who;
 use crate::sync::{Mutex, MutexGuard, lock};
-
-/// How many frames go to the socket in one call.
-const FRAMES_AT_ONCE: usize = 16;
 
 /// What the session's task has to do next.
 #[derive(Debug, PartialEq, Eq)]
@@ -357,51 +353,6 @@ impl Inner {
         usize::from(self.begun > 0)
     }
 
-    /// Whether there is something to bring out.
-    fn waits(&self) -> bool {
-        self.unflushed || !self.frames.is_empty()
-    }
-
-    /// How much of a frame the socket takes without waiting, where nothing waits before it. A line that is broken takes nothing: the
-    /// session's task finds that out.
-    fn try_write(&mut self, frame: &[u8]) -> usize {
-        let waits = self.waits();
-        let Some(line) = self.line.as_mut().filter(|_| !waits) else { return 0 };
-        let cx = &mut TaskContext::from_waker(Waker::noop());
-        match Pin::new(&mut *line).poll_write(cx, frame) {
-            Poll::Ready(Ok(written)) => {
-                self.unflushed = !matches!(Pin::new(line).poll_flush(cx), Poll::Ready(Ok(())));
-                written
-            }
-            Poll::Ready(Err(_)) | Poll::Pending => 0,
-        }
-    }
-
-    fn poll_flush(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        let Some(line) = self.line.as_mut().filter(|_| self.unflushed) else { return Poll::Ready(Ok(())) };
-        let flushed = Pin::new(line).poll_flush(cx);
-        self.unflushed = !matches!(flushed, Poll::Ready(Ok(())));
-        flushed
-    }
-
-    fn poll_write(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<usize>> {
-        let Some(line) = &mut self.line else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
-        let mut slices = [IoSlice::new(&[]); FRAMES_AT_ONCE];
-        let mut begun = self.begun;
-        let filled = slices.iter_mut().zip(&self.frames).map(|(slice, waiting)| {
-            let frame = waiting.item.wire().get(std::mem::take(&mut begun)..).unwrap_or_default();
-            *slice = IoSlice::new(frame);
-        });
-        let count = filled.count();
-        let written = Pin::new(line).poll_write_vectored(cx, slices.get(..count).unwrap_or_default());
-        if matches!(written, Poll::Ready(Ok(_))) {
-            self.unflushed = true;
-            // What comes of it is seen before anything more is written.
-            let _seen_later = self.poll_flush(cx);
-        }
-        written
-    }
-
     fn wait<T>(&mut self, cx: &mut TaskContext<'_>) -> Poll<T> {
         match &mut self.waker {
             Some(waker) => waker.clone_from(cx.waker()),
@@ -418,6 +369,7 @@ impl Drop for Queue {
     }
 }
 
+mod line; // the way out: what the socket takes, and what it still holds
 mod liveness; // what is due, and what the client has received
 #[cfg(test)]
 mod tests;

@@ -28,6 +28,9 @@ pub fn faults(config: &Config, settings: &[Setting]) -> Vec<Fault> {
         let failed = tls.as_ref().and_then(|files| Tls::open(files, door).err());
         faults.extend(failed.and_then(|error| fault(format!("{section}.tls_certificate"), with_causes(&error))));
     }
+    let ca_file = config.telemetry.as_ref().and_then(|telemetry| telemetry.ca_file.as_deref());
+    let certificates = ca_file.and_then(|path| check_certificates(path).err());
+    faults.extend(certificates.and_then(|error| fault("telemetry.ca_file".to_owned(), with_causes(&error))));
     let certificates = config.issuers_ca_file.as_deref().and_then(|path| check_certificates(path).err());
     faults.extend(certificates.and_then(|error| fault("auth.ca_file".to_owned(), with_causes(&error))));
     let readable = |path: &Path| fs::read(path).err().map(|error| format!("{}: {error}", path.display()));

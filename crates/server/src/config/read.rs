@@ -168,6 +168,7 @@ fn read_limits(reader: &mut Reader) -> Option<Limits> {
     let strangers = rate("limits.strangers_per_second", Some("limits.strangers_burst"));
     let callbacks = rate("limits.callbacks_per_second", Some("limits.callbacks_burst"));
     let (sessions, new_tokens) = (rate("limits.sessions_per_second", None), rate("limits.new_tokens_per_second", None));
+    let traces = rate("limits.traces_per_second", None);
     let connections = reader.get("limits.connections", reader::count_or_auto);
     let head_timeout = reader.get("limits.head_timeout", reader::limit);
     let body_timeout = reader.get("limits.body_timeout", reader::limit);
@@ -177,6 +178,7 @@ fn read_limits(reader: &mut Reader) -> Option<Limits> {
         requests: requests?,
         polls: polls?,
         strangers: strangers?,
+        traces: traces?,
         callbacks: callbacks?,
         sessions: sessions?,
         new_tokens: new_tokens?,

@@ -8,6 +8,8 @@ use toml::Value;
 use super::read::optional_path;
 use super::reader::{self, Reader};
 
+const METRICS_INTERVAL_MIN: Duration = Duration::from_millis(100);
+
 /// An OTLP endpoint, and what it gets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Telemetry {
@@ -32,8 +34,8 @@ pub(super) fn telemetry(reader: &mut Reader) -> Option<Option<Telemetry>> {
     let instance = reader.get("telemetry.instance", reader::text);
     let (otlp_endpoint, ca_file, trace_ratio) = (otlp_endpoint?, ca_file?, trace_ratio?);
     let (metrics_interval, instance) = (metrics_interval?, instance?);
-    if metrics_interval.is_zero() {
-        reader.fault("telemetry.metrics_interval", "must be longer than 0");
+    if metrics_interval < METRICS_INTERVAL_MIN {
+        reader.fault("telemetry.metrics_interval", "must be at least 100ms");
         return None;
     }
     Some((!otlp_endpoint.is_empty()).then_some(Telemetry { otlp_endpoint, ca_file, trace_ratio, metrics_interval, instance }))

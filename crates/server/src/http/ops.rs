@@ -24,8 +24,8 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
-use prometheus_client::encoding::text::encode;
 use serde::Serialize;
+use tracing::Instrument;
 
 use crate::app::Node;
 use crate::auth::TokenError;
@@ -33,6 +33,7 @@ use crate::http::answer::read_json;
 use crate::http::error::{ApiError, Body};
 use crate::http::outgoing::Outgoing;
 use crate::http::request::{REQUEST_ID, bearer, json_bytes, request_id};
+use crate::telemetry;
 
 const BODY_BYTES_MAX: usize = 16 * 1024;
 /// OpenMetrics, which Prometheus asks for by itself.
@@ -50,13 +51,15 @@ pub(crate) async fn answer(node: &Arc<Node>, request: Request<Incoming>) -> Resp
 /// As [`answer`], wherever the request comes from.
 pub(crate) async fn answer_order(node: &Arc<Node>, order: Order) -> Response<Outgoing> {
     let request_id = request_id(node, order.headers());
-    let mut response = match route(node, order).await {
+    let span = telemetry::request_span(node, &request_id, &order);
+    let mut response = match route(node, order).instrument(span.clone()).await {
         Ok(response) => response,
         Err(error) => {
             error.count(node);
             error.into_response(node).map(Outgoing::Left)
         }
     };
+    telemetry::answered(node, &span, response.status());
     response.headers_mut().insert(REQUEST_ID, request_id);
     response
 }
@@ -134,11 +137,7 @@ fn readiness(node: &Node) -> Response<Body> {
 }
 
 fn metrics(node: &Node) -> Result<Response<Body>, ApiError> {
-    node.webhooks.measure();
-    node.auth.measure();
-    let mut body = String::new();
-    encode(&mut body, &node.measurements).map_err(|_formatting| ApiError::Internal)?;
-    let mut response = text(StatusCode::OK, body);
+    let mut response = text(StatusCode::OK, node.openmetrics().ok_or(ApiError::Internal)?);
     response.headers_mut().insert(CONTENT_TYPE, METRICS_TYPE);
     Ok(response)
 }

@@ -189,7 +189,8 @@ async fn run(node: Arc<Node>, upgrade: OnUpgrade, opening: Opening, slot: Sessio
 async fn begin(node: &Node, upgrade: OnUpgrade, opening: Opening) -> Option<impl Future<Output = ()>> {
     let (io, early) = upgraded(upgrade).await?;
     let (customer, negotiator) = (opening.recipient.customer, opening.recipient.negotiator);
-    let span = tracing::info_span!("session", id = %opening.session, %customer, %negotiator, product = %opening.product);
+    let span =
+        tracing::info_span!(parent: None, "session", id = %opening.session, %customer, %negotiator, product = %opening.product);
     let session = Session::open(io, &early, &node.registry, opening, Stream::reset);
     Some(session.run().instrument(span))
 }

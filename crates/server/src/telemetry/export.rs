@@ -6,24 +6,25 @@ use std::time::Duration;
 use client::address::{Address, AddressError};
 use hyper::header::HeaderMap;
 use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::{TraceContextExt, TracerProvider};
+use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceState, TracerProvider};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_http::HeaderExtractor;
 use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
-use prometheus_client::encoding::text::encode;
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider};
 use prost::Message;
 use tokio::runtime::Handle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tracing::{Level, Metadata, Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::openmetrics;
+use super::openmetrics::{self, Times};
 use super::transport::Transport;
 use crate::app::Node;
 use crate::config::Telemetry;
@@ -31,6 +32,12 @@ use crate::config::Telemetry;
 /// The spans that are told; whatever else is logged stays here.
 const SPANS: [&str; 3] = ["request", "session", "attempt"];
 const SERVICE: &str = "bellwire";
+/// Whose they are: a library may have spans of these names too.
+const TARGETS: [&str; 2] = ["server", "webhooks"];
+/// How many spans can wait, and how many go at once.
+const SPANS_WAITING_MAX: usize = 2048;
+const SPANS_AT_ONCE: usize = 512;
+const SPANS_INTERVAL: Duration = Duration::from_secs(5);
 /// How long the last spans have at the end.
 const LAST_SPANS: Duration = Duration::from_secs(2);
 
@@ -65,7 +72,14 @@ impl Spans {
         let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(telemetry.trace_ratio)));
         let attributes = openmetrics::identity(&telemetry.instance).map(|(key, value)| KeyValue::new(key, value));
         let resource = Resource::builder_empty().with_attributes(attributes).build();
-        let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_sampler(sampler).with_resource(resource);
+        // All of it is said, so that the environment says nothing.
+        let batches = BatchConfigBuilder::default()
+            .with_max_queue_size(SPANS_WAITING_MAX)
+            .with_max_export_batch_size(SPANS_AT_ONCE)
+            .with_scheduled_delay(SPANS_INTERVAL)
+            .build();
+        let sending = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
+        let provider = SdkTracerProvider::builder().with_span_processor(sending).with_sampler(sampler).with_resource(resource);
         Ok(Self(provider.build()))
     }
 
@@ -86,7 +100,8 @@ impl Spans {
 }
 
 fn is_told(of: &Metadata<'_>) -> bool {
-    of.is_span() && SPANS.contains(&of.name()) && *of.level() <= Level::DEBUG
+    let is_ours = of.target().split("::").next().is_some_and(|of_crate| TARGETS.contains(&of_crate));
+    of.is_span() && is_ours && SPANS.contains(&of.name()) && *of.level() <= Level::DEBUG
 }
 
 fn transport(telemetry: &Telemetry, runtime: &Handle) -> Result<Transport, AddressError> {
@@ -94,12 +109,18 @@ fn transport(telemetry: &Telemetry, runtime: &Handle) -> Result<Transport, Addre
     Ok(Transport { address, runtime: runtime.clone(), is_failing: Arc::default() })
 }
 
-/// Continues the trace that a caller names; a header that names none begins one.
-pub(super) fn adopt(span: &Span, headers: &HeaderMap) {
+/// Continues the trace that a caller names; a header that names none begins one. Anybody can ask for a trace to be told: beyond the
+/// limit it is not.
+pub(super) fn adopt(node: &Node, span: &Span, headers: &HeaderMap) {
     let caller = TraceContextPropagator::new().extract_with_context(&Context::new(), &HeaderExtractor(headers));
-    if caller.span().span_context().is_valid()
-        && let Err(error) = span.set_parent(caller)
-    {
+    let named = caller.span().span_context().clone();
+    if !named.is_valid() {
+        return;
+    }
+    let is_told = named.is_sampled() && node.limits.traces.admit((), node.clock.running()).is_ok();
+    let flags = if is_told { TraceFlags::SAMPLED } else { TraceFlags::default() };
+    let named = SpanContext::new(named.trace_id(), named.span_id(), flags, true, TraceState::default());
+    if let Err(error) = span.set_parent(Context::new().with_remote_span_context(named)) {
         tracing::debug!(%error, "a trace is not continued");
     }
 }
@@ -111,23 +132,24 @@ pub(super) fn recorded_trace() -> Option<String> {
     span.span_context().is_sampled().then(|| span.span_context().trace_id().to_string())
 }
 
-/// Sends all metrics, at each interval, for ever.
-///
-/// Cancel safety: metrics are counts since the start, so one that is not sent is in the next.
-pub(crate) async fn export_metrics(node: Arc<Node>) {
+/// Sends all metrics, at each interval and when it is stopped.
+pub(crate) async fn export_metrics(node: Arc<Node>, stop: CancellationToken) {
     let Some(telemetry) = &node.config.telemetry else { return };
     let transport = match transport(telemetry, &Handle::current()) {
         Ok(transport) => transport,
         Err(error) => return tracing::error!(%error, "no metrics are sent"),
     };
-    loop {
-        tokio::time::sleep(telemetry.metrics_interval).await;
-        let mut text = String::new();
-        if encode(&mut text, &node.measurements).is_ok() {
-            let metrics = openmetrics::metrics(&text, node.started.unwrap_or_default(), node.clock.now());
-            let request = ExportMetricsServiceRequest { resource_metrics: vec![openmetrics::of(&telemetry.instance, metrics)] };
-            // What fails is told by the transport.
-            drop(transport.post("/v1/metrics", request.encode_to_vec()).await);
-        }
+    let started = node.started.unwrap_or_default();
+    let mut last = started;
+    while !stop.is_cancelled() {
+        // Cancel safety: nothing is under way meanwhile.
+        drop(timeout(telemetry.metrics_interval, stop.cancelled()).await);
+        let Some(text) = node.openmetrics() else { continue };
+        let now = node.clock.now();
+        let metrics = openmetrics::metrics(&text, Times { started, last, now });
+        last = now;
+        let request = ExportMetricsServiceRequest { resource_metrics: vec![openmetrics::of(&telemetry.instance, metrics)] };
+        // What fails is told by the transport; what is counted is in the next as well.
+        drop(transport.post("/v1/metrics", request.encode_to_vec()).await);
     }
 }

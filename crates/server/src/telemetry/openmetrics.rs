@@ -1,7 +1,7 @@
 //! What Prometheus reads (OpenMetrics 1.0, as our own library writes it) → what OTLP sends: each metric under the same name, counted
 //! since the start.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -30,8 +30,7 @@ pub(super) fn of(instance: &str, metrics: Vec<Metric>) -> ResourceMetrics {
 }
 
 /// Reads the text that `/metrics` answers.
-pub(super) fn metrics(text: &str, started: Timestamp, now: Timestamp) -> Vec<Metric> {
-    let times = Times { started: nanos(started), now: nanos(now) };
+pub(super) fn metrics(text: &str, times: Times) -> Vec<Metric> {
     let mut metrics: Vec<Metric> = Vec::new();
     for line in text.lines() {
         match line.strip_prefix("# ") {
@@ -46,10 +45,14 @@ pub(super) fn metrics(text: &str, started: Timestamp, now: Timestamp) -> Vec<Met
     metrics.into_iter().filter(|metric| metric.data.is_some()).collect()
 }
 
-#[derive(Clone, Copy)]
-struct Times {
-    started: u64,
-    now: u64,
+/// When what is told happened.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    /// When counting began.
+    pub(super) started: Timestamp,
+    /// When it was told the last time: examples from before are known.
+    pub(super) last: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 fn nanos(at: Timestamp) -> u64 {
@@ -81,12 +84,15 @@ fn note(metrics: &mut Vec<Metric>, comment: &str) {
     }
 }
 
-/// One line: `name{labels} value`, and for a bucket `# {labels} value` of its exemplar.
+/// An example: labels, value, and its time in seconds.
+type Example<'a> = (Vec<(&'a str, String)>, f64, f64);
+
+/// One line: `name{labels} value`, and for a bucket `# {labels} value time` of its exemplar.
 struct Sample<'a> {
     name: &'a str,
     labels: Vec<(&'a str, String)>,
     value: f64,
-    exemplar: Option<(Vec<(&'a str, String)>, f64)>,
+    exemplar: Option<Example<'a>>,
 }
 
 impl<'a> Sample<'a> {
@@ -97,7 +103,8 @@ impl<'a> Sample<'a> {
         let (value, exemplar) = match rest.trim_start().split_once(" # ") {
             Some((value, exemplar)) => {
                 let (labels, rest) = self::labels(exemplar)?;
-                (value, Some((labels, rest.split_whitespace().next()?.parse().ok()?)))
+                let mut numbers = rest.split_whitespace().map(str::parse);
+                (value, Some((labels, numbers.next()?.ok()?, numbers.next()?.ok()?)))
             }
             None => (rest.trim_start(), None),
         };
@@ -139,7 +146,7 @@ fn unquoted(text: &str) -> Option<(String, &str)> {
 
 fn add(metric: &mut Metric, sample: Sample<'_>, times: Times) {
     match &mut metric.data {
-        Some(Data::Sum(sum)) => sum.data_points.push(number(sample, times, times.started)),
+        Some(Data::Sum(sum)) => sum.data_points.push(number(sample, times, nanos(times.started))),
         Some(Data::Gauge(gauge)) => gauge.data_points.push(number(sample, times, 0)),
         Some(Data::Histogram(histogram)) => observe(&mut histogram.data_points, sample, times),
         _ => {}
@@ -149,7 +156,7 @@ fn add(metric: &mut Metric, sample: Sample<'_>, times: Times) {
 fn number(sample: Sample<'_>, times: Times, start_time_unix_nano: u64) -> NumberDataPoint {
     let value = Some(number_data_point::Value::AsDouble(sample.value));
     let attributes = attributes(sample.labels);
-    NumberDataPoint { attributes, start_time_unix_nano, time_unix_nano: times.now, value, ..NumberDataPoint::default() }
+    NumberDataPoint { attributes, start_time_unix_nano, time_unix_nano: nanos(times.now), value, ..NumberDataPoint::default() }
 }
 
 /// Buckets come first to last, each with what is in those before it; the sum and the count go with the same labels.
@@ -159,7 +166,7 @@ fn observe(points: &mut Vec<HistogramDataPoint>, mut sample: Sample<'_>, times: 
     let attributes = attributes(sample.labels);
     let known = points.iter().position(|point| point.attributes == attributes);
     let place = known.unwrap_or_else(|| {
-        let (start_time_unix_nano, time_unix_nano) = (times.started, times.now);
+        let (start_time_unix_nano, time_unix_nano) = (nanos(times.started), nanos(times.now));
         let point = HistogramDataPoint { attributes, start_time_unix_nano, time_unix_nano, ..HistogramDataPoint::default() };
         points.push(point);
         points.len() - 1
@@ -171,7 +178,7 @@ fn observe(points: &mut Vec<HistogramDataPoint>, mut sample: Sample<'_>, times: 
             point.bucket_counts.push(whole(value).saturating_sub(before));
             // The last bucket has no upper bound.
             point.explicit_bounds.extend(bound.parse().ok().filter(|bound: &f64| bound.is_finite()));
-            point.exemplars.extend(exemplar.map(|(labels, value)| trace(&labels, value, times.now)));
+            point.exemplars.extend(exemplar.and_then(|example| trace(&example, times.last)));
         }
         (None, name) if name.ends_with("_sum") => point.sum = Some(value),
         (None, _) => point.count = whole(value),
@@ -183,9 +190,12 @@ fn whole(value: f64) -> u64 {
     value as u64
 }
 
-fn trace(labels: &[(&str, String)], value: f64, time_unix_nano: u64) -> Exemplar {
+/// An example that was not told yet.
+fn trace((labels, value, seconds): &Example<'_>, last: Timestamp) -> Option<Exemplar> {
+    let at = Timestamp::UNIX_EPOCH.checked_add(SignedDuration::try_from_secs_f64(*seconds).ok()?).ok()?;
     let trace_id = labels.iter().find(|(name, _)| *name == "trace_id").map(|(_, id)| bytes(id)).unwrap_or_default();
-    Exemplar { time_unix_nano, trace_id, value: Some(exemplar::Value::AsDouble(value)), ..Exemplar::default() }
+    let value = Some(exemplar::Value::AsDouble(*value));
+    (at > last).then(|| Exemplar { time_unix_nano: nanos(at), trace_id, value, ..Exemplar::default() })
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -219,7 +229,11 @@ mod tests {
         kind: &'static str,
     }
 
-    fn read() -> Vec<Metric> {
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn read(last: Timestamp) -> Vec<Metric> {
         let mut registry = Registry::with_prefix("x");
         let (counter, gauge) = (Family::<Labels, Counter>::default(), OwnGauge::<i64>::default());
         let histogram = HistogramWithExemplars::new([0.5, 1.0].into_iter());
@@ -229,17 +243,16 @@ mod tests {
         counter.get_or_create(&Labels { kind: "with \"quotes\", a \\ and\na line" }).inc_by(7);
         gauge.set(-3);
         for (value, trace_id) in [(0.1, None), (0.7, Some("0123456789abcdef0123456789abcdef")), (0.8, None), (9.0, None)] {
-            histogram.observe(value, trace_id.map(|id| OfTrace { trace_id: id.to_owned() }), None);
+            histogram.observe(value, trace_id.map(|id| OfTrace { trace_id: id.to_owned() }), Some(at(5).into()));
         }
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
-        let (started, now) = (Timestamp::from_second(1).unwrap(), Timestamp::from_second(2).unwrap());
-        metrics(&text, started, now)
+        metrics(&text, Times { started: at(1), last, now: at(6) })
     }
 
     #[test]
     fn counters_gauges_and_histograms_keep_names_labels_and_values() {
-        let metrics = read();
+        let metrics = read(at(4));
         let names: Vec<_> =
             metrics.iter().map(|metric| (metric.name.as_str(), metric.description.as_str(), metric.unit.as_str())).collect();
         assert_eq!(names, [("x_events", "Events taken", ""), ("x_open", "Open now", ""), ("x_time_seconds", "How long", "s")]);
@@ -251,7 +264,7 @@ mod tests {
         assert!(sum.is_monotonic);
         assert_eq!(sum.data_points[0].value, Some(number_data_point::Value::AsDouble(7.0)));
         assert_eq!(sum.data_points[0].attributes, [attribute("kind", "with \"quotes\", a \\ and\na line".to_owned())]);
-        assert_eq!((sum.data_points[0].start_time_unix_nano, sum.data_points[0].time_unix_nano), (1_000_000_000, 2_000_000_000));
+        assert_eq!((sum.data_points[0].start_time_unix_nano, sum.data_points[0].time_unix_nano), (1_000_000_000, 6_000_000_000));
         assert_eq!(gauge.data_points[0].value, Some(number_data_point::Value::AsDouble(-3.0)));
         let point = &histogram.data_points[0];
         assert_eq!(
@@ -260,6 +273,14 @@ mod tests {
         );
         assert!((point.sum.unwrap() - 10.6).abs() < 1e-9);
         assert_eq!(point.exemplars.len(), 1);
+        assert_eq!(point.exemplars[0].time_unix_nano, 5_000_000_000);
         assert_eq!(point.exemplars[0].trace_id, [0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef].repeat(2));
+    }
+
+    #[test]
+    fn an_example_that_was_told_is_not_told_again() {
+        let metrics = read(at(5));
+        let Some(Data::Histogram(histogram)) = &metrics[2].data else { panic!("{metrics:?}") };
+        assert_eq!(histogram.data_points[0].exemplars, []);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::StreamExt;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -11,10 +12,13 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use rustix::process::Signal;
 use serde_json::json;
+use tokio::net::TcpStream;
+use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::program::Program;
 use crate::receiver::{Receiver, Reply};
-use crate::support::{Caller, Metrics, ask, event, message, next_event, person};
+use crate::support::{Caller, Metrics, ask, event, person};
 use crate::webhooks::subscribe;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -55,6 +59,16 @@ fn attributes(of: &[KeyValue]) -> BTreeMap<String, String> {
     of.iter().map(|pair| (pair.key.clone(), text(pair.value.clone().unwrap().value.unwrap()))).collect()
 }
 
+/// A session whose request belongs to a trace.
+async fn open_traced(api: &str, token: &str) -> tokio_tungstenite::WebSocketStream<TcpStream> {
+    let mut request = format!("ws://{api}/session").into_client_request().unwrap();
+    request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    request.headers_mut().insert("traceparent", format!("00-{TRACE}-b7ad6b7169203331-01").parse().unwrap());
+    let (mut session, _) = client_async(request, TcpStream::connect(api).await.unwrap()).await.unwrap();
+    assert!(session.next().await.unwrap().unwrap().to_text().unwrap().contains("welcome"));
+    session
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -68,14 +82,14 @@ async fn requests_sessions_and_attempts_are_spans_and_a_callers_trace_goes_on() 
     let topics = ["telephony.incomingCall"];
     subscribe(&mut app, json!({"url": receiver.url("/a"), "topicIds": topics, "customerIds": ["SBOX"]})).await;
     let token = person("SBOX", "ADV", "AgencyCloud");
-    let mut session = client::session::Session::open(&program.api, &token, "").await.unwrap();
-    assert_eq!(message(&mut session).await["type"], "welcome");
+    let mut session = open_traced(&program.api, &token).await;
     let traceparent = format!("00-{TRACE}-b7ad6b7169203331-01");
     let answer = provider.post(event("incomingCall", &["ADV"]).to_string(), &[("traceparent", &traceparent)]).await;
     assert_eq!(answer.status, 202);
-    next_event(&mut session).await;
+    assert!(session.next().await.unwrap().unwrap().to_text().unwrap().contains("incomingCall"));
     receiver.wait_for("/a", 1).await;
-    session.close().await;
+    session.close(None).await.unwrap();
+    while session.next().await.is_some_and(|message| message.is_ok()) {}
     let metrics = ask(&program.ops, "/metrics", &[]).await;
     let spans = spans(&collector, &["POST /notifications", "GET /session", "session", "attempt"]).await;
     let named = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
@@ -84,7 +98,10 @@ async fn requests_sessions_and_attempts_are_spans_and_a_callers_trace_goes_on() 
     assert_eq!(attributes(&post.attributes)["http.response.status_code"], "202");
     assert_eq!(attributes(&named("attempt").attributes)["server.address"], "127.0.0.1");
     assert_eq!(attributes(&named("attempt").attributes)["http.response.status_code"], "200");
-    assert_ne!(hex(&named("session").trace_id), TRACE);
+    assert_eq!(hex(&named("GET /session").trace_id), TRACE);
+    for name in ["session", "attempt"] {
+        assert!(named(name).parent_span_id.is_empty() && hex(&named(name).trace_id) != TRACE, "{name} is a trace of its own");
+    }
     assert!(spans.iter().all(|span| span.events.is_empty()), "log lines stay here");
     let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();
     let exemplar = format!("# {{trace_id=\"{TRACE}\"}}");
@@ -112,9 +129,28 @@ async fn a_caller_decides_whether_its_trace_is_told_and_else_the_share() {
 }
 
 #[tokio::test]
+async fn strangers_have_no_more_of_their_traces_told_than_the_limit() {
+    let (folder, collector) = (tempfile::tempdir().unwrap(), Receiver::start().await);
+    let mut program = Program::start_with(folder.path(), |command| {
+        command.env("BELLWIRE_TELEMETRY__OTLP_ENDPOINT", collector.url("")).env("BELLWIRE_TELEMETRY__TRACE_RATIO", "0.0");
+        command.env("BELLWIRE_LIMITS__TRACES_PER_SECOND", "1");
+    });
+    let started = std::time::Instant::now();
+    for number in 0..50 {
+        let traceparent = format!("00-{TRACE}-b7ad6b7169203331-01");
+        ask(&program.api, &format!("/nowhere/{number}"), &[("traceparent", &traceparent)]).await;
+    }
+    let seconds = started.elapsed().as_secs();
+    let told = spans(&collector, &["GET /…"]).await;
+    assert!(told.len() as u64 <= seconds + 2, "{} in {seconds} s", told.len());
+    program.signal(Signal::TERM);
+    assert!(program.wait().success());
+}
+
+#[tokio::test]
 async fn metrics_are_those_that_prometheus_reads() {
     let (folder, collector) = (tempfile::tempdir().unwrap(), Receiver::start().await);
-    let program = start(&folder, &collector, "0.0");
+    let mut program = start(&folder, &collector, "0.0");
     let mut provider = Caller::application(&program.api);
     assert_eq!(provider.post(event("endedCall", &["ADV"]).to_string(), &[]).await.status, 202);
     let already = collector.received("/v1/metrics").len();
@@ -129,6 +165,10 @@ async fn metrics_are_those_that_prometheus_reads() {
     let read = Metrics(String::from_utf8(ask(&program.ops, "/metrics", &[]).await.body.to_vec()).unwrap());
     let kinds = read.0.lines().filter(|line| line.starts_with("# TYPE ")).count();
     assert_eq!(metrics.len(), kinds, "all of them");
+    program.signal(Signal::TERM);
+    assert!(program.wait().success());
+    let last = collector.wait_for("/v1/metrics", received.len() + 1).await;
+    assert!(last.len() > received.len(), "once more at the end");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use protocol::id::CustomerId;
 use protocol::time;
 use serde::{Deserialize, Serialize};
 use store::webhooks::{Outcome, State};
+use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 use crate::book::Endpoint;
@@ -141,6 +142,18 @@ fn address(host: &Host) -> String {
     }
 }
 
+/// What kept an attempt from an answer, as one of a few words.
+fn kind(why: &Unreachable) -> &'static str {
+    match why {
+        Unreachable::Resolve(_) => "resolve",
+        Unreachable::Forbidden(_) => "forbidden",
+        Unreachable::Connect(_) => "connect",
+        Unreachable::Tls(_) => "tls",
+        Unreachable::TimedOut { .. } => "timeout",
+        Unreachable::Broken(_) => "broken",
+    }
+}
+
 /// Notes in the span of an attempt what came of it.
 fn note(span: &Span, exchange: &Exchange) {
     match &exchange.answer {
@@ -151,7 +164,7 @@ fn note(span: &Span, exchange: &Exchange) {
             }
         }
         Answer::Unreachable(why) => {
-            span.record("error.type", tracing::field::display(why)).record("otel.status_code", "ERROR");
+            span.record("error.type", kind(why)).record("otel.status_code", "ERROR");
         }
     }
 }
@@ -174,18 +187,7 @@ impl Engine {
             return self.withhold(&endpoint, &item);
         }
         let started = std::time::Instant::now();
-        let span = tracing::debug_span!(
-            "attempt",
-            otel.kind = "client",
-            server.address = address(endpoint.url.host()),
-            event = %event.id,
-            http.request.resend_count = item.sends,
-            http.response.status_code = tracing::field::Empty,
-            error.type = tracing::field::Empty,
-            otel.status_code = tracing::field::Empty,
-        );
-        let exchange = self.send(&endpoint, &event, sends, began).instrument(span.clone()).await;
-        note(&span, &exchange);
+        let exchange = self.send(&endpoint, &event, sends, began).await;
         self.shared.metrics.attempt.observe(started.elapsed().as_secs_f64());
         let now = self.now();
         let attempted = Attempted { failures: item.failures, sandbox: event.sandbox, now, jitter: share(item.event, sends) };
@@ -213,6 +215,24 @@ impl Engine {
     }
 
     async fn send(&self, endpoint: &Endpoint, event: &Event<'_>, sends: u32, at: Timestamp) -> Exchange {
+        // A trace of its own: it may be days after the request that it is about.
+        let span = tracing::debug_span!(
+            parent: None,
+            "attempt",
+            otel.kind = "client",
+            otel.status_code = Empty,
+            server.address = address(endpoint.url.host()),
+            event = %event.id,
+            http.request.resend_count = sends - 1,
+            http.response.status_code = Empty,
+            error.type = Empty,
+        );
+        let exchange = self.post(endpoint, event, sends, at).instrument(span.clone()).await;
+        note(&span, &exchange);
+        exchange
+    }
+
+    async fn post(&self, endpoint: &Endpoint, event: &Event<'_>, sends: u32, at: Timestamp) -> Exchange {
         if let Some(refusal) = &endpoint.refusal {
             return Exchange::unsent(Unreachable::Forbidden(refusal.clone()));
         }
