@@ -1,16 +1,17 @@
 //! Where a node is, and how it is reached: plainly, or with TLS.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use crate::trust::{TrustError, authorities};
 
 /// Where a node is. A text such as `127.0.0.1:8080` stands for one without TLS.
 #[derive(Debug, Clone)]
@@ -26,13 +27,8 @@ pub enum AddressError {
     #[error("must be a URL such as http://127.0.0.1:8080 or https://bellwire.example, got {0:?}")]
     Url(String),
     /// The certificates of `ca_file` cannot be used.
-    #[error("{path}: {fault}")]
-    Certificates {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        fault: String,
-    },
+    #[error(transparent)]
+    Certificates(#[from] TrustError),
     /// The library refuses.
     #[error("TLS cannot be set up: {0}")]
     Setup(String),
@@ -88,18 +84,7 @@ impl Address {
 }
 
 fn trusting(ca_file: Option<&Path>) -> Result<ClientConfig, AddressError> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(path) = ca_file {
-        let fault = |fault: String| AddressError::Certificates { path: path.to_owned(), fault };
-        let before = roots.len();
-        for certificate in CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))? {
-            let certificate = certificate.map_err(|error| fault(error.to_string()))?;
-            roots.add(certificate).map_err(|error| fault(error.to_string()))?;
-        }
-        if roots.len() == before {
-            return Err(fault("it holds no certificate in PEM".to_owned()));
-        }
-    }
+    let roots = authorities(ca_file)?;
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| AddressError::Setup(error.to_string()))?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use client::trust::{TrustError, authorities};
 use clock::Clock;
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::client::conn::http1;
@@ -15,9 +16,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
 use url::{Host, Position, Url};
 
 use super::error::KeysError;
@@ -43,18 +43,7 @@ impl Fetcher {
     /// # Errors
     /// [`KeysError::Certificates`].
     pub(in crate::auth) fn new(ca_file: Option<&Path>, clock: Clock) -> Result<Self, KeysError> {
-        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        if let Some(path) = ca_file {
-            let fault = |fault: String| KeysError::Certificates { path: path.to_owned(), fault };
-            let before = roots.len();
-            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))? {
-                let certificate = certificate.map_err(|error| fault(error.to_string()))?;
-                roots.add(certificate).map_err(|error| fault(error.to_string()))?;
-            }
-            if roots.len() == before {
-                return Err(fault("it holds no certificate in PEM".to_owned()));
-            }
-        }
+        let roots = authorities(ca_file).map_err(|TrustError { path, fault }| KeysError::Certificates { path, fault })?;
         let tls = Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth());
         Ok(Self { tls, clock })
     }
