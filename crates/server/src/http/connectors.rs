@@ -42,20 +42,19 @@ const EVENT: &str = "x-benemen-event";
 pub(crate) async fn take(
     node: &Arc<Node>,
     peer: IpAddr,
-    request: Request<Incoming>,
+    request: &mut Request<Incoming>,
     (id, secret): (&str, Option<&str>),
 ) -> Result<Response<Body>, ApiError> {
-    let (head, body) = request.into_parts();
-    check_length(&head.headers, BODY_BYTES_MAX)?;
+    check_length(request.headers(), BODY_BYTES_MAX)?;
     let connector = ConnectorId::parse(id).ok().and_then(|id| node.connectors.find(&id));
     let Some(connector) = connector else {
         admit_stranger(node, peer)?;
         return Err(ApiError::NoConnector);
     };
-    let (client_id, vendor) = (admit(node, peer, &connector, &head.headers, secret)?, connector.setting.vendor.name());
-    let (body, _) = read_body(body, BODY_BYTES_MAX, node.config.limits.body_timeout).await?;
+    let (client_id, vendor) = (admit(node, peer, &connector, request.headers(), secret)?, connector.setting.vendor.name());
+    let (body, _) = read_body(request.body_mut(), BODY_BYTES_MAX, node.config.limits.body_timeout).await?;
     // To its end even where the vendor goes: half of what follows from a callback is worse than none.
-    let (acting, event) = (node.clone(), head.headers.get(EVENT).cloned());
+    let (acting, event) = (node.clone(), request.headers().get(EVENT).cloned());
     let doing = async move { do_once(&acting, &connector, client_id, (event, body)).await };
     let outcome = node.to_the_end(doing).await.unwrap_or(Err(ApiError::Internal));
     let name = match &outcome {

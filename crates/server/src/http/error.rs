@@ -310,14 +310,6 @@ impl ApiError {
         response
     }
 
-    /// The answer to a request whose body is not read: the connection ends with it.
-    pub(crate) fn into_last_response(self, node: &Node) -> Response<Body> {
-        self.count(node);
-        let mut response = self.into_response(node);
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        response
-    }
-
     /// The answer as bytes, for a connection that no request was read from.
     pub(crate) fn into_raw(self, node: &Node) -> Vec<u8> {
         let body = self.body(node.clock.now());

@@ -14,22 +14,15 @@ use webhooks::report::{BODY_BYTES_MAX, EVENT_BYTES_MAX, Reports, read};
 use crate::app::Node;
 use crate::http::answer::{json_response, refuse_body};
 use crate::http::error::{ApiError, Body, Unavailable};
-use crate::http::request::{Application, check_content_type, check_length, discard_body, idempotency_key, read_body};
+use crate::http::request::{Application, check_content_type, check_length, idempotency_key, read_body};
 use crate::idempotency::{Owner, Running, Seen};
 
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// Takes one report, or up to 500: all of them or none. When it answers, they are on disk.
-pub(crate) async fn post(node: &Node, peer: IpAddr, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let (head, body) = request.into_parts();
-    let (application, key) = match before_the_body(node, peer, &head.headers).await {
-        Ok(admitted) => admitted,
-        Err(error) => {
-            let is_read = discard_body(&head.headers, body, EVENT_BYTES_MAX, node.config.limits.body_timeout).await;
-            return if is_read { Err(error) } else { Ok(error.into_last_response(node)) };
-        }
-    };
-    let (body, _) = read_body(body, BODY_BYTES_MAX, node.config.limits.body_timeout).await?;
+pub(crate) async fn post(node: &Node, peer: IpAddr, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
+    let (application, key) = before_the_body(node, peer, request.headers()).await?;
+    let (body, _) = read_body(request.body_mut(), BODY_BYTES_MAX, node.config.limits.body_timeout).await?;
     let is_list = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     if !is_list && body.len() > EVENT_BYTES_MAX {
         return Err(ApiError::TooLarge(EVENT_BYTES_MAX));

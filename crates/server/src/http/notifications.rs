@@ -22,8 +22,7 @@ use crate::app::Node;
 use crate::dispatch::{Dispatched, Keyed, Posted, dispatch};
 use crate::http::error::{ApiError, Body, Unavailable};
 use crate::http::request::{
-    Speaker, check_content_type, check_length, discard_body, idempotency_key, list_owner, listed, prefers_representation, query,
-    read_body,
+    Speaker, check_content_type, check_length, idempotency_key, list_owner, listed, prefers_representation, query, read_body,
 };
 use crate::idempotency::{Running, Seen};
 
@@ -33,17 +32,10 @@ const PAGE_SIZE_DEFAULT: u32 = 25;
 const PAGE_SIZE_MAX: u32 = 100;
 
 /// `POST /notifications`
-pub(crate) async fn post(node: &Node, peer: IpAddr, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let (head, body) = request.into_parts();
-    let (speaker, key) = match before_the_body(node, peer, &head.headers).await {
-        Ok(admitted) => admitted,
-        Err(error) => {
-            let is_read = discard_body(&head.headers, body, BODY_BYTES_MAX, node.config.limits.body_timeout).await;
-            return if is_read { Err(error) } else { Ok(error.into_last_response(node)) };
-        }
-    };
-    let represent = prefers_representation(&head.headers);
-    let (body, taken) = read_body(body, BODY_BYTES_MAX, node.config.limits.body_timeout).await?;
+pub(crate) async fn post(node: &Node, peer: IpAddr, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
+    let (speaker, key) = before_the_body(node, peer, request.headers()).await?;
+    let represent = prefers_representation(request.headers());
+    let (body, taken) = read_body(request.body_mut(), BODY_BYTES_MAX, node.config.limits.body_timeout).await?;
     let envelope = Envelope::parse(&body, &node.config.products).map_err(refuse_body)?;
     check_directory(node, &speaker, &envelope)?;
     let stamp = Stamp { id: node.new_id(), at: node.clock.now() };

@@ -32,7 +32,7 @@ use crate::auth::TokenError;
 use crate::http::answer::read_json;
 use crate::http::error::{ApiError, Body};
 use crate::http::outgoing::Outgoing;
-use crate::http::request::{REQUEST_ID, bearer, json_bytes, request_id};
+use crate::http::request::{REQUEST_ID, bearer, finish_body, json_bytes, request_id};
 use crate::telemetry;
 
 const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -49,10 +49,10 @@ pub(crate) async fn answer(node: &Arc<Node>, request: Request<Incoming>) -> Resp
 }
 
 /// As [`answer`], wherever the request comes from.
-pub(crate) async fn answer_order(node: &Arc<Node>, order: Order) -> Response<Outgoing> {
+pub(crate) async fn answer_order(node: &Arc<Node>, mut order: Order) -> Response<Outgoing> {
     let request_id = request_id(node, order.headers());
     let span = telemetry::request_span(node, &request_id, &order);
-    let mut response = match route(node, order).instrument(span.clone()).await {
+    let mut response = match route(node, &mut order).instrument(span.clone()).await {
         Ok(response) => response,
         Err(error) => {
             error.count(node);
@@ -60,11 +60,12 @@ pub(crate) async fn answer_order(node: &Arc<Node>, order: Order) -> Response<Out
         }
     };
     telemetry::answered(node, &span, response.status());
+    finish_body(node, &mut order, &mut response).await;
     response.headers_mut().insert(REQUEST_ID, request_id);
     response
 }
 
-async fn route(node: &Arc<Node>, order: Order) -> Result<Response<Outgoing>, ApiError> {
+async fn route(node: &Arc<Node>, order: &mut Order) -> Result<Response<Outgoing>, ApiError> {
     let path = order.uri().path().to_owned();
     let segments: Vec<_> = path.trim_matches('/').split('/').collect();
     match (order.method(), segments.as_slice()) {
@@ -79,14 +80,14 @@ async fn route(node: &Arc<Node>, order: Order) -> Result<Response<Outgoing>, Api
     }
 }
 
-async fn administer(node: &Arc<Node>, order: Order, segments: &[&str]) -> Result<Response<Body>, ApiError> {
+async fn administer(node: &Arc<Node>, order: &mut Order, segments: &[&str]) -> Result<Response<Body>, ApiError> {
     match (order.method(), segments) {
         (&Method::GET, ["metrics"]) => metrics(node),
         (&Method::GET, ["status"]) => status::answer(node).await,
         (&Method::POST, ["purge"]) => purge::answer(node, order).await,
         (_, ["applications", rest @ ..]) => applications::answer(node, order, rest).await,
-        (_, ["sessions", rest @ ..]) => sessions::answer(node, &order, rest),
-        (_, ["missed", rest @ ..]) => missed::answer(node, &order, rest).await,
+        (_, ["sessions", rest @ ..]) => sessions::answer(node, order, rest),
+        (_, ["missed", rest @ ..]) => missed::answer(node, order, rest).await,
         (_, ["directories", rest @ ..]) => directories::answer(node, order, rest).await,
         (_, ["webhooks", rest @ ..]) => webhooks::answer(node, order, rest).await,
         (_, ["connectors", rest @ ..]) => connectors::answer(node, order, rest).await,
@@ -143,7 +144,7 @@ fn metrics(node: &Node) -> Result<Response<Body>, ApiError> {
 }
 
 /// Reads a body of at most `bytes_max` as JSON.
-async fn json_body<T: serde::de::DeserializeOwned>(node: &Node, order: Order, bytes_max: usize) -> Result<T, ApiError> {
+async fn json_body<T: serde::de::DeserializeOwned>(node: &Node, order: &mut Order, bytes_max: usize) -> Result<T, ApiError> {
     read_json(&json_bytes(node, order, bytes_max).await?)
 }
 

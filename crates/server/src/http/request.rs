@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::Request;
-use hyper::body::{Body, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName, HeaderValue};
+use hyper::body::Body;
+use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Request, Response};
 use protocol::authorise::{Application as StoredApplication, Caller, Grant, Identity, Refusal, Scope};
 use protocol::id::{ClientId, CustomerId, IdempotencyKey, Recipient};
 use tokio::time::timeout;
@@ -25,6 +25,8 @@ pub(crate) const API_VERSION: HeaderName = HeaderName::from_static("api-version"
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const REQUEST_ID_CHARACTERS_MAX: usize = 64;
+/// How much of a body that nobody asked for is read to keep a connection.
+const UNREAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Whom a request speaks for, and what their application may do.
 #[derive(Debug)]
@@ -219,9 +221,9 @@ pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 /// Reads the body whole, at most `max` bytes and `patience`. Gives the moment when its last byte was there.
-pub(crate) async fn read_body<B>(body: B, max: usize, patience: Duration) -> Result<(Bytes, Instant), ApiError>
+pub(crate) async fn read_body<B>(body: &mut B, max: usize, patience: Duration) -> Result<(Bytes, Instant), ApiError>
 where
-    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
 {
     let collected = timeout(patience, Limited::new(body, max).collect()).await;
     match collected {
@@ -233,20 +235,30 @@ where
 }
 
 /// Checks what a request's head says of its body, and reads it.
-pub(crate) async fn json_bytes<B>(node: &Node, request: Request<B>, max: usize) -> Result<Bytes, ApiError>
+pub(crate) async fn json_bytes<B>(node: &Node, request: &mut Request<B>, max: usize) -> Result<Bytes, ApiError>
 where
-    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
 {
     check_length(request.headers(), max)?;
     check_content_type(request.headers())?;
-    Ok(read_body(request.into_body(), max, node.config.limits.body_timeout).await?.0)
+    Ok(read_body(request.body_mut(), max, node.config.limits.body_timeout).await?.0)
 }
 
-/// Reads what is left of a refused request, so that the connection is good for the next one. What is not small and said to be
-/// so, or waits for our word, is not read: then the connection ends with the answer.
-pub(crate) async fn discard_body(headers: &HeaderMap, body: Incoming, max: usize, patience: Duration) -> bool {
-    let is_small = headers.contains_key(CONTENT_LENGTH) && check_length(headers, max).is_ok();
-    is_small && !headers.contains_key(EXPECT) && read_body(body, max, patience).await.is_ok()
+/// Reads what nobody read of a request's body, so that the connection is good for the next one. What is not small, or waits for
+/// our word, is not read: then the answer says that the connection ends with it (RFC 9112 §9.6).
+pub(crate) async fn finish_body<B, A>(node: &Node, request: &mut Request<B>, response: &mut Response<A>)
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
+{
+    let is_last = response.headers().get(CONNECTION).is_some_and(|value| value == "close");
+    if is_last || request.body().is_end_stream() {
+        return;
+    }
+    let headers = request.headers();
+    let is_small = check_length(headers, UNREAD_BYTES_MAX).is_ok() && !headers.contains_key(EXPECT);
+    if !is_small || read_body(request.body_mut(), UNREAD_BYTES_MAX, node.config.limits.body_timeout).await.is_err() {
+        response.headers_mut().append(CONNECTION, HeaderValue::from_static("close"));
+    }
 }
 
 /// The parameters of a query, each known and given once.

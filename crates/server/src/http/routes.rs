@@ -9,19 +9,19 @@ use tracing::Instrument;
 
 use crate::app::Node;
 use crate::http::error::{ApiError, Body};
-use crate::http::request::{REQUEST_ID, admit_stranger, request_id};
+use crate::http::request::{REQUEST_ID, admit_stranger, finish_body, request_id};
 use crate::http::{connectors, cors, events, negotiators, notifications, session, webhooks};
 use crate::telemetry;
 
 /// Answers one request, refusals included. Every answer carries its `x-request-id`.
-pub(crate) async fn answer(node: &std::sync::Arc<Node>, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn answer(node: &std::sync::Arc<Node>, peer: IpAddr, mut request: Request<Incoming>) -> Response<Body> {
     let request_id = request_id(node, request.headers());
     let origin = cors::allowed(&node.config.cors_origins, request.headers());
     let span = telemetry::request_span(node, &request_id, &request);
     let answered = async {
         let routed = match cors::preflight(origin.as_ref(), &request) {
             Some(response) => Ok(response),
-            None => route(node, peer, request).await,
+            None => route(node, peer, &mut request).await,
         };
         routed.unwrap_or_else(|error| {
             error.count(node);
@@ -30,17 +30,18 @@ pub(crate) async fn answer(node: &std::sync::Arc<Node>, peer: IpAddr, request: R
     };
     let mut response = answered.instrument(span.clone()).await;
     telemetry::answered(node, &span, response.status());
+    finish_body(node, &mut request, &mut response).await;
     response.headers_mut().insert(REQUEST_ID, request_id);
     cors::expose(origin, response.headers_mut());
     response
 }
 
-async fn route(node: &std::sync::Arc<Node>, peer: IpAddr, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+async fn route(node: &std::sync::Arc<Node>, peer: IpAddr, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
     let path = request.uri().path().to_owned();
     match (request.method(), path.as_str()) {
         (&Method::POST, "/notifications" | "/notifications/") => notifications::post(node, peer, request).await,
-        (&Method::GET, "/notifications" | "/notifications/") => notifications::list(node, peer, &request).await,
-        (&Method::GET, "/negotiators" | "/negotiators/") => negotiators::list(node, peer, &request).await,
+        (&Method::GET, "/notifications" | "/notifications/") => notifications::list(node, peer, request).await,
+        (&Method::GET, "/negotiators" | "/negotiators/") => negotiators::list(node, peer, request).await,
         (&Method::POST, "/events" | "/events/") => events::post(node, peer, request).await,
         (_, path) if ["/webhooks", "/resthooks", "/apirtc"].iter().any(|prefix| is_below(path, prefix)) => {
             webhooks::answer(node, peer, request).await
@@ -49,14 +50,14 @@ async fn route(node: &std::sync::Arc<Node>, peer: IpAddr, request: Request<Incom
         (&Method::GET, "/session") => session::open(node, peer, request).await,
         (&Method::GET, "/openapi.json") => openapi(node, peer),
         (&Method::GET, path) if let Some((id, None)) = item(path, "/negotiators/") => {
-            negotiators::one(node, peer, &request, id).await
+            negotiators::one(node, peer, request, id).await
         }
         (&Method::POST, path) if let Some(connector) = item(path, "/connectors/") => {
             connectors::take(node, peer, request, connector).await
         }
         (method, path) => match (method, item(path, "/notifications/")) {
-            (&Method::DELETE, Some((id, None))) => notifications::delete(node, peer, &request, id).await,
-            (&Method::GET, Some((id, Some("receipts")))) => notifications::receipts(node, peer, &request, id).await,
+            (&Method::DELETE, Some((id, None))) => notifications::delete(node, peer, request, id).await,
+            (&Method::GET, Some((id, Some("receipts")))) => notifications::receipts(node, peer, request, id).await,
             (_, item) => {
                 admit_stranger(node, peer)?;
                 Err(refuse(path, item))

@@ -37,15 +37,15 @@ const SUBPROTOCOL: &str = "bellwire.v1";
 const TOKEN_SUBPROTOCOL: &str = "bellwire.token.";
 
 /// `GET /session`
-pub(crate) async fn open(node: &Arc<Node>, peer: IpAddr, mut request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+pub(crate) async fn open(node: &Arc<Node>, peer: IpAddr, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
     let accept = answer_to_key(request.headers()).or_else(|error| {
         admit_stranger(node, peer)?;
         Err(error)
     })?;
     let offered = Offered::read(request.headers());
-    let upgrade = hyper::upgrade::on(&mut request);
+    let upgrade = hyper::upgrade::on(&mut *request);
     let response = switching_protocols(&accept, &offered);
-    match admit_session(node, peer, &request, &offered).await {
+    match admit_session(node, peer, request, &offered).await {
         Ok((opening, slot)) => {
             let node = node.clone();
             let tracker = node.sessions.clone();

@@ -38,7 +38,7 @@ pub(crate) fn is_avaya(path: &str) -> bool {
 }
 
 /// Answers what stands below Avaya's base path: refusals too are as its contract has them.
-pub(crate) async fn answer_avaya(node: &Node, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn answer_avaya(node: &Node, peer: IpAddr, request: &mut Request<Incoming>) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let segments: Vec<_> = path.strip_prefix(avaya::BASE).unwrap_or_default().trim_matches('/').split('/').collect();
     let answered = match Application::identify(node, peer, request.headers()).await {
@@ -55,7 +55,7 @@ pub(crate) async fn answer_avaya(node: &Node, peer: IpAddr, request: Request<Inc
 }
 
 /// Answers what stands below `/webhooks`, `/resthooks` and `/apirtc`.
-pub(crate) async fn answer(node: &Node, peer: IpAddr, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+pub(crate) async fn answer(node: &Node, peer: IpAddr, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
     let path = request.uri().path().to_owned();
     let segments: Vec<_> = path.trim_matches('/').split('/').collect();
     let application = Application::identify(node, peer, request.headers()).await?;
@@ -65,7 +65,7 @@ pub(crate) async fn answer(node: &Node, peer: IpAddr, request: Request<Incoming>
         (method, ["apirtc", "webhook"]) => apirtc::answer(asking, method, request).await,
         (Method::GET, ["webhooks", "topics"]) => Ok(topics(asking)),
         (Method::GET, ["webhooks", "signing", key]) => signing(asking, key),
-        (Method::GET, ["webhooks", "usage"]) => log::usage(asking, &request).await,
+        (Method::GET, ["webhooks", "usage"]) => log::usage(asking, request).await,
         (method, ["webhooks", "subscriptions", rest @ ..]) => subscriptions::answer(asking, method, rest, request).await,
         (Method::GET, ["webhooks", "deliveries", id]) => log::delivery(asking, id).await,
         (Method::POST, ["webhooks", "deliveries", id, "retry"]) => log::retry(asking, id).await,
@@ -143,11 +143,11 @@ fn signing(asking: Asking<'_>, key_id: &str) -> Result<Response<Body>, ApiError>
     Ok(json_response(StatusCode::OK, &json!({"keys": [key]})))
 }
 
-async fn body(node: &Node, request: Request<Incoming>) -> Result<Bytes, ApiError> {
+async fn body(node: &Node, request: &mut Request<Incoming>) -> Result<Bytes, ApiError> {
     json_bytes(node, request, BODY_BYTES_MAX).await
 }
 
-async fn parsed_body<T: serde::de::DeserializeOwned>(node: &Node, request: Request<Incoming>) -> Result<T, ApiError> {
+async fn parsed_body<T: serde::de::DeserializeOwned>(node: &Node, request: &mut Request<Incoming>) -> Result<T, ApiError> {
     read_json(&body(node, request).await?)
 }
 

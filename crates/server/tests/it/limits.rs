@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use server::config::Rate;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::support::*;
 
@@ -115,20 +116,53 @@ async fn an_idle_connection_is_kept_for_the_next_request_and_closed_after_its_ti
     })
     .await;
     let mut stream = TcpStream::connect(&node.api).await.unwrap();
-    let request = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n";
     for _ in 0..2 {
-        stream.write_all(request).await.unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(tokio::io::AsyncReadExt::read_u8(&mut stream).await.unwrap());
-        }
-        let head = String::from_utf8(head).unwrap();
-        let length: usize = head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap().parse().unwrap();
-        tokio::io::AsyncReadExt::read_exact(&mut stream, &mut vec![0; length]).await.unwrap();
+        stream.write_all(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        one_answer(&mut stream).await;
         // Longer than a head may take, shorter than a connection may be idle.
         tokio::time::sleep(Duration::from_millis(1000)).await;
     }
     assert_eq!(read_to_end(&mut stream).await, "");
+}
+
+/// Reads one answer of a connection that goes on, and gives its head.
+async fn one_answer(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(timeout(PATIENCE, stream.read_u8()).await.expect("an answer in time").unwrap());
+    }
+    let head = String::from_utf8(head).unwrap();
+    let length: usize = head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap().parse().unwrap();
+    stream.read_exact(&mut vec![0; length]).await.unwrap();
+    head
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_asked_for_is_read_or_the_answer_says_that_it_is_not() {
+    let node = TestNode::start().await;
+    for authority in [&node.api, &node.ops] {
+        for (framing, body, goes_on) in [
+            ("content-length: 65536", "x".repeat(65_536), true),
+            ("content-length: 65537", "x".repeat(65_537), false),
+            ("transfer-encoding: chunked", format!("8000\r\n{}\r\n0\r\n\r\n", "x".repeat(0x8000)), true),
+            ("transfer-encoding: chunked", format!("10001\r\n{}\r\n0\r\n\r\n", "x".repeat(0x1_0001)), false),
+            ("content-length: 9\r\nexpect: 100-continue", String::new(), false),
+        ] {
+            let mut stream = TcpStream::connect(authority).await.unwrap();
+            stream.write_all(format!("PUT /sessions HTTP/1.1\r\nhost: localhost\r\n{framing}\r\n\r\n").as_bytes()).await.unwrap();
+            // What comes behind the head comes when the refusal has long been decided.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            stream.write_all(body.as_bytes()).await.unwrap();
+            let head = one_answer(&mut stream).await;
+            assert_eq!(head.contains("connection: close"), !goes_on, "{authority} {framing}: {head}");
+            if goes_on {
+                stream.write_all(b"GET /nowhere HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+                assert!(one_answer(&mut stream).await.starts_with("HTTP/1.1 404 "), "{framing}");
+            } else {
+                assert_eq!(read_to_end(&mut stream).await, "", "{framing}");
+            }
+        }
+    }
 }
 
 #[tokio::test]
@@ -156,7 +190,7 @@ async fn of_the_connections_one_in_ten_is_kept_for_requests() {
             }
         }
     };
-    let full = tokio::time::timeout(PATIENCE, until_full).await.expect("full in time");
+    let full = timeout(PATIENCE, until_full).await.expect("full in time");
     assert_eq!(ask(&node.ops, "/livez", &[]).await.status, 200, "operators have connections of their own");
     assert!(full.starts_with("HTTP/1.1 503 ") && full.contains("retry-after: 1"), "{full}");
     drop((holder, sessions));
@@ -170,6 +204,6 @@ async fn of_the_connections_one_in_ten_is_kept_for_requests() {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, has_room).await.expect("room in time");
+    timeout(PATIENCE, has_room).await.expect("room in time");
     assert_eq!(json!(another.post(text, &[]).await.status.as_u16()), 202);
 }

@@ -22,10 +22,10 @@ struct Granted {
 }
 
 /// Answers what is asked of `/applications/…`.
-pub(super) async fn answer(node: &Node, order: Order, path: &[&str]) -> Result<Response<Body>, ApiError> {
+pub(super) async fn answer(node: &Node, order: &mut Order, path: &[&str]) -> Result<Response<Body>, ApiError> {
     let application = |id: &str| parsed(id, ClientId::parse);
     match (order.method().clone(), path) {
-        (Method::GET, []) => list(node, &order),
+        (Method::GET, []) => list(node, order),
         (Method::PUT, [id]) => {
             let (id, scopes) = (application(id)?, scopes(node, order).await?);
             node.store.put_application(id, scopes).await?;
@@ -72,7 +72,7 @@ fn changed(id: ClientId, change: Installed) -> Result<Response<Body>, ApiError> 
 }
 
 /// Scopes are kept without prefix.
-async fn scopes(node: &Node, order: Order) -> Result<BTreeSet<String>, ApiError> {
+async fn scopes(node: &Node, order: &mut Order) -> Result<BTreeSet<String>, ApiError> {
     let Granted { scopes } = json_body(node, order, BODY_BYTES_MAX).await?;
     let mut faults = Faults::default();
     for scope in &scopes {

@@ -14,7 +14,7 @@ use crate::http::error::{ApiError, Body};
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// Answers what is asked of `/connectors/…`.
-pub(super) async fn answer(node: &Arc<Node>, order: Order, path: &[&str]) -> Result<Response<Body>, ApiError> {
+pub(super) async fn answer(node: &Arc<Node>, order: &mut Order, path: &[&str]) -> Result<Response<Body>, ApiError> {
     match (order.method().clone(), path) {
         (Method::GET, []) => {
             let all = node.connectors.all();

@@ -16,7 +16,7 @@ use crate::http::error::{ApiError, Body};
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Answers what is asked of `/directories/…`.
-pub(super) async fn answer(node: &Arc<Node>, order: Order, path: &[&str]) -> Result<Response<Body>, ApiError> {
+pub(super) async fn answer(node: &Arc<Node>, order: &mut Order, path: &[&str]) -> Result<Response<Body>, ApiError> {
     match (order.method().clone(), path) {
         (Method::GET, []) => {
             let shown = node.directories.all().into_iter().map(|(customer, directory)| {
@@ -43,7 +43,7 @@ pub(super) async fn answer(node: &Arc<Node>, order: Order, path: &[&str]) -> Res
     }
 }
 
-async fn put(node: &Arc<Node>, customer: CustomerId, order: Order) -> Result<Response<Body>, ApiError> {
+async fn put(node: &Arc<Node>, customer: CustomerId, order: &mut Order) -> Result<Response<Body>, ApiError> {
     let directory: Directory = json_body(node, order, BODY_BYTES_MAX).await?;
     let faults = directory.check();
     if !faults.is_empty() {

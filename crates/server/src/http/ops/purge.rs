@@ -44,7 +44,7 @@ struct Gone {
 }
 
 /// `POST /purge`
-pub(super) async fn answer(node: &Arc<Node>, order: Order) -> Result<Response<Body>, ApiError> {
+pub(super) async fn answer(node: &Arc<Node>, order: &mut Order) -> Result<Response<Body>, ApiError> {
     let Asked { customer_id: customer, negotiator_id: negotiator } = json_body(node, order, BODY_BYTES_MAX).await?;
     let (acting, whose) = (node.clone(), Whose { customer, negotiator });
     let purging = async move { purge(&acting, whose).await };

@@ -31,7 +31,7 @@ struct Account {
 }
 
 /// `/avaya/accounts`
-pub(super) async fn accounts(node: &Node, order: Order, rest: &[&str]) -> Result<Response<Body>, ApiError> {
+pub(super) async fn accounts(node: &Node, order: &mut Order, rest: &[&str]) -> Result<Response<Body>, ApiError> {
     match (order.method(), rest) {
         (&Method::GET, []) => {
             let all = node.webhooks.accounts().into_iter();
@@ -57,7 +57,7 @@ pub(super) async fn accounts(node: &Node, order: Order, rest: &[&str]) -> Result
 }
 
 /// `/enreach/webhooks?customerId=…`
-pub(super) async fn configuration(node: &Node, order: Order) -> Result<Response<Body>, ApiError> {
+pub(super) async fn configuration(node: &Node, order: &mut Order) -> Result<Response<Body>, ApiError> {
     let mut customer = None;
     parameters(order.uri().query().unwrap_or_default(), |name, value| match name {
         "customerId" => {

@@ -20,7 +20,7 @@ struct Ping {
     topic_id: Option<String>,
 }
 
-pub(super) async fn answer(node: &Node, order: Order, rest: &[&str]) -> Result<Response<Body>, ApiError> {
+pub(super) async fn answer(node: &Node, order: &mut Order, rest: &[&str]) -> Result<Response<Body>, ApiError> {
     let find = |id: &str| node.webhooks.subscription(id, None).ok_or(ApiError::NoSuch("subscription"));
     match (order.method(), rest) {
         (&Method::GET, []) => {

@@ -16,7 +16,11 @@ use crate::http::error::{ApiError, Body};
 const SCOPE: &str = "events.apirtc.read";
 
 /// `/apirtc/webhook`
-pub(super) async fn answer(asking: Asking<'_>, method: Method, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+pub(super) async fn answer(
+    asking: Asking<'_>,
+    method: Method,
+    request: &mut Request<Incoming>,
+) -> Result<Response<Body>, ApiError> {
     let company = asking.application.bound_to.ok_or(Refusal::CustomerMissing)?;
     if !asking.application.is_installed(&company) {
         return Err(Refusal::NotInstalled(company).into());

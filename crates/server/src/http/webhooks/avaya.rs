@@ -41,7 +41,7 @@ pub(super) async fn answer(
     asking: Asking<'_>,
     method: Method,
     rest: &[&str],
-    request: Request<Incoming>,
+    request: &mut Request<Incoming>,
 ) -> Result<Response<Body>, ApiError> {
     let (id, rest) = match rest {
         [id, "subscriptions", rest @ ..] => (*id, rest),
@@ -49,7 +49,7 @@ pub(super) async fn answer(
     };
     let account = Account { asking, id, customer: customer(asking, id)? };
     match (method, rest) {
-        (Method::GET, []) => account.list(&request),
+        (Method::GET, []) => account.list(request),
         (Method::POST, []) => account.create(request).await,
         (Method::GET, [id]) => Ok(json_response(StatusCode::OK, &avaya::show(&account.find(id)?))),
         (Method::PUT, [id]) => account.replace(id, request).await,
@@ -115,20 +115,20 @@ impl Account<'_> {
         Ok(json_response(StatusCode::OK, &Value::from(shown)))
     }
 
-    async fn create(self, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+    async fn create(self, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
         let wish = self.read(request).await?;
         let made = self.asking.node.webhooks.create(self.owner(), wish, Given::default()).await.map_err(refuse)?;
         Ok(json_response(StatusCode::CREATED, &avaya::show(&made)))
     }
 
-    async fn replace(self, id: &str, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+    async fn replace(self, id: &str, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
         self.find(id)?;
         let wish = self.read(request).await?;
         let made = self.asking.node.webhooks.update(id, &self.owner(), wish, None).await.map_err(refuse)?;
         Ok(json_response(StatusCode::OK, &avaya::show(&made)))
     }
 
-    async fn read(self, request: Request<Incoming>) -> Result<Wish, ApiError> {
+    async fn read(self, request: &mut Request<Incoming>) -> Result<Wish, ApiError> {
         let body = body(self.asking.node, request).await?;
         let application = self.asking.application;
         let (holds, installed) = (|scope: &str| application.holds(scope), |_: &CustomerId| true);

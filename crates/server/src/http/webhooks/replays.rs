@@ -23,7 +23,7 @@ pub(crate) struct Asked {
 }
 
 /// `POST /webhooks/subscriptions/{id}/replay`
-pub(super) async fn begin(asking: Asking<'_>, id: &str, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+pub(super) async fn begin(asking: Asking<'_>, id: &str, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
     let asked: Asked = parsed_body(asking.node, request).await?;
     asking.node.webhooks.subscription(id, Some(&asking.owner())).ok_or(ApiError::NoSuch("subscription"))?;
     let replay = ask(asking.node, id, &asked).await?;

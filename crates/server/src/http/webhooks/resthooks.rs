@@ -22,7 +22,7 @@ pub(super) async fn answer(
     asking: Asking<'_>,
     method: Method,
     rest: &[&str],
-    request: Request<Incoming>,
+    request: &mut Request<Incoming>,
 ) -> Result<Response<Body>, ApiError> {
     if asking.application.bound_to.is_none() {
         return Err(Refusal::CustomerMissing.into());
@@ -30,7 +30,7 @@ pub(super) async fn answer(
     let (engine, owner) = (&asking.node.webhooks, asking.owner());
     let find = |id: &str| engine.subscription(id, Some(&owner)).filter(|shown| shown.profile == PROFILE);
     match (method, rest) {
-        (Method::GET, []) => list(asking, &request),
+        (Method::GET, []) => list(asking, request),
         (Method::POST, []) => {
             let body = body(asking.node, request).await?;
             Ok(created(&asking.create(&body, Contract::Resthooks).await?.resthook, "/resthooks"))

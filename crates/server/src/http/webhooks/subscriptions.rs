@@ -24,11 +24,11 @@ pub(super) async fn answer(
     asking: Asking<'_>,
     method: Method,
     rest: &[&str],
-    request: Request<Incoming>,
+    request: &mut Request<Incoming>,
 ) -> Result<Response<Body>, ApiError> {
     let (engine, owner) = (&asking.node.webhooks, asking.owner());
     match (method, rest) {
-        (Method::GET, []) => list(asking, &request),
+        (Method::GET, []) => list(asking, request),
         (Method::POST, []) => create(asking, request).await,
         (Method::GET, [id]) => {
             let shown = engine.subscription(id, Some(&owner)).ok_or(ApiError::NoSuch("subscription"))?;
@@ -46,7 +46,7 @@ pub(super) async fn answer(
         (Method::POST, [id, "activate"]) => Ok(ok(&engine.set_active(id, &owner, true).await.map_err(refuse)?)),
         (Method::POST, [id, "deactivate"]) => Ok(ok(&engine.set_active(id, &owner, false).await.map_err(refuse)?)),
         (Method::POST, [id, "secret", "rotate"]) => rotate(asking, id, request).await,
-        (Method::GET, [id, "attempts"]) => log::attempts(asking, id, &request).await,
+        (Method::GET, [id, "attempts"]) => log::attempts(asking, id, request).await,
         (Method::POST, [id, "replay"]) => replays::begin(asking, id, request).await,
         (_, []) => Err(ApiError::Method("GET, POST")),
         (_, [_]) => Err(ApiError::Method("GET, PUT, DELETE")),
@@ -77,7 +77,7 @@ fn list(asking: Asking<'_>, request: &Request<Incoming>) -> Result<Response<Body
     Ok(json_response(StatusCode::OK, &page.of(&wanted, "/webhooks/subscriptions", query)))
 }
 
-async fn create(asking: Asking<'_>, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+async fn create(asking: Asking<'_>, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
     let body = body(asking.node, request).await?;
     Ok(created(&asking.create(&body, Contract::Native).await?.native, "/webhooks/subscriptions"))
 }
@@ -98,7 +98,7 @@ struct Ping {
     topic_id: String,
 }
 
-async fn ping(asking: Asking<'_>, id: &str, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+async fn ping(asking: Asking<'_>, id: &str, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
     let Ping { topic_id } = parsed_body(asking.node, request).await?;
     asking.node.webhooks.subscription(id, Some(&asking.owner())).ok_or(ApiError::NoSuch("subscription"))?;
     asking.node.limits.pings.admit(id.to_owned(), asking.node.clock.running())?;
@@ -118,7 +118,7 @@ struct Rotate {
     grace_period_seconds: Option<f64>,
 }
 
-async fn rotate(asking: Asking<'_>, id: &str, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+async fn rotate(asking: Asking<'_>, id: &str, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
     let Rotate { secret, grace_period_seconds } = parsed_body(asking.node, request).await?;
     let mut faults = Faults::default();
     let given = secret.as_deref().map(Secret::parse);
