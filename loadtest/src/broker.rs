@@ -4,6 +4,7 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -20,6 +21,14 @@ use tokio::time::{Instant, sleep, timeout};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Sockets of the largest measurement, with room; only root may raise the limit that the system sets.
 const DESCRIPTORS: u64 = 65_536;
+
+/// The program, where it was named; it is the same for all that is measured.
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// Names the program under test, once.
+pub(crate) fn name_program(program: PathBuf) {
+    PROGRAM.get_or_init(|| program);
+}
 
 pub(crate) struct Broker {
     pub(crate) api: String,
@@ -38,19 +47,14 @@ struct Setting {
 
 impl Broker {
     /// Starts the program with an empty data folder; its log goes there too.
-    pub(crate) async fn start(program: Option<PathBuf>, secret: &str, environment: &[(&str, &str)]) -> Result<Self> {
-        Self::start_in(None, program, secret, environment).await
+    pub(crate) async fn start(secret: &str, environment: &[(&str, &str)]) -> Result<Self> {
+        Self::start_in(None, secret, environment).await
     }
 
     /// The same, with the folder below `parent`, or below the folder for temporary files.
-    pub(crate) async fn start_in(
-        parent: Option<&Path>,
-        program: Option<PathBuf>,
-        secret: &str,
-        environment: &[(&str, &str)],
-    ) -> Result<Self> {
-        let program = match program {
-            Some(program) => program,
+    pub(crate) async fn start_in(parent: Option<&Path>, secret: &str, environment: &[(&str, &str)]) -> Result<Self> {
+        let program = match PROGRAM.get() {
+            Some(program) => program.clone(),
             None => std::env::current_exe()?.with_file_name("bellwire"),
         };
         ensure!(program.exists(), "{} is missing: cargo build --release --bin bellwire", program.display());

@@ -18,6 +18,7 @@ mod stalled; // readers that read nothing, among others
 mod webhooks; // what deliveries cost, and what becomes of them
 mod bench; // what events and sessions cost, beside the limit and other servers
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -25,6 +26,9 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "bellwire-loadtest", version, max_term_width = 100)]
 struct Cli {
+    /// The program under test; default: `bellwire` beside this one.
+    #[arg(long, global = true)]
+    program: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -55,7 +59,9 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
-    let done = match Cli::parse().command {
+    let Cli { program, command } = Cli::parse();
+    program.into_iter().for_each(broker::name_program);
+    let done = match command {
         Command::Soak(args) => runtime.block_on(soak::run(args)),
         Command::Stalled(args) => runtime.block_on(stalled::run(args)),
         Command::Webhooks(args) => runtime.block_on(webhooks::run(args)),

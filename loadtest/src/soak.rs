@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
@@ -53,9 +52,6 @@ pub(crate) struct SoakArgs {
     /// How many processes the desktops are spread over.
     #[arg(long, default_value_t = 5)]
     processes: usize,
-    /// The program under test; default: `bellwire` beside this one.
-    #[arg(long)]
-    program: Option<PathBuf>,
     /// Prints the account as JSON.
     #[arg(long)]
     json: bool,
@@ -69,7 +65,7 @@ pub(crate) async fn run(args: SoakArgs) -> Result<ExitCode> {
     let length = Duration::from_secs(args.seconds);
     let people = People::new(args.sessions);
     let signer = Signer::new(SECRET);
-    let broker = Broker::start(args.program.clone(), SECRET, &[]).await?;
+    let broker = Broker::start(SECRET, &[]).await?;
     let token = signer.application()?;
     let (lines, heard) = mpsc::channel(10_000);
     let crews = crews(people, args.processes).into_iter().map(|range| Crew { range, process: None, lines: lines.clone() });

@@ -2,7 +2,6 @@
 //! one session that reads and to nine of the hundred; rounds in which the hundred read alternate with rounds in which they do not.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
@@ -57,9 +56,6 @@ pub(crate) struct StalledArgs {
     /// How many rounds of each kind there are.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// The program under test; default: `bellwire` beside this one.
-    #[arg(long)]
-    program: Option<PathBuf>,
 }
 
 /// What is measured in the rounds of one kind.
@@ -101,7 +97,7 @@ pub(crate) async fn run(args: StalledArgs) -> Result<ExitCode> {
     ensure!(args.sessions > args.stalled, "--sessions must be more than --stalled");
     let unlimited = ["REQUESTS", "POLLS", "SESSIONS", "NEW_TOKENS"].map(|name| format!("BELLWIRE_LIMITS__{name}_PER_SECOND"));
     let unlimited: Vec<_> = unlimited.iter().map(|name| (name.as_str(), "0")).collect();
-    let broker = Broker::start(args.program.clone(), SECRET, &unlimited).await?;
+    let broker = Broker::start(SECRET, &unlimited).await?;
     let both = [Rc::new(RefCell::new(Measured::new()?)), Rc::new(RefCell::new(Measured::new()?))];
     let [reading, stalling] = &both;
     let now = Rc::new(RefCell::new(reading.clone()));

@@ -4,7 +4,6 @@
 mod receiver; // takes requests as cheaply as it can, and notes when each came
 mod plain; // the plain client, a process of its own
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -51,9 +50,6 @@ pub(crate) struct WebhooksArgs {
     /// How long the measurements at a fixed rate are, in seconds.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
-    /// The program under test; default: `bellwire` beside this one.
-    #[arg(long)]
-    program: Option<PathBuf>,
 }
 
 pub(crate) async fn run(args: WebhooksArgs) -> Result<ExitCode> {
@@ -78,9 +74,9 @@ struct Stage {
 }
 
 impl Stage {
-    async fn start(args: &WebhooksArgs) -> Result<Self> {
+    async fn start() -> Result<Self> {
         let unlimited = [("BELLWIRE_LIMITS__REQUESTS_PER_SECOND", "0")];
-        let broker = Broker::start(args.program.clone(), SECRET, &unlimited).await?;
+        let broker = Broker::start(SECRET, &unlimited).await?;
         Ok(Self { broker, token: Signer::new(SECRET).reporter()? })
     }
 
@@ -134,7 +130,7 @@ async fn cost(args: &WebhooksArgs) -> Result<Vec<(&'static str, f64)>> {
     for (endpoints, time, rate) in
         [(1, "one endpoint, µs a delivery", "one endpoint, a second"), (100, "a hundred, µs a delivery", "a hundred, a second")]
     {
-        let (stage, receiver) = (Stage::start(args).await?, Receiver::start(Behaviour::Answer).await?);
+        let (stage, receiver) = (Stage::start().await?, Receiver::start(Behaviour::Answer).await?);
         for endpoint in 0..endpoints {
             stage.subscribe(&receiver.url(&format!("/{endpoint}")), "ABC").await?;
         }
@@ -172,7 +168,7 @@ fn print_medians(rows: &[Vec<(&'static str, f64)>]) {
 
 /// From when a report was to be posted to its arrival, at a fixed rate.
 async fn latency(args: &WebhooksArgs, rate: u32) -> Result<Histogram<u64>> {
-    let (stage, receiver) = (Stage::start(args).await?, Receiver::start(Behaviour::Answer).await?);
+    let (stage, receiver) = (Stage::start().await?, Receiver::start(Behaviour::Answer).await?);
     stage.subscribe(&receiver.url("/0"), "ABC").await?;
     stage.report("ABC", 0..BATCH).await?;
     receiver.wait_for(BATCH, PATIENCE).await?;
@@ -243,7 +239,7 @@ async fn hanging(args: &WebhooksArgs) -> Result<()> {
     let (mut rates, mut late) = (Vec::new(), Vec::new());
     for round in 0..2 * args.rounds {
         let hang = if round % 2 == 0 { 0 } else { 3 };
-        let stage = Stage::start(args).await?;
+        let stage = Stage::start().await?;
         let (good, bad) = (Receiver::start(Behaviour::Answer).await?, Receiver::start(Behaviour::Hang).await?);
         for (place, customer) in customers.iter().enumerate() {
             let receiver = if place < hang { &bad } else { &good };
@@ -275,7 +271,7 @@ async fn hanging(args: &WebhooksArgs) -> Result<()> {
 
 /// So many queued for an endpoint that hangs; then `kill -9`, a start, and all of them to an endpoint that answers.
 async fn million(args: &WebhooksArgs) -> Result<()> {
-    let mut stage = Stage::start(args).await?;
+    let mut stage = Stage::start().await?;
     let receiver = Receiver::start(Behaviour::Hang).await?;
     stage.subscribe(&receiver.url("/0"), "ABC").await?;
     let bar = ProgressBar::new(args.queued);

@@ -1,14 +1,14 @@
 //! `cargo xtask dist`: the program as it is given away, in `target/dist`: a package for Debian, an archive for other systems, and their
 //! check sums; each tried after it was made.
 //!
-//! The same commit gives the same files, if it is built by the same compiler in the same folder.
+//! The same commit gives the same program, but for how it is laid out: that comes from a run that is never twice the same.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::commands::{said, succeed};
-use crate::tried;
+use crate::{trained, tried};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const FOLDER: &str = "target/dist";
@@ -53,14 +53,10 @@ pub(crate) fn run() -> Result<(), String> {
 
 /// Builds the program with all its libraries in it, and gives its place in `target/dist`.
 pub(crate) fn binary() -> Result<PathBuf, String> {
-    // The target is named, since without it build scripts and macros would be linked that way too, which macros cannot be.
-    let target = said(Command::new("rustc").args(["--print", "host-tuple"]))?;
-    let mut build = Command::new("cargo");
-    build.args(["build", "--release", "--locked", "--package", "server", "--bin", "bellwire", "--target-dir", "target"]);
-    succeed(build.args(["--target", &target]).env("RUSTFLAGS", "-C target-feature=+crt-static"))?;
+    let built = trained::build(&said(Command::new("rustc").args(["--print", "host-tuple"]))?)?;
     fs::create_dir_all(FOLDER).map_err(|error| format!("cannot make {FOLDER}: {error}"))?;
     let program = Path::new(FOLDER).join("bellwire");
-    succeed(Command::new("strip").arg("-o").arg(&program).arg(format!("target/{target}/release/bellwire")))?;
+    succeed(Command::new("strip").arg("-o").arg(&program).arg(built))?;
     tried::is_static(&program)?;
     Ok(program)
 }

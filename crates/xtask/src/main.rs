@@ -10,6 +10,7 @@ mod conformance; // suites that others have written, against the real door
 mod contract; // what is published of the API, against the program
 mod fuzz; // what strangers send, made up
 mod dist; // the program as it is given away
+mod trained; // how it is built
 mod tried; // the same, tried
 
 use std::process::{Command, ExitCode};

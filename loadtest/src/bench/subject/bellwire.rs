@@ -28,7 +28,7 @@ pub(in crate::bench) async fn start(data: Option<&Path>) -> Result<Server> {
     let unlimited = ["REQUESTS", "POLLS", "SESSIONS", "NEW_TOKENS"].map(|name| format!("BELLWIRE_LIMITS__{name}_PER_SECOND"));
     let rates = unlimited.iter().map(|name| (name.as_str(), "0"));
     let environment: Vec<_> = rates.chain([("BELLWIRE_LIMITS__CONNECTIONS", CONNECTIONS)]).collect();
-    let broker = Broker::start_in(data, None, SECRET, &environment).await?;
+    let broker = Broker::start_in(data, SECRET, &environment).await?;
     let address = broker.api.parse()?;
     let speech = Contract::new(SECRET)?;
     Ok(Server::new(Protocol::Messages, Box::new(speech), Process::Broker(Box::new(broker)), address))

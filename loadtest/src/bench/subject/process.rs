@@ -54,7 +54,7 @@ impl Process {
 
     pub(super) async fn stop(self) -> Result<()> {
         match self {
-            Self::Broker(mut broker) => drop(broker.end(Signal::KILL).await?),
+            Self::Broker(mut broker) => drop(broker.end(Signal::TERM).await?),
             Self::Program(mut program) => {
                 program.ask_to_end();
                 let started = Instant::now();

@@ -65,6 +65,7 @@ impl Events {
         let meter = Meter::start(&server)?;
         swarm.flood(&mut server, flood)?;
         let (spent, took) = (meter.spent(&server)?, meter.took());
+        drop(swarm);
         server.stop().await?;
         let (events, deliveries) = (float(flood.events), float(flood.events * group));
         Ok(vec![
@@ -87,6 +88,7 @@ impl Punctual {
         let meter = Meter::start(&server)?;
         let punctuality = swarm.steady(&mut server, self.steady)?;
         let (spent, took) = (meter.spent(&server)?, meter.took());
+        drop(swarm);
         server.stop().await?;
         let events = float(u64::from(self.steady.rate) * self.steady.duration.as_secs());
         Ok(vec![

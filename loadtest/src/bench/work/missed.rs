@@ -55,6 +55,7 @@ impl Missed {
         let meter = Meter::start(&server)?;
         swarm.post_missed(&mut server, posts)?;
         let (spent, took) = (meter.spent(&server)?, meter.took());
+        drop(swarm);
         server.stop().await?;
         Ok((float(self.posts) / took.as_secs_f64(), micros(spent) / float(self.posts)))
     }

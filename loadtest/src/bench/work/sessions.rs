@@ -66,6 +66,7 @@ impl Idle {
         swarm.rest(Duration::from_secs(self.seconds))?;
         let share = meter.spent(&server)?.as_secs_f64() / meter.took().as_secs_f64();
         let later = float(server.memory()?) - before;
+        drop(swarm);
         server.stop().await?;
         let sessions = count(self.sessions)?;
         Ok(vec![
@@ -91,6 +92,7 @@ impl Churn {
         }
         swarm.rest(SETTLING)?;
         let after = float(server.memory()?);
+        drop(swarm);
         server.stop().await?;
         Ok(vec![
             figure("memory with all open, before", "MiB", before / 1024.0),
