@@ -245,8 +245,11 @@ fn add(transaction: &Transaction<'_>, new: &NewMissed, keep_count: u32) -> rusql
         newest = id;
         id = id.next();
     }
-    transaction.prepare_cached("UPDATE store SET newest = ?1")?.execute([newest.as_bytes()])?;
-    Ok((Claimed::First, changed(transaction, touched)?, expired))
+    // Both in one statement, and no look whether a list is empty that has just grown: this is what a busy node does most.
+    let mut advance = transaction.prepare_cached("UPDATE store SET newest = ?1, change = change + 1 RETURNING change")?;
+    let change = advance.query_row([newest.as_bytes()], |row| row.get(0))?;
+    touched.iter().try_for_each(|of| note(transaction, of, change))?;
+    Ok((Claimed::First, touched.into_iter().map(|of| (of, change)).collect(), expired))
 }
 
 /// The smallest id from `wish` on that is larger than all before it. The newest one given is kept, since its row may go.
@@ -277,8 +280,6 @@ fn changed(transaction: &Transaction<'_>, touched: Vec<Recipient>) -> rusqlite::
     let mut is_empty =
         transaction.prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM missed WHERE customer = ?1 AND negotiator = ?2)")?;
     let mut forget = transaction.prepare_cached("DELETE FROM mailbox WHERE customer = ?1 AND negotiator = ?2")?;
-    let mut note = transaction
-        .prepare_cached("INSERT INTO mailbox VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET version = excluded.version")?;
     let mut changes = Vec::with_capacity(touched.len());
     for of in touched {
         let (customer, negotiator) = (of.customer.as_str(), of.negotiator.as_str());
@@ -286,11 +287,18 @@ fn changed(transaction: &Transaction<'_>, touched: Vec<Recipient>) -> rusqlite::
             forget.execute(params![customer, negotiator])?;
             changes.push((of, 0));
         } else {
-            note.execute(params![customer, negotiator, change])?;
+            note(transaction, &of, change)?;
             changes.push((of, change));
         }
     }
     Ok(changes)
+}
+
+/// Gives a list that is not empty this change number.
+fn note(transaction: &Transaction<'_>, of: &Recipient, change: i64) -> rusqlite::Result<()> {
+    let mut note = transaction
+        .prepare_cached("INSERT INTO mailbox VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET version = excluded.version")?;
+    note.execute(params![of.customer.as_str(), of.negotiator.as_str(), change]).map(drop)
 }
 
 fn version(connection: &Connection, of: &Recipient) -> rusqlite::Result<i64> {
