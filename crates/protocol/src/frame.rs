@@ -137,7 +137,9 @@ impl Text {
 
     /// A string, with its quotes; most have nothing to escape.
     fn string(&mut self, text: &str) -> &mut Self {
-        if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        // Not `any`, which stops early and so goes byte by byte.
+        let has_some = text.bytes().fold(false, |has, byte| has | (byte < b' ') | (byte == b'"') | (byte == b'\\'));
+        if has_some {
             self.0.extend(to_vec(&text));
         } else {
             self.raw("\"").raw(text).raw("\"");

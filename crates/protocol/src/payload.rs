@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
+use serde::Deserialize;
 
 use crate::fault::{Faults, Members, shown};
 use crate::id::NegotiatorId;
@@ -101,11 +102,38 @@ const NUMBER_CHARACTERS_MAX: usize = 32;
 /// The words that stand where a caller's number is not known, in any case.
 pub const NUMBERLESS: [&str; 3] = ["unknown", "withheld", "anonymous"];
 
+/// What a payload says, before each text is held against its rules.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct Texts<'a> {
+    id: Option<&'a str>,
+    created: &'a str,
+    caller_id: &'a str,
+    destination_id: &'a str,
+    hunt_group: Option<bool>,
+    answered_by_id: Option<&'a str>,
+}
+
 impl<'a> Payload<'a> {
+    /// Takes a payload whose texts are all as they should be.
+    pub(crate) fn of_texts(texts: Texts<'a>, sub_type: SubType) -> Option<Self> {
+        let good = |check: Check<'a, Cow<'a, str>>, text: &'a str| check(Cow::Borrowed(text)).ok();
+        let id = optional(texts.id.map(|id| good(call_id, id)))?;
+        let created = created(Cow::Borrowed(texts.created)).ok()?;
+        let (caller_id, destination_id) = (good(number, texts.caller_id)?, good(number, texts.destination_id)?);
+        let answered_by_id = optional(texts.answered_by_id.map(|id| NegotiatorId::parse(id).ok()))?;
+        let is_for_all = answered_by_id.is_none() || sub_type.takes_answered_by();
+        let payload = Self { id, created, caller_id, destination_id, hunt_group: texts.hunt_group, answered_by_id };
+        is_for_all.then_some(payload)
+    }
+
     /// Reads the payload of a `sub_type`; what is wrong goes to `faults`.
     pub fn parse(json: Json<'a>, sub_type: SubType, faults: &mut Faults) -> Option<Self> {
         let mut members = Members::open(json, "payload", &MEMBERS, faults)?;
-        let id = members.take("id").map(|json| call_id(json, faults));
+        let id = members.take("id").map(|json| {
+            let checked = text(json).and_then(call_id);
+            checked.map_err(|message| faults.add("payload.id", message)).ok()
+        });
         let created = required(&mut members, "created", faults, created);
         let caller_id = required(&mut members, "callerId", faults, number);
         let destination_id = required(&mut members, "destinationId", faults, number);
@@ -146,16 +174,13 @@ fn text(json: Json<'_>) -> Result<Cow<'_, str>, String> {
     }
 }
 
-fn call_id<'a>(json: Json<'a>, faults: &mut Faults) -> Option<Cow<'a, str>> {
-    let checked = text(json).and_then(|id| {
-        let length = id.chars().count();
-        match length {
-            1..=ID_CHARACTERS_MAX if !id.chars().any(char::is_control) => Ok(id),
-            1..=ID_CHARACTERS_MAX => Err("must not hold control characters".to_owned()),
-            _ => Err(format!("must have 1 to {ID_CHARACTERS_MAX} characters, got {length}")),
-        }
-    });
-    checked.map_err(|message| faults.add("payload.id", message)).ok()
+fn call_id(id: Cow<'_, str>) -> Result<Cow<'_, str>, String> {
+    let length = id.chars().count();
+    match length {
+        1..=ID_CHARACTERS_MAX if !id.chars().any(char::is_control) => Ok(id),
+        1..=ID_CHARACTERS_MAX => Err("must not hold control characters".to_owned()),
+        _ => Err(format!("must have 1 to {ID_CHARACTERS_MAX} characters, got {length}")),
+    }
 }
 
 fn created(text: Cow<'_, str>) -> Result<Created<'_>, String> {

@@ -12,22 +12,23 @@ pub type Millis = ArrayString<24>;
 #[must_use]
 pub fn millis(at: Timestamp) -> Millis {
     let at = Offset::UTC.to_datetime(at);
-    let fields = [
-        (at.year().max(0).unsigned_abs(), 4, '-'),
-        (at.month().unsigned_abs().into(), 2, '-'),
-        (at.day().unsigned_abs().into(), 2, 'T'),
-        (at.hour().unsigned_abs().into(), 2, ':'),
-        (at.minute().unsigned_abs().into(), 2, ':'),
-        (at.second().unsigned_abs().into(), 2, '.'),
-        (at.millisecond().unsigned_abs(), 3, 'Z'),
-    ];
-    let mut text = Millis::new();
-    for (number, digits, behind) in fields {
-        let places = [1000, 100, 10, 1].into_iter().skip(4 - digits);
-        let digits = places.map(|place| char::from(b'0' + u8::try_from(number / place % 10).unwrap_or(0)));
-        digits.chain([behind]).for_each(|character| text.push(character));
-    }
-    text
+    let year = at.year().max(0).unsigned_abs();
+    let [y1, y2] = two(u8::try_from(year / 100).unwrap_or(0));
+    let [y3, y4] = two(u8::try_from(year % 100).unwrap_or(0));
+    let [month, day] = [at.month(), at.day()].map(|number| two(number.unsigned_abs()));
+    let [hour, minute, second] = [at.hour(), at.minute(), at.second()].map(|number| two(number.unsigned_abs()));
+    let milli = at.millisecond().unsigned_abs();
+    let hundreds = b'0' + u8::try_from(milli / 100).unwrap_or(0);
+    let rest = two(u8::try_from(milli % 100).unwrap_or(0));
+    let [[m1, m2], [d1, d2], [h1, h2], [i1, i2], [s1, s2], [f2, f3]] = [month, day, hour, minute, second, rest];
+    let text =
+        [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2, b'.', hundreds, f2, f3, b'Z'];
+    ArrayString::from_byte_string(&text).unwrap_or_default()
+}
+
+/// The two digits of a number below 100.
+fn two(number: u8) -> [u8; 2] {
+    [b'0' + number / 10, b'0' + number % 10]
 }
 
 /// Reads the time of a call: `YYYY-MM-DDThh:mm:ss`, 0 to 9 fractional digits, then `Z`, `±hh:mm` or nothing (then UTC).

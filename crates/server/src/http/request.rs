@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
 use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode, Version};
 use protocol::authorise::{Application as StoredApplication, Caller, Grant, Identity, Refusal, Scope};
 use protocol::id::{ClientId, CustomerId, IdempotencyKey, Recipient};
 use tokio::time::timeout;
@@ -209,6 +209,9 @@ pub(crate) fn check_length(headers: &HeaderMap, max: usize) -> Result<(), ApiErr
 /// `application/json` or `application/*+json`, charset utf-8 or none.
 pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let text = single(headers, &CONTENT_TYPE)?.ok_or(ApiError::MediaType)?;
+    if text == "application/json" {
+        return Ok(());
+    }
     let mut parts = text.split(';').map(str::trim);
     let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
     let subtype = media_type.strip_prefix("application/").ok_or(ApiError::MediaType)?;
@@ -251,12 +254,14 @@ where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
 {
     let is_last = response.headers().get(CONNECTION).is_some_and(|value| value == "close");
-    if is_last || request.body().is_end_stream() {
+    // What is done has read its body, though of one in chunks that cannot be seen.
+    let (is_done, has_streams) = (response.status().is_success(), request.version() == Version::HTTP_2);
+    if is_last || has_streams || response.status() == StatusCode::SWITCHING_PROTOCOLS || request.body().is_end_stream() {
         return;
     }
-    let headers = request.headers();
-    let is_small = check_length(headers, UNREAD_BYTES_MAX).is_ok() && !headers.contains_key(EXPECT);
-    if !is_small || read_body(request.body_mut(), UNREAD_BYTES_MAX, node.config.limits.body_timeout).await.is_err() {
+    let waits = !is_done && request.headers().contains_key(EXPECT);
+    let is_small = check_length(request.headers(), UNREAD_BYTES_MAX).is_ok();
+    if waits || !is_small || read_body(request.body_mut(), UNREAD_BYTES_MAX, node.config.limits.body_timeout).await.is_err() {
         response.headers_mut().append(CONNECTION, HeaderValue::from_static("close"));
     }
 }
