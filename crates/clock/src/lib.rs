@@ -31,6 +31,15 @@ struct Stepped {
     moved: Notify,
 }
 
+/// A moment, by both of a clock's times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// As [`Clock::now`] has it.
+    pub wall: Timestamp,
+    /// As [`Clock::running`] has it.
+    pub running: Duration,
+}
+
 impl Clock {
     /// The system's clock.
     #[must_use]
@@ -56,6 +65,12 @@ impl Clock {
             None => Timestamp::now(),
             Some(stepped) => Timestamp::from_millisecond(stepped.wall_millis.load(Ordering::Acquire)).unwrap_or(Timestamp::MAX),
         }
+    }
+
+    /// Both times, read once for all that is done at this moment.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        Moment { wall: self.now(), running: self.running() }
     }
 
     /// How long this clock has been running, and a day: never goes back.

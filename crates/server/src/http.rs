@@ -21,7 +21,7 @@ pub(crate) mod ops; // the operators' listener
 pub(crate) mod outgoing; // bodies that are sent
 pub(crate) mod error; // the only place that names a status code of our API
 
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,8 +42,6 @@ use crate::metrics::OfStep;
 
 /// How long to wait when the process has no descriptor left: the next accept would fail as well.
 const NO_DESCRIPTOR_PAUSE: Duration = Duration::from_millis(100);
-/// How long what was sent can stay unacknowledged before the kernel gives the connection up.
-const USER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Which listener a connection came in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,11 +64,11 @@ impl Door {
 /// Accepts connections until `stop`; each is served by a task of its own, on the runtime that `whose` gives.
 pub(crate) async fn accept(listener: Listener, node: Arc<Node>, whose: impl Fn() -> Handle, stop: CancellationToken) {
     loop {
-        // Cancel safety: `accept` takes no connection unless it returns it.
+        // Cancel safety: that of `Listener::accept`.
         let accepted = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            accepted = listener.socket.accept() => accepted,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((socket, peer)) => {
@@ -103,7 +101,7 @@ struct Accepted {
 }
 
 impl Accepted {
-    fn admit(socket: TcpStream, peer: SocketAddr, node: &Arc<Node>, listener: &Listener) -> Option<Self> {
+    fn admit(mut socket: std::net::TcpStream, peer: SocketAddr, node: &Arc<Node>, listener: &Listener) -> Option<Self> {
         let Listener { door, tls, .. } = listener;
         let slots = match door {
             Door::Api => &node.slots,
@@ -114,12 +112,10 @@ impl Accepted {
             full.count(node);
             if tls.is_none() {
                 // The kernel's buffer is empty, so this does not block; a client that is gone does not matter.
-                drop(socket.try_write(&full.into_raw(node)));
+                drop(socket.write(&full.into_raw(node)));
             }
             return None;
         };
-        let ready = set_options(&socket).and_then(|()| socket.into_std());
-        let socket = ready.inspect_err(|error| tracing::debug!(%error, "a connection ended before it was served")).ok()?;
         Some(Self { socket, slot, peer, door: *door, tls: tls.clone(), node: node.clone() })
     }
 
@@ -173,9 +169,4 @@ async fn open(
     let accepted = timeout_at(end, tls.accept(socket)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     let (socket, tls, is_h2) = accepted.inspect_err(failed("tls"))?;
     Ok(Opened { socket, peer: client, tls: Some(tls), is_h2 })
-}
-
-fn set_options(socket: &TcpStream) -> io::Result<()> {
-    socket.set_nodelay(true)?;
-    socket2::SockRef::from(socket).set_tcp_user_timeout(Some(USER_TIMEOUT))
 }

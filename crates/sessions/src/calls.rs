@@ -32,6 +32,8 @@ pub(crate) struct Calls {
 struct Call {
     /// The event that set the state; it names the call.
     delivery: Arc<Delivery>,
+    /// As in the event, which is seldom in the processor's cache.
+    hash: u64,
     state: CallState,
     set: Duration,
 }
@@ -65,9 +67,10 @@ impl Calls {
     /// Brings a call to the state that an event says, unless the event is late. Gives also whether another call had to go.
     pub(crate) fn apply(&mut self, delivery: &Arc<Delivery>, now: Duration) -> (Fate, bool) {
         let frame = &delivery.frame;
-        let news = Call { delivery: delivery.clone(), state: frame.state, set: now };
+        let news = Call { delivery: delivery.clone(), hash: delivery.call_hash, state: frame.state, set: now };
         let end = news.end();
-        if let Some(call) = self.calls.iter_mut().find(|call| call.is(&frame.call_id)) {
+        let is_same = |call: &&mut Call| call.hash == delivery.call_hash && call.is(&frame.call_id);
+        if let Some(call) = self.calls.iter_mut().find(is_same) {
             let is_lower = frame.state < call.state;
             if is_lower && now < call.set + LATE && frame.created <= call.delivery.frame.created {
                 return (Fate::Late, false);

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clock::Clock;
+use jiff::Timestamp;
 use protocol::id::EventId;
 
 use crate::Config;
@@ -63,9 +64,9 @@ impl Context {
     }
 
     /// Notes that an event was handed to a session's socket.
-    pub(crate) fn sent(&self, who: &Who, delivery: &Delivery) {
+    pub(crate) fn sent(&self, who: &Who, delivery: &Delivery, at: Timestamp) {
         if let Some(trail) = &delivery.trail {
-            self.receipts.sent(trail, who, self.clock.now());
+            self.receipts.sent(trail, who, at);
         }
     }
 

@@ -54,6 +54,8 @@ pub(crate) struct Life {
     /// When the line counts as dead, if nothing is heard before.
     dead: Option<Duration>,
     unacknowledged: VecDeque<Sent>,
+    /// When the oldest of them was sent for which no ping has asked.
+    silent: Option<Duration>,
     /// As many as a resume can bring at once; of older ones an acknowledgement is not counted.
     unacknowledged_max: usize,
 }
@@ -73,7 +75,8 @@ impl Life {
         // The last byte of an id is random: 0.8 to 1.2 of the interval.
         let random = session.as_bytes().last().copied().unwrap_or_default();
         let interval = config.ping_interval.mul_f64(0.8 + 0.4 * f64::from(random) / 255.0);
-        Self { config, interval, next_ping: now + interval, dead: None, unacknowledged: VecDeque::new(), unacknowledged_max }
+        let (next_ping, unacknowledged) = (now + interval, VecDeque::new());
+        Self { config, interval, next_ping, dead: None, unacknowledged, silent: None, unacknowledged_max }
     }
 
     /// Something came from the client: it is alive.
@@ -86,15 +89,25 @@ impl Life {
     pub(crate) fn sent(&mut self, delivery: Arc<Delivery>, now: Duration) {
         if self.unacknowledged.len() >= self.unacknowledged_max {
             self.unacknowledged.pop_front();
+            self.look_for_silent();
         }
         let asked = delivery.frame.state != CallState::Incoming;
+        if !asked {
+            self.silent.get_or_insert(now);
+        }
         self.unacknowledged.push_back(Sent { delivery, at: now, asked });
     }
 
     /// Everything up to and including this event has been received; gives what that was.
     pub(crate) fn acknowledged(&mut self, id: EventId) -> Vec<Arc<Delivery>> {
         let count = self.unacknowledged.iter().position(|sent| sent.delivery.frame.id == id).map_or(0, |place| place + 1);
-        self.unacknowledged.drain(..count).map(|sent| sent.delivery).collect()
+        let received = self.unacknowledged.drain(..count).map(|sent| sent.delivery).collect();
+        self.look_for_silent();
+        received
+    }
+
+    fn look_for_silent(&mut self) {
+        self.silent = self.unacknowledged.iter().find(|sent| !sent.asked).map(|sent| sent.at);
     }
 
     /// What is due at `now`. Where that is a ping, it counts as sent.
@@ -103,8 +116,9 @@ impl Life {
             return Due::Dead;
         }
         let patience = self.config.ack_timeout;
-        let oldest = self.unacknowledged.iter().find(|sent| !sent.asked).map(|sent| sent.at);
+        let oldest = self.silent.take();
         if oldest.is_none_or(|at| now < at + patience) && now < self.next_ping {
+            self.silent = oldest;
             return Due::Nothing;
         }
         let timeout = if oldest.is_some() { patience } else { self.config.pong_timeout };
@@ -117,7 +131,7 @@ impl Life {
 
     /// When to look again.
     pub(crate) fn next_due(&self) -> Duration {
-        let silent = self.unacknowledged.iter().find(|sent| !sent.asked).map(|sent| sent.at + self.config.ack_timeout);
+        let silent = self.silent.map(|at| at + self.config.ack_timeout);
         [Some(self.next_ping), self.dead, silent].into_iter().flatten().min().unwrap_or(self.next_ping)
     }
 }

@@ -11,6 +11,8 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use clock::Moment;
+use jiff::Timestamp;
 use protocol::close::CloseCode;
 use tokio::io::AsyncWrite;
 
@@ -67,6 +69,8 @@ struct Inner {
     life: Life,
     /// The next reminder that is under way.
     reminder: Duration,
+    /// When the token ends, with its grace.
+    token_end: Timestamp,
     go_away: Option<Duration>,
     closing: Option<CloseCode>,
     /// The last word was put.
@@ -100,6 +104,7 @@ impl Queue {
             unflushed: false,
             life: Life::new(&context.config, who.session, context.clock.running()),
             reminder: Duration::MAX,
+            token_end: Timestamp::MAX,
             go_away: None,
             closing: None,
             has_ended: false,
@@ -119,13 +124,18 @@ impl Queue {
     /// Puts an item behind the others; where there are none, into the socket. Where there is no room, all is dropped and the session
     /// is closed as slow: its client comes back with its cursor, and nothing is lost silently. Gives whether it was put.
     pub(crate) fn put(&self, item: &Item) -> bool {
+        self.put_at(item, self.context.clock.moment())
+    }
+
+    /// As [`Queue::put`], for many sessions at once.
+    pub(crate) fn put_at(&self, item: &Item, now: Moment) -> bool {
         let mut inner = self.lock();
         if inner.closing.is_some() {
             return false;
         }
         let written = inner.try_write(item.wire());
         if written == item.wire().len() {
-            self.written(&mut inner, item);
+            self.written(&mut inner, item, now);
             if inner.unflushed {
                 wake(inner);
             }
@@ -148,12 +158,7 @@ impl Queue {
 
     /// Puts the session's own word before all events; for the session's task, which brings it out.
     pub(crate) fn say(&self, frame: Bytes) {
-        let mut inner = self.lock();
-        let written = inner.try_write(&frame);
-        if written < frame.len() {
-            inner.push_own(Item::Sync(frame));
-            inner.begun += written;
-        }
+        self.lock().say(frame);
     }
 
     /// Drops what waits, but for the rest of a frame that the socket has in part, and puts the last word behind it.
@@ -190,13 +195,6 @@ impl Queue {
     pub(crate) fn go_away(&self, slot: Duration) {
         let mut inner = self.lock();
         inner.go_away = Some(slot);
-        wake(inner);
-    }
-
-    /// Makes the session look what is due.
-    pub(crate) fn check(&self) {
-        let mut inner = self.lock();
-        inner.check = true;
         wake(inner);
     }
 
@@ -255,13 +253,14 @@ impl Queue {
     /// Takes off what the socket has.
     fn advance(&self, inner: &mut Inner, written: usize) {
         inner.begun += written;
+        let now = self.context.clock.moment();
         while let Some(first) = inner.frames.front()
             && let Some(more) = inner.begun.checked_sub(first.item.wire().len())
         {
             inner.begun = more;
             if let Some(first) = inner.frames.pop_front() {
                 self.uncount(inner, &first);
-                self.written(inner, &first.item);
+                self.written(inner, &first.item, now);
             }
         }
         if inner.frames.is_empty() {
@@ -270,14 +269,13 @@ impl Queue {
     }
 
     /// Notes that the socket has an item whole.
-    fn written(&self, inner: &mut Inner, item: &Item) {
+    fn written(&self, inner: &mut Inner, item: &Item, now: Moment) {
         let Item::Event(delivery) = item else { return };
-        self.context.sent(&self.who, delivery);
+        self.context.sent(&self.who, delivery, now.wall);
         self.context.metrics.written.inc();
         self.context.metrics.taken_to_written.observe(delivery.taken.elapsed().as_secs_f64());
-        inner.life.sent(delivery.clone(), self.context.clock.running());
-        let due = inner.life.next_due();
-        self.remind_at(inner, due);
+        inner.life.sent(delivery.clone(), now.running);
+        self.remind_at(inner, inner.life.next_due());
     }
 
     fn drop_expired(&self, inner: &mut Inner) {
@@ -341,6 +339,15 @@ fn wake(mut inner: MutexGuard<'_, Inner>) {
 }
 
 impl Inner {
+    /// Puts the session's own word before all events, and into the socket where nothing waits.
+    fn say(&mut self, frame: Bytes) {
+        let written = self.try_write(&frame);
+        if written < frame.len() {
+            self.push_own(Item::Sync(frame));
+            self.begun += written;
+        }
+    }
+
     /// Behind what the socket has in part and the session's other words.
     fn push_own(&mut self, item: Item) {
         let in_part = self.in_part();

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use clock::Moment;
 use jiff::Timestamp;
 use protocol::close::CloseCode;
 use protocol::frame::CallState;
@@ -131,6 +132,8 @@ impl RecipientState {
         if resume == Resume::Full {
             inner.acknowledge(cursor, &queue.who, at);
         }
+        // Most have one: no room is made for more before there are more.
+        inner.sessions.reserve_exact(1);
         inner.sessions.push(Member { product, queue: queue.clone() });
         Ok(Joined { cursor, resume, calls, missed, over })
     }
@@ -144,29 +147,24 @@ impl RecipientState {
     }
 
     /// Puts an event into the ring and into the queue of each session whose product is told.
-    pub(crate) fn deliver(
-        &self,
-        delivery: &Arc<Delivery>,
-        context: &Context,
-        now: Duration,
-    ) -> Result<(Outcome, Next), Forgotten> {
+    pub(crate) fn deliver(&self, delivery: &Arc<Delivery>, context: &Context, now: Moment) -> Result<(Outcome, Next), Forgotten> {
         let mut inner = self.lock();
         if inner.forgotten {
             return Err(Forgotten);
         }
-        inner.expire(context, now);
-        inner.touched = now;
-        let (fate, crowded_out) = inner.calls.apply(delivery, now);
+        inner.expire(context, now.running);
+        inner.touched = now.running;
+        let (fate, crowded_out) = inner.calls.apply(delivery, now.running);
         context.metrics.calls_dropped.inc_by(u64::from(crowded_out));
         if fate == Fate::Late {
             context.metrics.late.inc();
-            return Ok((Outcome::Late, inner.next(context, now)));
+            return Ok((Outcome::Late, inner.next(context, now.running)));
         }
-        inner.remember(delivery.clone(), context, now);
+        inner.remember(delivery.clone(), context, now.running);
         let told = inner.sessions.iter().filter(|member| delivery.tells(member.product));
         let item = Item::Event(delivery.clone());
-        let taken = told.filter(|member| member.queue.put(&item)).count();
-        Ok((Outcome::Queued(taken), inner.next(context, now)))
+        let taken = told.filter(|member| member.queue.put_at(&item, now)).count();
+        Ok((Outcome::Queued(taken), inner.next(context, now.running)))
     }
 
     /// Ends a call that rings, since it was missed: the devices are told, the call itself waits elsewhere.

@@ -26,7 +26,7 @@ use crate::recipient::{Joined, Joining, Next, Outcome, RecipientState};
 use crate::saved::{SavedEvent, SavedState};
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::wheel::{TICK, Wheel};
-use clock::Clock;
+use clock::{Clock, Moment};
 
 /// The time in which sessions are told to go, for each thousand of them, and its bounds.
 const DRAIN_PER_THOUSAND: Duration = Duration::from_secs(1);
@@ -93,9 +93,10 @@ impl Registry {
         taken: Instant,
     ) -> Vec<usize> {
         let negotiators = recipients.clone().map(|recipient| recipient.negotiator);
-        let trail = self.receipts().begin(frame.id, poster, negotiators, self.clock().running());
-        let delivery = Arc::new(Delivery::new(frame, taken).trailed(trail));
-        let counts: Vec<_> = recipients.map(|recipient| self.deliver_to(recipient, &delivery)).collect();
+        let now = self.clock().moment();
+        let trail = self.receipts().begin(frame.id, poster, negotiators, now.running);
+        let delivery = Arc::new(Delivery::new(frame, taken, Some(trail)));
+        let counts: Vec<_> = recipients.map(|recipient| self.deliver_to(recipient, &delivery, now)).collect();
         self.metrics().queued.inc_by(counts.iter().sum::<usize>() as u64);
         if self.shared.context.waiting_bytes() > self.config().queues_bytes_max {
             self.shed();
@@ -103,10 +104,9 @@ impl Registry {
         counts
     }
 
-    fn deliver_to(&self, recipient: Recipient, delivery: &Arc<Delivery>) -> usize {
-        let now = self.clock().running();
+    fn deliver_to(&self, recipient: Recipient, delivery: &Arc<Delivery>, now: Moment) -> usize {
         loop {
-            let state = self.state(recipient, now);
+            let state = self.state(recipient, now.running);
             match state.deliver(delivery, &self.shared.context, now) {
                 Ok((Outcome::Late, next)) => {
                     delivery.trail.iter().for_each(|trail| trail.late(recipient.negotiator));
@@ -230,24 +230,24 @@ impl Registry {
     pub async fn keep_time(self, wheel: usize) {
         loop {
             tokio::time::sleep(TICK).await;
-            let now = self.clock().running();
+            let now = self.clock().moment();
             self.remind_sessions(wheel, now);
             if wheel == 0 {
-                self.receipts().expire(now);
-                self.look_at_recipients(now);
+                self.receipts().expire(now.running);
+                self.look_at_recipients(now.running);
             }
         }
     }
 
-    fn remind_sessions(&self, wheel: usize, now: Duration) {
-        let due = self.shared.context.session_reminders.get(wheel).map(|wheel| wheel.due(now)).unwrap_or_default();
+    fn remind_sessions(&self, wheel: usize, now: Moment) {
+        let due = self.shared.context.session_reminders.get(wheel).map(|wheel| wheel.due(now.running)).unwrap_or_default();
         if due.is_empty() {
             return;
         }
         let open = self.queues();
         let queues: Vec<_> = due.iter().filter_map(|session| open.get(session).cloned()).collect();
         drop(open);
-        queues.iter().for_each(|queue| queue.check());
+        queues.iter().for_each(|queue| queue.check(now));
     }
 
     fn look_at_recipients(&self, now: Duration) {

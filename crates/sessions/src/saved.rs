@@ -50,8 +50,7 @@ impl SavedEvent {
         let products = self.products.iter().copied().take(protocol::envelope::PRODUCTS_MAX).collect();
         let frame = EncodedFrame { id, at, expires, products, call_id, state, created, text: text.into() };
         let taken = Instant::now();
-        let delivery = Delivery::new(frame, taken.checked_sub(age).unwrap_or(taken));
-        Arc::new(Delivery { trail: receipts.trail(self.id), ..delivery })
+        Arc::new(Delivery::new(frame, taken.checked_sub(age).unwrap_or(taken), receipts.trail(self.id)))
     }
 }
 

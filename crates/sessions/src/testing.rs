@@ -41,12 +41,12 @@ pub(crate) fn frame(number: u64, call: &str, state: CallState, created: i64) -> 
 }
 
 pub(crate) fn delivery(number: u64, call: &str, state: CallState, created: i64) -> Arc<Delivery> {
-    Arc::new(Delivery::new(frame(number, call, state, created), Instant::now()))
+    Arc::new(Delivery::new(frame(number, call, state, created), Instant::now(), None))
 }
 
 pub(crate) fn of_bytes(bytes: usize) -> Arc<Delivery> {
     let frame = EncodedFrame { text: "x".repeat(bytes).into(), ..frame(1, "c", CallState::Incoming, 0) };
-    Arc::new(Delivery::new(frame, Instant::now()))
+    Arc::new(Delivery::new(frame, Instant::now(), None))
 }
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];

@@ -213,7 +213,8 @@ impl Connection {
         }
     }
 
-    /// Waits until the connection has been in one phase for too long. Moves its timer seldom: it may fire early and look again.
+    /// Waits until the connection has been in one phase for too long; each turn of it begins the time of a phase that is new. Moves its
+    /// timer seldom: it may fire early and look again.
     async fn overdue(&self) -> Phase {
         let mut timer = pin!(sleep_until(self.deadline().1));
         poll_fn(|cx| {

@@ -1,10 +1,14 @@
 //! Where connections come in.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::TcpSocket;
 
 use super::Door;
 use super::tls::{Tls, TlsError};
@@ -14,6 +18,8 @@ use crate::metrics::OfListener;
 
 /// How many connections the kernel keeps that were not accepted yet.
 const BACKLOG: u32 = 4096;
+/// How long what was sent can stay unacknowledged before the kernel gives the connection up.
+const USER_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long before its end a certificate is talked about, and how often.
 const CERTIFICATE_ENDS_SOON: SignedDuration = SignedDuration::from_hours(7 * 24);
 const REMINDER_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
@@ -21,7 +27,7 @@ const REMINDER_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
 /// A socket, and what is spoken on it.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    pub(super) socket: TcpListener,
+    socket: AsyncFd<TcpListener>,
     pub(super) door: Door,
     pub(super) tls: Option<Arc<Tls>>,
 }
@@ -35,7 +41,7 @@ pub enum ListenError {
         /// The address.
         address: SocketAddr,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// There is no TLS on it.
     #[error("cannot speak TLS on {address}")]
@@ -58,10 +64,12 @@ impl Listener {
         let bind = || {
             let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
             socket.set_reuseaddr(true)?;
-            // Set on the listener: sockets inherit it before their window is agreed.
+            // Set on the listener, sockets inherit it: the buffer before their window is agreed, the others without a call for each.
             socket.set_send_buffer_size(send_buffer)?;
+            socket.set_nodelay(true)?;
+            socket2::SockRef::from(&socket).set_tcp_user_timeout(Some(USER_TIMEOUT))?;
             socket.bind(address)?;
-            socket.listen(BACKLOG)
+            registered(socket.listen(BACKLOG)?.into_std()?)
         };
         let tls = tls
             .map(|files| Tls::open(files, door))
@@ -71,8 +79,18 @@ impl Listener {
         Ok(Self { socket, door, tls: tls.map(Arc::new) })
     }
 
-    pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
-        self.socket.local_addr()
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.get_ref().local_addr()
+    }
+
+    /// The next connection. It is in nobody's runtime yet: which one will serve it is decided behind this, and to move it would take two
+    /// calls more.
+    ///
+    /// Cancel safety: takes no connection unless it returns it.
+    pub(super) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (socket, peer) = self.socket.async_io(Interest::READABLE, TcpListener::accept).await?;
+        socket.set_nonblocking(true)?;
+        Ok((socket, peer))
     }
 
     /// What looks after the certificate, from time to time.
@@ -88,5 +106,29 @@ impl Listener {
                 tracing::warn!(listener, %expires, "the certificate ends soon, or has ended: after that nobody connects");
             }
         }
+    }
+}
+
+#[expect(
+    deprecated,
+    reason = "what came in its place wants the promise that the descriptor stays; the standard library keeps it"
+)]
+fn registered(socket: TcpListener) -> io::Result<AsyncFd<TcpListener>> {
+    AsyncFd::with_interest(socket, Interest::READABLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_accepted_has_the_options_of_its_listener() {
+        let listener = Listener::bind(Door::Api, "127.0.0.1:0".parse().unwrap(), None, 20_000).unwrap();
+        let _client = TcpStream::connect(listener.address().unwrap()).unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        let accepted = socket2::SockRef::from(&socket);
+        assert_eq!((socket.nodelay().unwrap(), accepted.tcp_user_timeout().unwrap()), (true, Some(USER_TIMEOUT)));
+        // The kernel counts its own share as much again (socket(7)).
+        assert_eq!((accepted.send_buffer_size().unwrap(), accepted.nonblocking().unwrap()), (40_000, true));
     }
 }

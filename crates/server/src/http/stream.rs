@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -33,7 +33,8 @@ pub(super) enum Phase {
 #[derive(Debug)]
 struct Progress {
     phase: Phase,
-    since: Instant,
+    /// Since when, as far as somebody has asked since: most phases are over before anybody does.
+    since: Option<Instant>,
     /// How many requests are being answered, where there can be several.
     requests: u32,
     /// What a connection that waits is in once something came: [`Phase::Head`], or with HTTP/2 [`Phase::Open`].
@@ -57,14 +58,14 @@ struct StreamInner {
 
 impl Stream {
     pub(super) fn new(socket: TcpStream, tls: Option<Box<TlsLine>>, begun: Phase, slot: Slot) -> Self {
-        let progress = Progress { phase: Phase::Fresh, since: Instant::now(), requests: 0, begun };
+        let progress = Progress { phase: Phase::Fresh, since: None, requests: 0, begun };
         Self { inner: Arc::new(StreamInner { socket, tls, progress: Mutex::new(progress), _slot: slot }) }
     }
 
-    /// The phase, and since when.
+    /// The phase, and when somebody first asked for it.
     pub(super) fn phase(&self) -> (Phase, Instant) {
-        let progress = self.progress();
-        (progress.phase, progress.since)
+        let mut progress = self.progress();
+        (progress.phase, *progress.since.get_or_insert_with(Instant::now))
     }
 
     pub(super) fn enter(&self, phase: Phase) {
@@ -101,7 +102,7 @@ impl Stream {
 
 impl Progress {
     fn enter(&mut self, phase: Phase) {
-        (self.phase, self.since) = (phase, Instant::now());
+        (self.phase, self.since) = (phase, None);
     }
 }
 
@@ -147,9 +148,11 @@ impl AsyncWrite for Stream {
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let StreamInner { socket, tls, .. } = &*self.inner;
-        match tls {
-            Some(tls) => tls.poll_write(socket, cx, bufs),
-            None => poll_written(socket, cx, |socket| socket.try_write_vectored(bufs)),
+        match (tls, bufs) {
+            (Some(tls), _) => tls.poll_write(socket, cx, bufs),
+            // Cheaper by the kernel's look at the list.
+            (None, [buf]) => poll_written(socket, cx, |socket| socket.try_write(buf)),
+            (None, _) => poll_written(socket, cx, |socket| socket.try_write_vectored(bufs)),
         }
     }
 
@@ -177,8 +180,20 @@ impl AsyncWrite for Stream {
 fn poll_filled(socket: &TcpStream, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
     loop {
         ready!(socket.poll_read_ready(cx))?;
-        match socket.try_read_buf(buf) {
+        let room = buf.remaining();
+        let mut was_last = false;
+        let tried = socket.try_io(Interest::READABLE, || match socket.try_read_buf(buf) {
+            // Less than there was room for: there is no more (epoll(7)). Said here, it saves a call that would find that out. Of what
+            // comes meanwhile both calls know that it is newer than what they looked at.
+            Ok(count) if (1..room).contains(&count) => {
+                was_last = true;
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            read => read,
+        });
+        match tried {
             Ok(_) => return Poll::Ready(Ok(())),
+            Err(_) if was_last => return Poll::Ready(Ok(())),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Poll::Ready(Err(error)),
         }

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use clock::Moment;
+use jiff::Timestamp;
 use protocol::id::EventId;
 
-use super::{Inner, Queue};
+use super::{Inner, Queue, wake};
+use crate::codec::ping_frame;
 use crate::life::Due;
 use crate::receipts::Word;
 
@@ -25,20 +28,48 @@ impl Queue {
         }
     }
 
-    /// What is due; where that is a ping, it counts as sent.
-    pub(crate) fn due(&self, now: Duration) -> Due {
+    /// Looks what is due, since a reminder says so. A ping is written at once, and the session's task sleeps on: only what ends a
+    /// session is its own business.
+    pub(crate) fn check(&self, now: Moment) {
         let mut inner = self.lock();
-        if now >= inner.reminder {
+        // An earlier one that was overtaken fires as well; it puts nothing new into the wheel.
+        if now.running >= inner.reminder {
             inner.reminder = Duration::MAX;
         }
-        inner.life.due(now)
+        if inner.closing.is_some() || inner.has_ended {
+            return;
+        }
+        // Behind what waits a ping would count from now on, and not from when it is out.
+        let is_its_own = inner.line.is_none() || inner.waits() || now.wall >= inner.token_end;
+        match if is_its_own { Due::Dead } else { inner.life.due(now.running) } {
+            Due::Dead => {
+                inner.check = true;
+                return wake(inner);
+            }
+            Due::Ping => inner.say(ping_frame()),
+            Due::Nothing => {}
+        }
+        self.remind_in(&mut inner, now);
+        if inner.waits() {
+            wake(inner);
+        }
     }
 
-    /// Sees to it that the session looks again when something is due: at `token_end` at the latest.
-    pub(crate) fn remind(&self, token_end: Duration) {
+    /// What is due, for the session itself; where that is a ping, it counts as sent.
+    pub(crate) fn due(&self, now: Duration) -> Due {
+        self.lock().life.due(now)
+    }
+
+    /// Sees to it that somebody looks again when something is due: at `token_end` at the latest.
+    pub(crate) fn remind(&self, token_end: Timestamp) {
         let mut inner = self.lock();
-        let due = inner.life.next_due().min(token_end);
-        self.remind_at(&mut inner, due);
+        inner.token_end = token_end;
+        self.remind_in(&mut inner, self.context.clock.moment());
+    }
+
+    fn remind_in(&self, inner: &mut Inner, now: Moment) {
+        let left = Duration::try_from(inner.token_end.duration_since(now.wall)).unwrap_or_default();
+        self.remind_at(inner, inner.life.next_due().min(now.running + left));
     }
 
     pub(super) fn remind_at(&self, inner: &mut Inner, due: Duration) {

@@ -128,6 +128,10 @@ fn write_all(queue: &Arc<Queue>, socket: &Socket) {
     assert!(matches!(write(queue), Some(Ok(Progress::All))));
 }
 
+fn now(queue: &Queue) -> Moment {
+    queue.context.clock.moment()
+}
+
 fn waits(queue: &Queue) -> (i64, usize) {
     (queue.context.metrics.waiting.get(), queue.context.waiting_bytes())
 }
@@ -173,7 +177,7 @@ fn sixty_four_kibibytes_wait_and_one_byte_more_closes_the_session_as_slow() {
 fn what_waits_comes_before_a_close_and_the_first_reason_stands() {
     let queue = queue();
     queue.put(&item(1));
-    queue.check();
+    queue.check(now(&queue));
     queue.close(CloseCode::Restarting);
     queue.close(CloseCode::Slow);
     assert_eq!(next(&queue), Some(Outgoing::Write));
@@ -272,7 +276,7 @@ fn what_stopped_ringing_while_it_waited_is_left_out_unless_it_was_begun() {
         let expires = Timestamp::UNIX_EPOCH.checked_add(SignedDuration::from_secs(45)).unwrap();
         let frame =
             EncodedFrame { expires: Some(expires), text: text.to_owned().into(), ..frame(1, "c", CallState::Incoming, 0) };
-        Item::Event(Arc::new(Delivery::new(frame, Instant::now())))
+        Item::Event(Arc::new(Delivery::new(frame, Instant::now(), None)))
     };
     let (queue, socket) = open(3);
     for text in ["begun", "late"] {
@@ -329,3 +333,5 @@ fn what_a_line_holds_on_to_is_brought_out_by_the_sessions_task() {
     assert!(matches!(write(&queue), Some(Ok(Progress::All))));
     assert_eq!((waits(&queue), next(&queue).is_none()), ((0, 0), true));
 }
+
+mod liveness; // what is due, and who is woken for it
