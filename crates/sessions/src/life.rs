@@ -116,14 +116,14 @@ impl Life {
             return Due::Dead;
         }
         let patience = self.config.ack_timeout;
-        let oldest = self.silent.take();
+        let oldest = self.silent;
         if oldest.is_none_or(|at| now < at + patience) && now < self.next_ping {
-            self.silent = oldest;
             return Due::Nothing;
         }
         let timeout = if oldest.is_some() { patience } else { self.config.pong_timeout };
         // An answer to this ping vouches for all that was sent before it.
         self.unacknowledged.iter_mut().for_each(|sent| sent.asked = true);
+        self.silent = None;
         self.next_ping = now + self.interval;
         self.dead = Some(self.dead.map_or(now + timeout, |dead| dead.min(now + timeout)));
         Due::Ping

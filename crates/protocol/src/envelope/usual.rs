@@ -1,5 +1,5 @@
 //! Nearly every body is as it should be. Such a one is read here, straight into its members; whatever is not taken here is read
-//! thoroughly, which tells every fault, and costs three times as much. Each text is held against the same rules on both ways.
+//! thoroughly, which tells every fault. Each text is held against the same rules on both ways.
 
 use std::fmt;
 use std::marker::PhantomData;

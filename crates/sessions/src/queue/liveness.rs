@@ -41,7 +41,8 @@ impl Queue {
         }
         // Behind what waits a ping would count from now on, and not from when it is out.
         let is_its_own = inner.line.is_none() || inner.waits() || now.wall >= inner.token_end;
-        match if is_its_own { Due::Dead } else { inner.life.due(now.running) } {
+        let due = if is_its_own { Due::Dead } else { inner.life.due(now.running) };
+        match due {
             Due::Dead => {
                 inner.check = true;
                 return wake(inner);

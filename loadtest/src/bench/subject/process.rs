@@ -54,6 +54,7 @@ impl Process {
 
     pub(super) async fn stop(self) -> Result<()> {
         match self {
+            // Not killed: a program that counts its ways writes them down at its end.
             Self::Broker(mut broker) => drop(broker.end(Signal::TERM).await?),
             Self::Program(mut program) => {
                 program.ask_to_end();
