@@ -1,7 +1,7 @@
 //! Who is connected here, and getting a frame into their socket.
 //!
-//! Knows no HTTP, no tokens and no store. A delivery never waits: it hands a shared frame to each socket, and what a socket does not
-//! take at once waits in a bounded queue, from which the session's own task brings it out.
+//! Knows no HTTP, no tokens and no store. A delivery never waits: it hands a shared frame to each session's queue, which whoever delivers
+//! empties into the socket; what a socket does not take at once is brought out by the session's own task.
 
 pub mod metrics; // what an operator sees of the sessions
 mod sync; // the locks, exchanged for a model check
@@ -12,6 +12,7 @@ pub mod ring; // what a client may come back for
 mod calls; // what is ringing, answered, over
 mod delivery; // what goes to a socket
 mod queue; // what waits for one session, bounded, and its way to the socket
+pub mod gather; // several events for a session, in one write
 pub mod receipts; // what became of each event, by device
 pub mod session; // one task a session: client's messages → here, and what the socket did not take at once
 pub mod socket; // the WebSocket beneath it: read, refused, closed

@@ -87,8 +87,10 @@ impl Life {
 
     /// An event was written.
     pub(crate) fn sent(&mut self, delivery: Arc<Delivery>, now: Duration) {
-        if self.unacknowledged.len() >= self.unacknowledged_max {
-            self.unacknowledged.pop_front();
+        if self.unacknowledged.len() >= self.unacknowledged_max
+            && let Some(oldest) = self.unacknowledged.pop_front()
+            && !oldest.asked
+        {
             self.look_for_silent();
         }
         let asked = delivery.frame.state != CallState::Incoming;

@@ -1,8 +1,8 @@
 //! What waits for one session, bounded, and its way to the socket.
 //!
-//! Whoever puts an event writes it to the socket at once where nothing waits before it and the socket takes it: that saves waking the
-//! session's task, which cost nearly as much as the write. What the socket does not take waits here, in order, and the session's task brings
-//! it out. One lock decides the order of both.
+//! Whoever puts an event writes it to the socket, too, where nothing waits before it and the socket takes it: that saves waking the
+//! session's task, which cost nearly as much as the write. It does so at once or, on a thread that gathers ([`crate::gather`]), in a
+//! moment. What the socket does not take waits here, in order, and the session's task brings it out. One lock decides the order of all.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,9 +18,15 @@ use tokio::io::AsyncWrite;
 
 use crate::context::Context;
 use crate::delivery::Item;
+use crate::gather::put_off;
 use crate::life::Life;
 use crate::receipts::Who;
 use crate::sync::{Mutex, MutexGuard, lock};
+
+/// How many frames go to the socket in one call.
+const FRAMES_AT_ONCE: usize = 16;
+/// For how many frames a queue that is empty keeps room.
+const FRAMES_KEPT: usize = 4;
 
 /// What the session's task has to do next.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,6 +72,8 @@ struct Inner {
     line: Option<Box<dyn AsyncWrite + Send + Unpin>>,
     /// The line took something and still holds it: one with TLS can, a socket never does.
     unflushed: bool,
+    /// What waits is brought out by the thread that put it: the session's task need not be woken.
+    gathered: bool,
     life: Life,
     /// The next reminder that is under way.
     reminder: Duration,
@@ -102,6 +110,7 @@ impl Queue {
             bytes: 0,
             line: None,
             unflushed: false,
+            gathered: false,
             life: Life::new(&context.config, who.session, context.clock.running()),
             reminder: Duration::MAX,
             token_end: Timestamp::MAX,
@@ -123,15 +132,23 @@ impl Queue {
 
     /// Puts an item behind the others; where there are none, into the socket. Where there is no room, all is dropped and the session
     /// is closed as slow: its client comes back with its cursor, and nothing is lost silently. Gives whether it was put.
-    pub(crate) fn put(&self, item: &Item) -> bool {
+    pub(crate) fn put(self: &Arc<Self>, item: &Item) -> bool {
         self.put_at(item, self.context.clock.moment())
     }
 
     /// As [`Queue::put`], for many sessions at once.
-    pub(crate) fn put_at(&self, item: &Item, now: Moment) -> bool {
+    pub(crate) fn put_at(self: &Arc<Self>, item: &Item, now: Moment) -> bool {
         let mut inner = self.lock();
         if inner.closing.is_some() {
             return false;
+        }
+        if inner.gathered && (inner.frames.len() == FRAMES_AT_ONCE || !self.has_room(&inner, item)) {
+            self.bring_out_inner(&mut inner);
+        }
+        if inner.gathered || (inner.line.is_some() && !inner.waits() && self.has_room(&inner, item) && put_off(self)) {
+            inner.gathered = true;
+            self.push(&mut inner, item, 0);
+            return true;
         }
         let written = inner.try_write(item.wire());
         if written == item.wire().len() {
@@ -141,19 +158,48 @@ impl Queue {
             }
             return true;
         }
-        let config = &self.context.config;
-        let bytes = inner.bytes + item.wire().len();
         // What the socket has in part must follow.
-        let is_full = written == 0 && (inner.events == config.queue_events_max || bytes > config.queue_bytes_max);
-        if is_full {
-            self.abandon(&mut inner, CloseCode::Slow);
+        let has_room = written > 0 || self.has_room(&inner, item);
+        if has_room {
+            self.push(&mut inner, item, written);
         } else {
-            self.context.waits(item.wire().len());
-            inner.frames.push_back(Waiting { item: item.clone(), own: false });
-            (inner.begun, inner.events, inner.bytes) = (inner.begun + written, inner.events + 1, bytes);
+            self.abandon(&mut inner, CloseCode::Slow);
         }
         wake(inner);
-        !is_full
+        has_room
+    }
+
+    /// Brings out what was gathered; what the socket does not take is left to the session's task.
+    pub(crate) fn bring_out(&self) {
+        let mut inner = self.lock();
+        if inner.gathered {
+            self.bring_out_inner(&mut inner);
+            if inner.waits() {
+                wake(inner);
+            }
+        }
+    }
+
+    fn bring_out_inner(&self, inner: &mut Inner) {
+        inner.gathered = false;
+        if !inner.frames.is_empty()
+            && let Poll::Ready(Ok(written)) = inner.poll_write(&mut TaskContext::from_waker(Waker::noop()))
+        {
+            self.advance(inner, written);
+        }
+    }
+
+    fn has_room(&self, inner: &Inner, item: &Item) -> bool {
+        let config = &self.context.config;
+        inner.events < config.queue_events_max && inner.bytes + item.wire().len() <= config.queue_bytes_max
+    }
+
+    /// Puts an item, of which so much is out, behind the others.
+    fn push(&self, inner: &mut Inner, item: &Item, begun: usize) {
+        let bytes = item.wire().len();
+        self.context.waits(bytes);
+        inner.frames.push_back(Waiting { item: item.clone(), own: false });
+        (inner.begun, inner.events, inner.bytes) = (inner.begun + begun, inner.events + 1, inner.bytes + bytes);
     }
 
     /// Puts the session's own word before all events; for the session's task, which brings it out.
@@ -263,7 +309,7 @@ impl Queue {
                 self.written(inner, &first.item, now);
             }
         }
-        if inner.frames.is_empty() {
+        if inner.frames.is_empty() && inner.frames.capacity() > FRAMES_KEPT {
             inner.frames = VecDeque::new();
         }
     }

@@ -113,6 +113,8 @@ pub(crate) struct Trail {
 #[derive(Debug)]
 struct Inner {
     targets: Vec<TargetReceipts>,
+    /// Behind the one that was asked for last: an event goes to its targets in their order.
+    next: usize,
     /// Let go: what comes now is counted nowhere.
     closed: bool,
 }
@@ -197,7 +199,11 @@ impl Trail {
 
 impl Inner {
     fn target(&mut self, negotiator: NegotiatorId) -> Option<&mut TargetReceipts> {
-        self.targets.iter_mut().find(|target| target.negotiator_id == negotiator)
+        let is_it = |(_, target): &(usize, &TargetReceipts)| target.negotiator_id == negotiator;
+        let mut from_next = self.targets.iter().enumerate().cycle().skip(self.next).take(self.targets.len());
+        let (place, _) = from_next.find(is_it)?;
+        self.next = place + 1;
+        self.targets.get_mut(place)
     }
 }
 
@@ -221,7 +227,7 @@ impl Receipts {
 
     fn keep(&self, id: EventId, poster: Poster, targets: Vec<TargetReceipts>, entered: Duration) -> Arc<Trail> {
         self.count(targets.iter().map(TargetReceipts::lines).sum());
-        let trail = Arc::new(Trail { poster, entered, inner: Mutex::new(Inner { targets, closed: false }) });
+        let trail = Arc::new(Trail { poster, entered, inner: Mutex::new(Inner { targets, next: 0, closed: false }) });
         self.trails.insert(id, trail.clone());
         lock(&self.order).push_back((entered, id));
         trail

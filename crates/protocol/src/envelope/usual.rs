@@ -78,10 +78,14 @@ fn targets(names: &[&str]) -> Option<Vec<NegotiatorId>> {
     if !(1..=TARGETS_MAX).contains(&names.len()) {
         return None;
     }
-    let mut targets = Vec::with_capacity(names.len());
-    for name in names {
-        let target = NegotiatorId::parse(name).ok().filter(|target| !targets.contains(target))?;
-        targets.push(target);
+    if is_named_twice(names) {
+        return None;
     }
-    Some(targets)
+    names.iter().map(|name| NegotiatorId::parse(name).ok()).collect()
+}
+
+fn is_named_twice(names: &[&str]) -> bool {
+    let mut sorted = names.to_vec();
+    sorted.sort_unstable();
+    sorted.array_windows().any(|[one, next]| one == next)
 }

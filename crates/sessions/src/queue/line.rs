@@ -6,10 +6,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use tokio::io::AsyncWrite;
 
-use super::Inner;
-
-/// How many frames go to the socket in one call.
-const FRAMES_AT_ONCE: usize = 16;
+use super::{FRAMES_AT_ONCE, Inner};
 
 impl Inner {
     /// Whether there is something to bring out.

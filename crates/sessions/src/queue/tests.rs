@@ -26,6 +26,7 @@ struct Socket(Arc<Mutex<Taken>>);
 #[derive(Debug, Default)]
 struct Taken {
     bytes: Vec<u8>,
+    calls: usize,
     room: usize,
     broken: bool,
     /// Keeps what it took, as a line with TLS does whose socket is full.
@@ -53,6 +54,7 @@ impl AsyncWrite for Socket {
         let mut taken = self.0.lock().unwrap();
         let count = bytes.len().min(taken.room);
         taken.room -= count;
+        taken.calls += 1;
         taken.bytes.extend_from_slice(&bytes[..count]);
         match (taken.broken, count) {
             (true, _) => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
@@ -334,4 +336,5 @@ fn what_a_line_holds_on_to_is_brought_out_by_the_sessions_task() {
     assert_eq!((waits(&queue), next(&queue).is_none()), ((0, 0), true));
 }
 
+mod gather; // what comes together
 mod liveness; // what is due, and who is woken for it

@@ -1,0 +1,73 @@
+//! Several events for a session, in one write.
+//!
+//! A thread that serves many callers takes the events of all that are ready, one after the other, and only then brings them out: a
+//! session that gets several of them costs one call of the kernel, which is most of what a delivery costs. Nobody waits for it: what is put off
+//! is due behind what was ready at that moment. A thread that does not [`gather`] writes each event as it comes.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use crate::queue::Queue;
+
+thread_local! {
+    static GATHERED: RefCell<Option<Gathered>> = const { RefCell::new(None) };
+}
+
+/// The queues that this thread is to bring out.
+struct Gathered {
+    queues: Vec<Arc<Queue>>,
+    /// The task that does so.
+    waker: Waker,
+}
+
+/// Gathers what this thread delivers, for ever; to be run by a task of a runtime that never leaves the thread.
+pub async fn gather() {
+    let _until_dropped = Gathering;
+    poll_fn(|cx| {
+        let due = GATHERED.with_borrow_mut(|gathered| match gathered {
+            Some(gathered) => std::mem::take(&mut gathered.queues),
+            None => {
+                *gathered = Some(Gathered { queues: Vec::new(), waker: cx.waker().clone() });
+                Vec::new()
+            }
+        });
+        bring_out(due);
+        Poll::Pending
+    })
+    .await
+}
+
+/// Has this thread bring out a queue in a moment; `false` where it has to be done at once.
+pub(crate) fn put_off(queue: &Arc<Queue>) -> bool {
+    GATHERED.with_borrow_mut(|gathered| {
+        let Some(Gathered { queues, waker }) = gathered else { return false };
+        if queues.is_empty() {
+            waker.wake_by_ref();
+        }
+        queues.push(queue.clone());
+        true
+    })
+}
+
+fn bring_out(mut due: Vec<Arc<Queue>>) {
+    due.drain(..).for_each(|queue| queue.bring_out());
+    // Its room serves the next ones.
+    GATHERED.with_borrow_mut(|gathered| {
+        if let Some(gathered) = gathered.as_mut().filter(|gathered| gathered.queues.is_empty()) {
+            gathered.queues = due;
+        }
+    });
+}
+
+/// While it is there, the thread gathers.
+struct Gathering;
+
+impl Drop for Gathering {
+    fn drop(&mut self) {
+        if let Some(gathered) = GATHERED.take() {
+            gathered.queues.iter().for_each(|queue| queue.bring_out());
+        }
+    }
+}

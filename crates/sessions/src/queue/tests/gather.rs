@@ -1,0 +1,95 @@
+use tokio::task::{JoinSet, yield_now};
+
+use super::*;
+use crate::gather::gather;
+
+/// Has this thread gather.
+async fn gathering() -> JoinSet<()> {
+    let mut task = JoinSet::new();
+    task.spawn(gather());
+    yield_now().await;
+    task
+}
+
+/// The session's task waits for something to do.
+fn waiting(queue: &Queue) -> (Arc<Woken>, Waker) {
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(woken.clone());
+    assert_eq!(queue.poll_next(&mut TaskContext::from_waker(&waker)), Poll::Pending);
+    (woken, waker)
+}
+
+fn calls(socket: &Socket) -> usize {
+    socket.0.lock().unwrap().calls
+}
+
+#[tokio::test]
+async fn what_comes_together_is_written_together() {
+    let (queue, socket) = open(usize::MAX);
+    let _gathering = gathering().await;
+    let items = [item(100), item(200), item(300)];
+    assert!(items.iter().all(|item| queue.put(item)));
+    assert_eq!(calls(&socket), 0, "nothing before the thread is done with the rest");
+    assert_eq!(queue.context.waiting_bytes(), queue.bytes());
+    yield_now().await;
+    let wire: Vec<u8> = items.iter().flat_map(|item| item.wire().to_vec()).collect();
+    assert_eq!((socket.taken(), calls(&socket)), (wire, 1));
+    assert_eq!((queue.bytes(), queue.context.waiting_bytes(), next(&queue)), (0, 0, None));
+    assert!(queue.put(&item(100)));
+    yield_now().await;
+    assert_eq!(calls(&socket), 2, "and so on");
+}
+
+#[tokio::test]
+async fn what_fits_no_write_is_written_before() {
+    let (queue, socket) = open(usize::MAX);
+    let _gathering = gathering().await;
+    assert!((0..FRAMES_AT_ONCE).all(|_| queue.put(&item(10))));
+    assert_eq!(calls(&socket), 0);
+    assert!(queue.put(&item(10)));
+    assert_eq!(calls(&socket), 1);
+    let (queue, socket) = open(usize::MAX);
+    assert!(queue.put(&item(40_000)) && queue.put(&item(40_000)), "a socket that takes it has room");
+    assert_eq!(calls(&socket), 1);
+    yield_now().await;
+    assert_eq!((calls(&socket), queue.bytes()), (2, 0));
+}
+
+#[tokio::test]
+async fn who_reads_nothing_is_slow_here_as_well() {
+    let (queue, socket) = open(150);
+    let _gathering = gathering().await;
+    let put = (0..200).filter(|_| queue.put(&item(98))).count();
+    assert_eq!(put, Config::default().queue_events_max + 1, "one is out, and half of another");
+    assert_eq!(next(&queue), Some(Outgoing::Write));
+    yield_now().await;
+    assert_eq!(socket.taken().len(), 150);
+}
+
+#[tokio::test]
+async fn what_the_socket_does_not_take_is_left_to_the_task() {
+    let (queue, socket) = open(150);
+    let _gathering = gathering().await;
+    let (woken, waker) = waiting(&queue);
+    assert!(queue.put(&item(98)) && queue.put(&item(98)));
+    assert!(!woken.0.load(Ordering::Relaxed), "not before it is known to be needed");
+    yield_now().await;
+    assert!(woken.0.load(Ordering::Relaxed));
+    socket.make_room(usize::MAX);
+    assert_eq!(queue.poll_write(&mut TaskContext::from_waker(&waker)).map(Result::unwrap), Poll::Ready(Progress::All));
+    assert_eq!(socket.taken(), [item(98).wire().to_vec(), item(98).wire().to_vec()].concat());
+}
+
+#[tokio::test]
+async fn the_task_may_be_first_and_a_thread_that_stops_leaves_nothing() {
+    let (queue, socket) = open(usize::MAX);
+    let mut gathering = gathering().await;
+    assert!(queue.put(&item(1)));
+    assert_eq!(poll_fn(|cx| queue.poll_write(cx)).await.unwrap(), Progress::All);
+    assert!(queue.put(&item(2)));
+    gathering.abort_all();
+    yield_now().await;
+    assert_eq!(socket.taken(), [item(1).wire().to_vec(), item(2).wire().to_vec()].concat());
+    assert!(queue.put(&item(3)));
+    assert_eq!(calls(&socket), 3, "at once, from now on");
+}
