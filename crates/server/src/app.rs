@@ -200,7 +200,11 @@ impl Node {
 
     /// Makes an id that was never used before.
     pub(crate) fn new_id(&self) -> EventId {
-        let millis = u64::try_from(self.clock.now().as_millisecond()).unwrap_or(0);
+        self.new_id_at(self.clock.now())
+    }
+
+    pub(crate) fn new_id_at(&self, now: Timestamp) -> EventId {
+        let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
         EventId::new(millis, rand::random())
     }
 }

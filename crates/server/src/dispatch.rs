@@ -1,6 +1,6 @@
 //! Where does an event go? One function: who has read it knows the product.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use protocol::authorise::Event;
 use protocol::frame;
@@ -46,8 +46,8 @@ pub(crate) enum Dispatched {
 /// How an event was posted.
 #[derive(Debug)]
 pub(crate) struct Posted {
-    /// When it was there whole.
-    pub(crate) taken: Instant,
+    /// When it was there whole, by the running clock.
+    pub(crate) taken: Duration,
     pub(crate) key: Option<Keyed>,
     /// Whether the caller asks what became of it.
     pub(crate) asks: bool,
@@ -114,12 +114,12 @@ pub(crate) async fn dispatch(node: &Node, event: &Event<'_>, posted: Posted) -> 
 }
 
 /// Shows a live event; gives in how many sessions of each target.
-fn show(node: &Node, event: &Event<'_>, taken: Instant) -> Vec<usize> {
+fn show(node: &Node, event: &Event<'_>, taken: Duration) -> Vec<usize> {
     let poster = Poster { client_id: event.client_id(), customer: event.customer() };
     let counts = node.registry.deliver(frame::encode(event), poster, event.recipients(), taken);
     let exemplar = telemetry::exemplar(node);
     let at = exemplar.is_some().then(|| node.clock.now().into());
-    node.metrics.taken_to_queued.observe(taken.elapsed().as_secs_f64(), exemplar, at);
+    node.metrics.taken_to_queued.observe(node.clock.running().saturating_sub(taken).as_secs_f64(), exemplar, at);
     counts
 }
 

@@ -6,6 +6,8 @@ pub(crate) mod proxies; // whose a connection or a request is
 pub(crate) mod stream; // the two directions of a socket, and its phase
 pub(crate) mod connection; // one socket: its slot, its deadlines, its requests
 pub(crate) mod routes; // method and path → handler: the API's table of contents
+pub(crate) mod usual; // the usual request, answered without the HTTP library
+pub(crate) mod headers; // what is asked of headers, whoever has read them
 pub(crate) mod request; // what the headers and the body say
 pub(crate) mod notifications; // taking, listing and taking away notifications
 pub(crate) mod negotiators; // the directory, in Reapit's shape

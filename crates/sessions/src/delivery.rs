@@ -1,7 +1,7 @@
 //! What goes to a session's socket: an event, or a word of a call.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -25,13 +25,14 @@ pub(crate) struct Delivery {
     pub(crate) wire: Bytes,
     /// A hash of the call's id: most calls are told apart by it, without a look at their ids.
     pub(crate) call_hash: u64,
-    pub(crate) taken: Instant,
+    /// When the node had it whole, by its running clock.
+    pub(crate) taken: Duration,
     /// What became of it; `None` where nobody may ask any more.
     pub(crate) trail: Option<Arc<Trail>>,
 }
 
 impl Delivery {
-    pub(crate) fn new(mut frame: EncodedFrame, taken: Instant, trail: Option<Arc<Trail>>) -> Self {
+    pub(crate) fn new(mut frame: EncodedFrame, taken: Duration, trail: Option<Arc<Trail>>) -> Self {
         let (wire, start) = text_frame(&frame.text);
         frame.text = wire.slice(start..);
         let call_hash = CALL_HASH.hash_one(&frame.call_id);

@@ -52,7 +52,9 @@ pub(crate) fn put_off(queue: &Arc<Queue>) -> bool {
 }
 
 fn bring_out(mut due: Vec<Arc<Queue>>) {
-    due.drain(..).for_each(|queue| queue.bring_out());
+    if let Some(now) = due.first().map(|queue| queue.moment()) {
+        due.drain(..).for_each(|queue| queue.bring_out(now));
+    }
     // Its room serves the next ones.
     GATHERED.with_borrow_mut(|gathered| {
         if let Some(gathered) = gathered.as_mut().filter(|gathered| gathered.queues.is_empty()) {
@@ -67,7 +69,7 @@ struct Gathering;
 impl Drop for Gathering {
     fn drop(&mut self) {
         if let Some(gathered) = GATHERED.take() {
-            gathered.queues.iter().for_each(|queue| queue.bring_out());
+            gathered.queues.iter().for_each(|queue| queue.bring_out(queue.moment()));
         }
     }
 }

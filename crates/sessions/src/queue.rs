@@ -133,7 +133,7 @@ impl Queue {
     /// Puts an item behind the others; where there are none, into the socket. Where there is no room, all is dropped and the session
     /// is closed as slow: its client comes back with its cursor, and nothing is lost silently. Gives whether it was put.
     pub(crate) fn put(self: &Arc<Self>, item: &Item) -> bool {
-        self.put_at(item, self.context.clock.moment())
+        self.put_at(item, self.moment())
     }
 
     /// As [`Queue::put`], for many sessions at once.
@@ -143,7 +143,7 @@ impl Queue {
             return false;
         }
         if inner.gathered && (inner.frames.len() == FRAMES_AT_ONCE || !self.has_room(&inner, item)) {
-            self.bring_out_inner(&mut inner);
+            self.bring_out_inner(&mut inner, now);
         }
         if inner.gathered || (inner.line.is_some() && !inner.waits() && self.has_room(&inner, item) && put_off(self)) {
             inner.gathered = true;
@@ -170,22 +170,22 @@ impl Queue {
     }
 
     /// Brings out what was gathered; what the socket does not take is left to the session's task.
-    pub(crate) fn bring_out(&self) {
+    pub(crate) fn bring_out(&self, now: Moment) {
         let mut inner = self.lock();
         if inner.gathered {
-            self.bring_out_inner(&mut inner);
+            self.bring_out_inner(&mut inner, now);
             if inner.waits() {
                 wake(inner);
             }
         }
     }
 
-    fn bring_out_inner(&self, inner: &mut Inner) {
+    fn bring_out_inner(&self, inner: &mut Inner, now: Moment) {
         inner.gathered = false;
         if !inner.frames.is_empty()
             && let Poll::Ready(Ok(written)) = inner.poll_write(&mut TaskContext::from_waker(Waker::noop()))
         {
-            self.advance(inner, written);
+            self.advance(inner, written, now);
         }
     }
 
@@ -244,6 +244,10 @@ impl Queue {
         wake(inner);
     }
 
+    pub(crate) fn moment(&self) -> Moment {
+        self.context.clock.moment()
+    }
+
     /// How many bytes of events wait.
     pub(crate) fn bytes(&self) -> usize {
         self.lock().bytes
@@ -288,7 +292,7 @@ impl Queue {
         match inner.poll_write(cx) {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Ok(written)) => {
-                self.advance(&mut inner, written);
+                self.advance(&mut inner, written, self.moment());
                 Poll::Ready(Ok(if inner.waits() { Progress::Some } else { Progress::All }))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -297,9 +301,8 @@ impl Queue {
     }
 
     /// Takes off what the socket has.
-    fn advance(&self, inner: &mut Inner, written: usize) {
+    fn advance(&self, inner: &mut Inner, written: usize, now: Moment) {
         inner.begun += written;
-        let now = self.context.clock.moment();
         while let Some(first) = inner.frames.front()
             && let Some(more) = inner.begun.checked_sub(first.item.wire().len())
         {
@@ -319,7 +322,7 @@ impl Queue {
         let Item::Event(delivery) = item else { return };
         self.context.sent(&self.who, delivery, now.wall);
         self.context.metrics.written.inc();
-        self.context.metrics.taken_to_written.observe(delivery.taken.elapsed().as_secs_f64());
+        self.context.metrics.taken_to_written.observe(now.running.saturating_sub(delivery.taken).as_secs_f64());
         inner.life.sent(delivery.clone(), now.running);
         self.remind_at(inner, inner.life.next_due());
     }

@@ -236,10 +236,12 @@ impl RecipientState {
         let state = Self::with(Ring::with_places(saved.let_go.clone(), saved.beginning), Calls::default(), now);
         let mut inner = state.lock();
         for event in &saved.calls {
-            inner.calls.apply(&event.delivery(&context.receipts, age(event)), now.saturating_sub(age(event)));
+            let taken = now.saturating_sub(age(event));
+            inner.calls.apply(&event.delivery(&context.receipts, taken), taken);
         }
         for event in &saved.ring {
-            inner.remember(event.delivery(&context.receipts, age(event)), context, now.saturating_sub(age(event)));
+            let taken = now.saturating_sub(age(event));
+            inner.remember(event.delivery(&context.receipts, taken), context, taken);
         }
         inner.expire(context, now);
         drop(inner);

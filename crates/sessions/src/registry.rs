@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dashmap::{DashMap, Entry};
 use jiff::Timestamp;
@@ -84,13 +84,14 @@ impl Registry {
 
     /// Puts an event into the ring of every recipient, and into the socket, or else the queue, of each session whose product is
     /// told. Never waits.
-    /// Gives how many sessions took it, recipient by recipient; a session without room is closed as slow and not counted.
+    /// Gives how many sessions took it, recipient by recipient; a session without room is closed as slow and not counted. `taken` says when
+    /// the node had it whole ([`Clock::running`]).
     pub fn deliver(
         &self,
         frame: EncodedFrame,
         poster: Poster,
         recipients: impl Iterator<Item = Recipient> + Clone,
-        taken: Instant,
+        taken: Duration,
     ) -> Vec<usize> {
         let negotiators = recipients.clone().map(|recipient| recipient.negotiator);
         let now = self.clock().moment();

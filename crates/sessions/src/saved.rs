@@ -1,7 +1,7 @@
 //! What a run of the node hands to the next one, so that a restart looks to clients like a broken line.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use protocol::frame::{CallState, EncodedFrame};
@@ -44,13 +44,12 @@ impl SavedEvent {
         self.at
     }
 
-    /// The event as it was taken `age` ago, with what has become of it so far.
-    pub(crate) fn delivery(&self, receipts: &Receipts, age: Duration) -> Arc<Delivery> {
+    /// The event, which was taken at this time, with what has become of it so far.
+    pub(crate) fn delivery(&self, receipts: &Receipts, taken: Duration) -> Arc<Delivery> {
         let Self { id, at, expires, call_id, state, created, text, .. } = self.clone();
         let products = self.products.iter().copied().take(protocol::envelope::PRODUCTS_MAX).collect();
         let frame = EncodedFrame { id, at, expires, products, call_id, state, created, text: text.into() };
-        let taken = Instant::now();
-        Arc::new(Delivery::new(frame, taken.checked_sub(age).unwrap_or(taken), receipts.trail(self.id)))
+        Arc::new(Delivery::new(frame, taken, receipts.trail(self.id)))
     }
 }
 

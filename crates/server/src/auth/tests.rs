@@ -331,7 +331,8 @@ async fn a_key_that_left_the_set_ends_its_tokens_and_a_new_one_is_found_by_its_n
     let authenticator = file.authenticator().unwrap();
     let [old_token, same_token, new_token] =
         [(&old, "old"), (&same, "same"), (&new, "new")].map(|(pair, kid)| signed(pair, Some(kid)));
-    let patiently = async |token: &str| authenticator.authenticate_patiently(token).await.map(|good| good.known);
+    let patiently =
+        async |token: &str| authenticator.authenticate_patiently(token, authenticator.clock.now()).await.map(|good| good.known);
     while_keys_are_kept(&authenticator, async {
         assert_eq!((patiently(&old_token).await, patiently(&same_token).await), (Ok(false), Ok(false)));
         assert_eq!((patiently(&old_token).await, patiently(&same_token).await), (Ok(true), Ok(true)));

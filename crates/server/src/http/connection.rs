@@ -112,10 +112,10 @@ impl Drop for SessionSlot {
 /// One accepted connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: Stream,
-    peer: SocketAddr,
+    pub(super) stream: Stream,
+    pub(super) peer: SocketAddr,
     door: Door,
-    node: Arc<Node>,
+    pub(super) node: Arc<Node>,
     stop: CancellationToken,
 }
 
@@ -126,15 +126,25 @@ impl Connection {
 
     /// Serves requests over HTTP/1.1 until the client or a deadline ends the connection; after `stop`, until the answer that is due.
     pub(super) async fn serve(self) {
+        match self.drive(pin!(self.requests())).await {
+            Some(phase) => self.give_up(phase),
+            None => Box::pin(self.linger()).await,
+        }
+    }
+
+    async fn requests(&self) {
+        // Spans are made of what the library has read.
+        if self.door == Door::Api && self.node.config.telemetry.is_none() {
+            match self.answer_usual().await {
+                Some(read) => self.stream.unread(read),
+                None => return,
+            }
+        }
         let mut builder = http1::Builder::new();
         builder.max_buf_size(HEAD_BYTES_MAX);
         let service = service_fn(|request| self.answer(request));
         let http = builder.serve_connection(TokioIo::new(self.stream.clone()), service).with_upgrades();
-        let mut http = pin!(http);
-        match self.drive(http.as_mut(), http1::UpgradeableConnection::graceful_shutdown).await {
-            Some(phase) => self.give_up(phase),
-            None => Box::pin(self.linger()).await,
-        }
+        log_end(self.until_stopped(pin!(http), http1::UpgradeableConnection::graceful_shutdown).await);
     }
 
     /// As [`Connection::serve`], over HTTP/2: several requests at once.
@@ -145,7 +155,8 @@ impl Connection {
         let answering = connection.clone();
         let service = service_fn(move |request| answering.clone().answer_one(request));
         let mut http = pin!(builder.serve_connection(TokioIo::new(connection.stream.clone()), service));
-        if connection.drive(http.as_mut(), http2::Connection::graceful_shutdown).await.is_some() {
+        let requests = async { log_end(connection.until_stopped(http.as_mut(), http2::Connection::graceful_shutdown).await) };
+        if connection.drive(pin!(requests)).await.is_some() {
             http.as_mut().graceful_shutdown();
             log_end(timeout(LINGER, http).await.unwrap_or(Ok(())));
             connection.stream.try_end(&[]);
@@ -153,29 +164,37 @@ impl Connection {
         connection.linger().await;
     }
 
-    /// Serves until the connection ends, or until a deadline, which gives the phase that lasted too long.
-    async fn drive<C: Future<Output = hyper::Result<()>>>(
-        &self,
-        mut http: Pin<&mut C>,
-        finish: impl Fn(Pin<&mut C>),
-    ) -> Option<Phase> {
+    /// Serves until the connection ends, or until a deadline, which gives the phase that lasted too long. Requests see for themselves
+    /// that the node stops; here they are woken for it.
+    async fn drive(&self, mut requests: Pin<&mut impl Future<Output = ()>>) -> Option<Phase> {
         let mut overdue = pin!(self.overdue());
         let mut stopping = false;
         loop {
-            // Cancel safety: `http` keeps its state; the deadline is reckoned anew from the phase.
+            // Cancel safety: `requests` keep their state; the deadline is reckoned anew from the phase.
             tokio::select! {
                 biased;
-                ended = http.as_mut() => {
-                    log_end(ended);
-                    return None;
-                }
-                () = self.stop.cancelled(), if !stopping => {
-                    stopping = true;
-                    finish(http.as_mut());
-                }
+                () = requests.as_mut() => return None,
+                () = self.stop.cancelled(), if !stopping => stopping = true,
                 phase = overdue.as_mut() => return Some(phase),
             }
         }
+    }
+
+    /// Has the library finish once the node stops.
+    async fn until_stopped<C: Future>(&self, mut http: Pin<&mut C>, finish: impl Fn(Pin<&mut C>)) -> C::Output {
+        let mut is_told = false;
+        poll_fn(|cx| {
+            if !is_told && self.is_stopping() {
+                is_told = true;
+                finish(http.as_mut());
+            }
+            http.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Outgoing>, Infallible> {

@@ -20,7 +20,7 @@ use protocol::fault::Malformed;
 use protocol::id::{ClientId, ConnectorId, IdempotencyKey, NegotiatorId, Product, Recipient};
 use protocol::payload::SubType;
 use sha2::{Digest, Sha256};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::app::Node;
 use crate::auth::TokenError;
@@ -52,7 +52,7 @@ pub(crate) async fn take(
         return Err(ApiError::NoConnector);
     };
     let (client_id, vendor) = (admit(node, peer, &connector, request.headers(), secret)?, connector.setting.vendor.name());
-    let (body, _) = read_body(request.body_mut(), BODY_BYTES_MAX, node.config.limits.body_timeout).await?;
+    let body = read_body(request.body_mut(), BODY_BYTES_MAX, node.config.limits.body_timeout).await?;
     // To its end even where the vendor goes: half of what follows from a callback is worse than none.
     let (acting, event) = (node.clone(), request.headers().get(EVENT).cloned());
     let doing = async move { do_once(&acting, &connector, client_id, (event, body)).await };
@@ -172,7 +172,7 @@ async fn give(node: &Node, connector: &Connector, client_id: ClientId, (post, ke
     let stamp = Stamp { id: node.new_id(), at: node.clock.now() };
     let event = authorise(&caller(connector, client_id), customer, Grant::Everything, envelope, stamp)?;
     let claim = claim(key, post).map(|(key, body)| Keyed { owner: (client_id, Some(customer), key), body, shown: None });
-    let taken = Instant::now().into_std();
+    let taken = node.clock.running();
     match dispatch(node, &event, Posted { taken, key: claim, asks: false }).await? {
         Dispatched::Done(_) | Dispatched::Repeated(_) => Ok(()),
         Dispatched::Shown(_, error) => Err(error.into()),

@@ -22,7 +22,7 @@ const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-repl
 /// Takes one report, or up to 500: all of them or none. When it answers, they are on disk.
 pub(crate) async fn post(node: &Node, peer: IpAddr, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
     let (application, key) = before_the_body(node, peer, request.headers()).await?;
-    let (body, _) = read_body(request.body_mut(), BODY_BYTES_MAX, node.config.limits.body_timeout).await?;
+    let body = read_body(request.body_mut(), BODY_BYTES_MAX, node.config.limits.body_timeout).await?;
     let is_list = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     if !is_list && body.len() > EVENT_BYTES_MAX {
         return Err(ApiError::TooLarge(EVENT_BYTES_MAX));

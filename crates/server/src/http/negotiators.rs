@@ -70,7 +70,7 @@ async fn directory(
     peer: IpAddr,
     request: &Request<Incoming>,
 ) -> Result<(Speaker, std::sync::Arc<Directory>), ApiError> {
-    let speaker = Speaker::identify(node, peer, request.headers()).await?;
+    let speaker = Speaker::identify(node, peer, request.headers(), node.clock.moment()).await?;
     speaker.permit(Scope::NegotiatorsRead)?;
     let directory = node.directories.of(&speaker.customer).unwrap_or_default();
     Ok((speaker, directory))

@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
+use clock::Moment;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
@@ -21,9 +23,11 @@ use store::missed::{ListVersion, Listed, Page};
 use crate::app::Node;
 use crate::dispatch::{Dispatched, Keyed, Posted, dispatch};
 use crate::http::error::{ApiError, Body, Unavailable};
+use crate::http::headers::{Headers, listed};
 use crate::http::request::{
-    Speaker, check_content_type, check_length, idempotency_key, list_owner, listed, prefers_representation, query, read_body,
+    Speaker, check_content_type, check_length, idempotency_key, list_owner, prefers_representation, query, read_body,
 };
+use crate::http::usual::Usual;
 use crate::idempotency::{Running, Seen};
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -33,17 +37,29 @@ const PAGE_SIZE_MAX: u32 = 100;
 
 /// `POST /notifications`
 pub(crate) async fn post(node: &Node, peer: IpAddr, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let (speaker, key) = before_the_body(node, peer, request.headers()).await?;
-    let represent = prefers_representation(request.headers());
-    let (body, taken) = read_body(request.body_mut(), BODY_BYTES_MAX, node.config.limits.body_timeout).await?;
-    let envelope = Envelope::parse(&body, &node.config.products).map_err(refuse_body)?;
+    let asked = Asked::read(node, peer, request.headers(), node.clock.moment()).await?;
+    let body = read_body(request.body_mut(), BODY_BYTES_MAX, node.config.limits.body_timeout).await?;
+    take(node, asked, &body, node.clock.running()).await
+}
+
+/// As [`post`], where head and body came at one time.
+pub(crate) async fn post_usual(node: &Node, peer: IpAddr, request: &Usual<'_>) -> Result<Response<Body>, ApiError> {
+    let asked = Asked::read(node, peer, &request.headers, request.taken).await?;
+    take(node, asked, request.body, request.taken.running).await
+}
+
+async fn take(node: &Node, asked: Asked, body: &[u8], taken: Duration) -> Result<Response<Body>, ApiError> {
+    let Asked { speaker, key, represent } = asked;
+    let envelope = Envelope::parse(body, &node.config.products).map_err(refuse_body)?;
     check_directory(node, &speaker, &envelope)?;
-    let stamp = Stamp { id: node.new_id(), at: node.clock.now() };
+    // Not before: a token that is not known has been waited for.
+    let now = node.clock.moment();
+    let stamp = Stamp { id: node.new_id_at(now.wall), at: now.wall };
     let event = authorise(&speaker.caller, speaker.customer, speaker.grant(), envelope, stamp)?;
 
     let owner = speaker.caller.client_id.zip(key).map(|(client_id, key)| (client_id, Some(speaker.customer), key));
-    let claim = owner.map(|owner| (owner, <[u8; 32]>::from(Sha256::digest(&body))));
-    let running = match claim.map(|(owner, body)| node.keys.claim(owner, body, node.clock.running())) {
+    let claim = owner.map(|owner| (owner, <[u8; 32]>::from(Sha256::digest(body))));
+    let running = match claim.map(|(owner, body)| node.keys.claim(owner, body, now.running)) {
         None => None,
         Some(Seen::First(running)) => Some(running),
         Some(Seen::Before(receipt)) => return Ok(replayed(node, receipt, represent)),
@@ -72,12 +88,23 @@ pub(crate) async fn post(node: &Node, peer: IpAddr, request: &mut Request<Incomi
     }
 }
 
-/// All that can be checked before the body is read.
-async fn before_the_body(node: &Node, peer: IpAddr, headers: &HeaderMap) -> Result<(Speaker, Option<IdempotencyKey>), ApiError> {
-    check_length(headers, BODY_BYTES_MAX)?;
-    let speaker = Speaker::identify(node, peer, headers).await?;
-    check_content_type(headers)?;
-    Ok((speaker, idempotency_key(headers)?))
+/// What the head of a request says.
+#[derive(Debug)]
+struct Asked {
+    speaker: Speaker,
+    key: Option<IdempotencyKey>,
+    /// Whether the caller asks what became of the event.
+    represent: bool,
+}
+
+impl Asked {
+    /// All that can be checked before the body is read.
+    async fn read(node: &Node, peer: IpAddr, headers: &impl Headers, now: Moment) -> Result<Self, ApiError> {
+        check_length(headers, BODY_BYTES_MAX)?;
+        let speaker = Speaker::identify(node, peer, headers, now).await?;
+        check_content_type(headers)?;
+        Ok(Self { speaker, key: idempotency_key(headers)?, represent: prefers_representation(headers) })
+    }
 }
 
 /// Where the customer has a directory, everybody who is named must be in it; the scope is asked for first, since the refusal names
@@ -122,7 +149,7 @@ fn replayed(node: &Node, receipt: String, represent: bool) -> Response<Body> {
 
 /// `GET /notifications`
 pub(crate) async fn list(node: &Node, peer: IpAddr, request: &Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let speaker = Speaker::identify(node, peer, request.headers()).await?;
+    let speaker = Speaker::identify(node, peer, request.headers(), node.clock.moment()).await?;
     let [negotiator, size, after] = query(request.uri().query(), ["negotiatorId", "pageSize", "after"])?;
     let owner = list_owner(&speaker, negotiator.as_deref())?;
     let page = Page { product: product(&speaker), after: after_id(after.as_deref())?, size: page_size(size.as_deref())? };
@@ -214,7 +241,7 @@ pub(crate) async fn receipts(
     request: &Request<Incoming>,
     id: &str,
 ) -> Result<Response<Body>, ApiError> {
-    let speaker = Speaker::identify(node, peer, request.headers()).await?;
+    let speaker = Speaker::identify(node, peer, request.headers(), node.clock.moment()).await?;
     let [] = query(request.uri().query(), [])?;
     speaker.permit(Scope::TelephonyWrite)?;
     let poster = speaker.caller.client_id.map(|client_id| Poster { client_id, customer: speaker.customer });
@@ -229,7 +256,7 @@ pub(crate) async fn receipts(
 
 /// `DELETE /notifications/{id}`; an id that is in none of the caller's lists changes nothing and is no error.
 pub(crate) async fn delete(node: &Node, peer: IpAddr, request: &Request<Incoming>, id: &str) -> Result<Response<Body>, ApiError> {
-    let speaker = Speaker::identify(node, peer, request.headers()).await?;
+    let speaker = Speaker::identify(node, peer, request.headers(), node.clock.moment()).await?;
     let [] = query(request.uri().query(), [])?;
     let of = match speaker.caller.identity {
         Identity::Person(own, product) => Some((own.negotiator, product)),

@@ -50,7 +50,7 @@ pub(crate) async fn answer(node: &Arc<Node>, request: Request<Incoming>) -> Resp
 
 /// As [`answer`], wherever the request comes from.
 pub(crate) async fn answer_order(node: &Arc<Node>, mut order: Order) -> Response<Outgoing> {
-    let request_id = request_id(node, order.headers());
+    let request_id = request_id(node, order.headers(), node.clock.now());
     let span = telemetry::request_span(node, &request_id, &order);
     let mut response = match route(node, &mut order).instrument(span.clone()).await {
         Ok(response) => response,

@@ -3,12 +3,13 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use hyper::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{FORWARDED, HeaderName};
 use ipnet::IpNet;
 use ppp::{HeaderResult, v1, v2};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::config::{Proxies, ToldBy};
+use crate::http::headers::{Headers, text};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// How many proxies one behind the other are looked at.
@@ -27,7 +28,7 @@ impl Proxies {
     }
 
     /// Whose a request is: the last address that no trusted proxy has.
-    pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    pub(super) fn client(&self, peer: IpAddr, headers: &impl Headers) -> IpAddr {
         let told = match self.told_by {
             ToldBy::Forwarded if self.trusts(peer) => lines(headers, &FORWARDED).flat_map(forwarded).collect::<Vec<_>>(),
             ToldBy::XForwardedFor if self.trusts(peer) => lines(headers, &X_FORWARDED_FOR).flat_map(plain).collect(),
@@ -51,8 +52,8 @@ impl Proxies {
 }
 
 /// The lines of a header, the last first.
-fn lines<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    let lines: Vec<_> = headers.get_all(name).iter().map(HeaderValue::to_str).collect();
+fn lines<'a>(headers: &'a impl Headers, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let lines: Vec<_> = headers.all(name).map(text).collect();
     // A line that is no text names nobody.
     lines.into_iter().rev().map(|line| line.unwrap_or_default())
 }
@@ -130,6 +131,8 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Er
 
 #[cfg(test)]
 mod tests {
+    use hyper::header::{HeaderMap, HeaderValue};
+
     use super::*;
 
     fn behind(told_by: ToldBy) -> Proxies {

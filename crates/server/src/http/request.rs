@@ -3,13 +3,15 @@
 use std::error::Error;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
+use clock::Moment;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
 use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode, Version};
+use jiff::Timestamp;
 use protocol::authorise::{Application as StoredApplication, Caller, Grant, Identity, Refusal, Scope};
 use protocol::id::{ClientId, CustomerId, IdempotencyKey, Recipient};
 use tokio::time::timeout;
@@ -17,6 +19,7 @@ use tokio::time::timeout;
 use crate::app::Node;
 use crate::auth::{Authenticated, TokenError};
 use crate::http::error::ApiError;
+use crate::http::headers::{Headers, listed, single, text};
 use crate::limits::subscriber;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -39,18 +42,17 @@ pub(crate) struct Speaker {
 
 impl Speaker {
     /// Token → `api-version` → `reapit-customer` → rate, in this order.
-    pub(crate) async fn identify(node: &Node, peer: IpAddr, headers: &HeaderMap) -> Result<Self, ApiError> {
-        let Authenticated { caller, .. } = authenticate(node, peer, bearer(headers)?).await?;
+    pub(crate) async fn identify(node: &Node, peer: IpAddr, headers: &impl Headers, now: Moment) -> Result<Self, ApiError> {
+        let Authenticated { caller, .. } = authenticate(node, peer, bearer(headers)?, now.wall).await?;
         let customer = spoken_for(&caller, headers)?;
         let application = caller.client_id.and_then(|client_id| node.store.application(&client_id));
         let speaker = Self { caller, customer, application, dev: node.config.dev };
-        speaker.admit(node)?;
+        speaker.admit(node, now.running)?;
         Ok(speaker)
     }
 
     /// Takes one request out of the budget of the caller.
-    fn admit(&self, node: &Node) -> Result<(), ApiError> {
-        let now = node.clock.running();
+    fn admit(&self, node: &Node, now: Duration) -> Result<(), ApiError> {
         let is_installed = self.dev || self.application.as_ref().is_some_and(|app| app.customers.contains(&self.customer));
         match (self.caller.identity, self.caller.client_id) {
             (Identity::Person(recipient, _), _) => node.limits.polls.admit(recipient, now)?,
@@ -87,7 +89,7 @@ pub(crate) struct Application {
 impl Application {
     /// Token → `api-version` → `reapit-customer`, if it is there → rate, in this order.
     pub(crate) async fn identify(node: &Node, peer: IpAddr, headers: &HeaderMap) -> Result<Self, ApiError> {
-        let Authenticated { caller, .. } = authenticate(node, peer, bearer(headers)?).await?;
+        let Authenticated { caller, .. } = authenticate(node, peer, bearer(headers)?, node.clock.now()).await?;
         check_api_version(headers)?;
         let bound_to = match (caller.identity, customer_header(headers)?) {
             (Identity::Application, header) => header,
@@ -114,9 +116,14 @@ impl Application {
 }
 
 /// Verifies a token; a bad one counts against the address that it came from.
-pub(crate) async fn authenticate(node: &Node, peer: IpAddr, token: Option<&str>) -> Result<Authenticated, ApiError> {
+pub(crate) async fn authenticate(
+    node: &Node,
+    peer: IpAddr,
+    token: Option<&str>,
+    now: Timestamp,
+) -> Result<Authenticated, ApiError> {
     let verified = match token {
-        Some(token) => node.auth.authenticate_patiently(token).await,
+        Some(token) => node.auth.authenticate_patiently(token, now).await,
         None => Err(TokenError::Missing),
     };
     verified.or_else(|error| {
@@ -131,13 +138,13 @@ pub(crate) fn admit_stranger(node: &Node, peer: IpAddr) -> Result<(), ApiError> 
 }
 
 /// `api-version`, then the customer that the request speaks for.
-pub(crate) fn spoken_for(caller: &Caller, headers: &HeaderMap) -> Result<CustomerId, ApiError> {
+pub(crate) fn spoken_for(caller: &Caller, headers: &impl Headers) -> Result<CustomerId, ApiError> {
     check_api_version(headers)?;
     Ok(caller.speaks_for(customer_header(headers)?)?)
 }
 
 /// The token of the `Authorization` header.
-pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+pub(crate) fn bearer(headers: &impl Headers) -> Result<Option<&str>, ApiError> {
     let Some(value) = single(headers, &AUTHORIZATION)? else { return Ok(None) };
     match value.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
@@ -145,12 +152,12 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     }
 }
 
-fn customer_header(headers: &HeaderMap) -> Result<Option<CustomerId>, ApiError> {
+fn customer_header(headers: &impl Headers) -> Result<Option<CustomerId>, ApiError> {
     let customer = single(headers, &CUSTOMER)?.map(CustomerId::parse).transpose();
     customer.map_err(|error| ApiError::Unreadable(format!("The header reapit-customer {error}")))
 }
 
-fn check_api_version(headers: &HeaderMap) -> Result<(), ApiError> {
+fn check_api_version(headers: &impl Headers) -> Result<(), ApiError> {
     match single(headers, &API_VERSION)? {
         None | Some("2020-01-31" | "latest") => Ok(()),
         Some(other) => Err(ApiError::Unreadable(format!("HTTP resource does not support the API version '{other}'"))),
@@ -158,30 +165,13 @@ fn check_api_version(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 /// The caller's `Idempotency-Key`.
-pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ApiError> {
+pub(crate) fn idempotency_key(headers: &impl Headers) -> Result<Option<IdempotencyKey>, ApiError> {
     let key = single(headers, &IDEMPOTENCY_KEY)?.map(IdempotencyKey::parse).transpose();
     key.map_err(|error| ApiError::Unreadable(format!("The header Idempotency-Key {error}")))
 }
 
-/// A header that may stand once, as text.
-fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, ApiError> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next();
-    if values.next().is_some() {
-        return Err(ApiError::Unreadable(format!("The header {name} is given more than once")));
-    }
-    let text = first.map(HeaderValue::to_str).transpose();
-    text.map_err(|_not_ascii| ApiError::Unreadable(format!("The header {name} holds other than visible ASCII characters")))
-}
-
-/// The members of a header that is a list, over all its lines (RFC 9110 §5.6.1).
-pub(crate) fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(str::trim)
-}
-
 /// Whether the caller asks to be told what became of the event (RFC 7240 §4.2).
-pub(crate) fn prefers_representation(headers: &HeaderMap) -> bool {
+pub(crate) fn prefers_representation(headers: &impl Headers) -> bool {
     listed(headers, &PREFER).any(|preference| {
         let preference = preference.split(';').next().unwrap_or_default();
         let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
@@ -190,24 +180,24 @@ pub(crate) fn prefers_representation(headers: &HeaderMap) -> bool {
 }
 
 /// The id of the request: the caller's own where it is short and plain, else a new one.
-pub(crate) fn request_id(node: &Node, headers: &HeaderMap) -> HeaderValue {
-    let plain = |value: &&HeaderValue| {
-        let bytes = value.as_bytes();
-        (1..=REQUEST_ID_CHARACTERS_MAX).contains(&bytes.len())
-            && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
+pub(crate) fn request_id(node: &Node, headers: &impl Headers, now: Timestamp) -> HeaderValue {
+    let plain = |value: &&[u8]| {
+        (1..=REQUEST_ID_CHARACTERS_MAX).contains(&value.len())
+            && value.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
     };
-    let own = headers.get(REQUEST_ID).filter(plain).cloned();
-    own.unwrap_or_else(|| HeaderValue::from_str(&node.new_id().text()).unwrap_or(HeaderValue::from_static("-")))
+    let own = headers.all(&REQUEST_ID).next().filter(plain).map(HeaderValue::from_bytes);
+    let own = own.unwrap_or_else(|| HeaderValue::from_str(&node.new_id_at(now).text()));
+    own.unwrap_or(HeaderValue::from_static("-"))
 }
 
 /// Refuses a body that is said to be larger than `max` before anything of it is read.
-pub(crate) fn check_length(headers: &HeaderMap, max: usize) -> Result<(), ApiError> {
-    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok());
+pub(crate) fn check_length(headers: &impl Headers, max: usize) -> Result<(), ApiError> {
+    let length = headers.all(&CONTENT_LENGTH).next().and_then(text).and_then(|text| text.parse::<u64>().ok());
     if length.is_some_and(|length| length > max as u64) { Err(ApiError::TooLarge(max)) } else { Ok(()) }
 }
 
 /// `application/json` or `application/*+json`, charset utf-8 or none.
-pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
+pub(crate) fn check_content_type(headers: &impl Headers) -> Result<(), ApiError> {
     let text = single(headers, &CONTENT_TYPE)?.ok_or(ApiError::MediaType)?;
     if text == "application/json" {
         return Ok(());
@@ -223,14 +213,14 @@ pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     if is_json && parts.all(is_utf8) { Ok(()) } else { Err(ApiError::MediaType) }
 }
 
-/// Reads the body whole, at most `max` bytes and `patience`. Gives the moment when its last byte was there.
-pub(crate) async fn read_body<B>(body: &mut B, max: usize, patience: Duration) -> Result<(Bytes, Instant), ApiError>
+/// Reads the body whole, at most `max` bytes and `patience`.
+pub(crate) async fn read_body<B>(body: &mut B, max: usize, patience: Duration) -> Result<Bytes, ApiError>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
 {
     let collected = timeout(patience, Limited::new(body, max).collect()).await;
     match collected {
-        Ok(Ok(body)) => Ok((body.to_bytes(), Instant::now())),
+        Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::TooLarge(max)),
         Ok(Err(_)) => Err(ApiError::Unreadable("The body ended before it was whole".to_owned())),
         Err(_elapsed) => Err(ApiError::Timeout("the body of the request")),
@@ -244,7 +234,7 @@ where
 {
     check_length(request.headers(), max)?;
     check_content_type(request.headers())?;
-    Ok(read_body(request.body_mut(), max, node.config.limits.body_timeout).await?.0)
+    read_body(request.body_mut(), max, node.config.limits.body_timeout).await
 }
 
 /// Reads what nobody read of a request's body, so that the connection is good for the next one. What is not small, or waits for

@@ -10,12 +10,13 @@ use tracing::Instrument;
 use crate::app::Node;
 use crate::http::error::{ApiError, Body};
 use crate::http::request::{REQUEST_ID, admit_stranger, finish_body, request_id};
+use crate::http::usual::Usual;
 use crate::http::{connectors, cors, events, negotiators, notifications, session, webhooks};
 use crate::telemetry;
 
 /// Answers one request, refusals included. Every answer carries its `x-request-id`.
 pub(crate) async fn answer(node: &std::sync::Arc<Node>, peer: IpAddr, mut request: Request<Incoming>) -> Response<Body> {
-    let request_id = request_id(node, request.headers());
+    let request_id = request_id(node, request.headers(), node.clock.now());
     let origin = cors::allowed(&node.config.cors_origins, request.headers());
     let span = telemetry::request_span(node, &request_id, &request);
     let answered = async {
@@ -23,10 +24,7 @@ pub(crate) async fn answer(node: &std::sync::Arc<Node>, peer: IpAddr, mut reques
             Some(response) => Ok(response),
             None => route(node, peer, &mut request).await,
         };
-        routed.unwrap_or_else(|error| {
-            error.count(node);
-            error.into_response(node)
-        })
+        routed.unwrap_or_else(|error| refused(node, error))
     };
     let mut response = answered.instrument(span.clone()).await;
     telemetry::answered(node, &span, response.status());
@@ -34,6 +32,25 @@ pub(crate) async fn answer(node: &std::sync::Arc<Node>, peer: IpAddr, mut reques
     response.headers_mut().insert(REQUEST_ID, request_id);
     cors::expose(origin, response.headers_mut());
     response
+}
+
+/// As [`answer`], of the request that is usual.
+pub(crate) async fn answer_usual(node: &Node, peer: IpAddr, request: &Usual<'_>) -> Response<Body> {
+    let request_id = request_id(node, &request.headers, request.taken.wall);
+    let span = tracing::info_span!("request", id = ?request_id, method = "POST");
+    let client = node.config.proxies.client(peer, &request.headers);
+    let answered = async {
+        let posted = notifications::post_usual(node, client, request).await;
+        posted.unwrap_or_else(|error| refused(node, error))
+    };
+    let mut response = answered.instrument(span).await;
+    response.headers_mut().insert(REQUEST_ID, request_id);
+    response
+}
+
+fn refused(node: &Node, error: ApiError) -> Response<Body> {
+    error.count(node);
+    error.into_response(node)
 }
 
 async fn route(node: &std::sync::Arc<Node>, peer: IpAddr, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {

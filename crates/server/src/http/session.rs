@@ -27,7 +27,8 @@ use crate::app::Node;
 use crate::auth::{Authenticated, TokenError};
 use crate::http::connection::SessionSlot;
 use crate::http::error::{ApiError, Body, Unavailable};
-use crate::http::request::{admit_stranger, authenticate, bearer, listed, query, spoken_for};
+use crate::http::headers::listed;
+use crate::http::request::{admit_stranger, authenticate, bearer, query, spoken_for};
 use crate::http::stream::Stream;
 use crate::tell::{SessionChange, tell_session};
 
@@ -112,7 +113,7 @@ async fn admit_session(
         return Err(ApiError::Unavailable(Unavailable::Draining));
     }
     let token = bearer(request.headers())?.or(offered.token.as_deref());
-    let Authenticated { caller, known } = authenticate(node, peer, token).await?;
+    let Authenticated { caller, known } = authenticate(node, peer, token, node.clock.now()).await?;
     let Identity::Person(recipient, product) = caller.identity else {
         return Err(ApiError::Forbidden("A session needs a token that names a negotiator (negotiatorId)".to_owned()));
     };

@@ -39,6 +39,9 @@ struct Progress {
     requests: u32,
     /// What a connection that waits is in once something came: [`Phase::Head`], or with HTTP/2 [`Phase::Open`].
     begun: Phase,
+    /// What is to be read again; boxed, as few connections have it.
+    #[expect(clippy::box_collection, reason = "a third of the size, in each session")]
+    unread: Option<Box<Vec<u8>>>,
 }
 
 /// The two directions of a socket, shared by the HTTP connection and the one who watches its deadlines; later a session's.
@@ -58,7 +61,7 @@ struct StreamInner {
 
 impl Stream {
     pub(super) fn new(socket: TcpStream, tls: Option<Box<TlsLine>>, begun: Phase, slot: Slot) -> Self {
-        let progress = Progress { phase: Phase::Fresh, since: None, requests: 0, begun };
+        let progress = Progress { phase: Phase::Fresh, since: None, requests: 0, begun, unread: None };
         Self { inner: Arc::new(StreamInner { socket, tls, progress: Mutex::new(progress), _slot: slot }) }
     }
 
@@ -88,6 +91,11 @@ impl Stream {
         tracing::trace!(?written, ?ended, "a last word");
     }
 
+    /// Gives back what was read, for who reads next.
+    pub(super) fn unread(&self, bytes: Vec<u8>) {
+        self.progress().unread = Some(Box::new(bytes));
+    }
+
     /// Makes the connection end without lingering: what is unsent is dropped.
     pub(super) fn reset(&self) {
         if let Err(error) = self.inner.socket.set_zero_linger() {
@@ -103,6 +111,14 @@ impl Stream {
 impl Progress {
     fn enter(&mut self, phase: Phase) {
         (self.phase, self.since) = (phase, None);
+    }
+
+    fn read_again(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        let Some(mut unread) = self.unread.take() else { return false };
+        let count = unread.len().min(buf.remaining());
+        buf.put_slice(unread.drain(..count).as_slice());
+        self.unread = Some(unread).filter(|unread| !unread.is_empty());
+        count > 0
     }
 }
 
@@ -123,6 +139,9 @@ impl Drop for AtRequest {
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let StreamInner { socket, tls, .. } = &*self.inner;
+        if self.progress().read_again(buf) {
+            return Poll::Ready(Ok(()));
+        }
         match tls {
             Some(tls) => ready!(tls.poll_read(socket, cx, buf))?,
             None => ready!(poll_filled(socket, cx, buf))?,

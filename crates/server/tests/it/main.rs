@@ -22,6 +22,7 @@ mod tls; // TLS, HTTP/2, proxies
 mod keys; // where an issuer's keys come from
 #[cfg(feature = "otlp")]
 mod telemetry; // traces and metrics over OTLP
+mod usual; // the way of its own that the usual request has
 mod limits; // what happens at each bound
 mod operators; // probes, metrics, applications
 mod browser; // the example page in Chromium

@@ -20,11 +20,11 @@ impl Queue {
     /// The client has received everything up to and including this event.
     pub(crate) fn acknowledged(&self, id: EventId) {
         let events = self.lock().life.acknowledged(id);
-        let wall = self.context.clock.now();
+        let now = self.moment();
         for delivery in events {
-            delivery.trail.iter().for_each(|trail| trail.note(&self.who, Word::Acknowledged, wall));
+            delivery.trail.iter().for_each(|trail| trail.note(&self.who, Word::Acknowledged, now.wall));
             self.context.metrics.acknowledged.inc();
-            self.context.metrics.taken_to_acknowledged.observe(delivery.taken.elapsed().as_secs_f64());
+            self.context.metrics.taken_to_acknowledged.observe(now.running.saturating_sub(delivery.taken).as_secs_f64());
         }
     }
 
@@ -65,7 +65,7 @@ impl Queue {
     pub(crate) fn remind(&self, token_end: Timestamp) {
         let mut inner = self.lock();
         inner.token_end = token_end;
-        self.remind_in(&mut inner, self.context.clock.moment());
+        self.remind_in(&mut inner, self.moment());
     }
 
     fn remind_in(&self, inner: &mut Inner, now: Moment) {

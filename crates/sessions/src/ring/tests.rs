@@ -66,7 +66,7 @@ fn what_other_products_were_told_moves_no_place() {
     for number in 2..=3 {
         let mut told_to_others = frame(number, "c", CallState::Incoming, 0);
         told_to_others.products = std::iter::once(product("B")).collect();
-        ring.push(Arc::new(Delivery::new(told_to_others, std::time::Instant::now(), None)), SECOND);
+        ring.push(Arc::new(Delivery::new(told_to_others, SECOND, None)), SECOND);
     }
     assert_eq!(ring.end(product("A"), id(900)), id(1));
     ring.expire(&config, 181 * SECOND);

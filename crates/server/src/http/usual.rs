@@ -1,0 +1,237 @@
+//! The usual request, answered without the HTTP library: an event of which head and body came at one time.
+//!
+//! Nearly all that a provider sends is `POST /notifications`, over a connection that stays. The library's way to it (a task's worth of
+//! states, a map of headers, a channel for the body) costs more than reading the event and finding its sessions. So a connection begins
+//! here. What is not usual, in whatever way, is not judged here: the connection is left to the library for good, with the bytes that were
+//! read. Heads are taken apart by the parser that the library has, too; an answer is that of [`routes`], and the same both ways.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use clock::{Clock, Moment};
+use futures::FutureExt;
+use http_body_util::BodyExt;
+use httparse::{EMPTY_HEADER, Header, Status};
+use hyper::Response;
+use hyper::header::{CONNECTION, HeaderName};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::time::timeout;
+
+use crate::http::connection::Connection;
+use crate::http::error::Body;
+use crate::http::headers::Headers;
+use crate::http::routes;
+use crate::http::stream::{Phase, Stream};
+
+/// How the only request that is usual begins.
+const BEGIN: &[u8] = b"POST /notifications HTTP/1.1\r\n";
+/// A request that needs more room is not usual.
+const BUFFER_BYTES: usize = 16 * 1024;
+/// How many buffers a thread keeps for the next requests.
+const BUFFERS_KEPT: usize = 8;
+const HEADERS_MAX: usize = 24;
+/// How long the rest of a request is waited for: many clients send the body in a packet of its own.
+const REST_PATIENCE: Duration = Duration::from_secs(1);
+/// For how long a date is not written anew.
+const DATE_AGE_MAX: Duration = Duration::from_secs(1);
+
+thread_local! {
+    static BUFFERS: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+    static DATE: RefCell<Option<(Duration, String)>> = const { RefCell::new(None) };
+}
+
+/// A request that is usual.
+#[derive(Debug)]
+pub(crate) struct Usual<'a> {
+    pub(crate) headers: Lines<'a>,
+    pub(crate) body: &'a [u8],
+    /// When its last byte was there.
+    pub(crate) taken: Moment,
+}
+
+/// Headers as they stand in the request.
+#[derive(Debug)]
+pub(crate) struct Lines<'a>(&'a [Header<'a>]);
+
+impl Headers for Lines<'_> {
+    fn all<'a>(&'a self, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+        let name = name.as_str();
+        self.0
+            .iter()
+            .filter(move |line| line.name.len() == name.len() && line.name.eq_ignore_ascii_case(name))
+            .map(|line| line.value)
+    }
+}
+
+/// What bytes begin with.
+enum Begun<'a> {
+    /// A usual request, of so many bytes.
+    Whole(Usual<'a>, usize),
+    /// Perhaps one, of which something is missing.
+    Part,
+    Other,
+}
+
+impl<'a> Begun<'a> {
+    fn read(bytes: &'a [u8], lines: &'a mut [Header<'a>], clock: &Clock) -> Self {
+        let Some(rest) = bytes.strip_prefix(BEGIN) else {
+            return if BEGIN.starts_with(bytes) { Self::Part } else { Self::Other };
+        };
+        let (begin, lines) = match httparse::parse_headers(rest, lines) {
+            Ok(Status::Complete(read)) => read,
+            Ok(Status::Partial) => return Self::Part,
+            Err(_) => return Self::Other,
+        };
+        let Some(end) = body_bytes(lines).map(|length| begin + length) else { return Self::Other };
+        match rest.get(begin..end) {
+            Some(body) => Self::Whole(Usual { headers: Lines(lines), body, taken: clock.moment() }, BEGIN.len() + end),
+            None if BEGIN.len() + end > BUFFER_BYTES => Self::Other,
+            None => Self::Part,
+        }
+    }
+}
+
+/// How long the body is, where nothing in the head says that there is more to it.
+fn body_bytes(lines: &[Header<'_>]) -> Option<usize> {
+    let mut bytes = None;
+    for line in lines {
+        let is = |name: &str| line.name.eq_ignore_ascii_case(name);
+        if is("content-length") {
+            let is_number = bytes.is_none() && line.value.iter().all(u8::is_ascii_digit);
+            bytes = Some(std::str::from_utf8(line.value).ok().filter(|_| is_number)?.parse().ok()?);
+        } else if is("connection") {
+            line.value.eq_ignore_ascii_case(b"keep-alive").then_some(())?;
+        } else if ["transfer-encoding", "expect", "upgrade", "origin"].into_iter().any(is) {
+            return None;
+        }
+    }
+    bytes.filter(|bytes| *bytes <= BUFFER_BYTES)
+}
+
+/// What was read and is not answered yet.
+struct Buffer {
+    bytes: Box<[u8]>,
+    answered: usize,
+    filled: usize,
+}
+
+impl Buffer {
+    fn new() -> Self {
+        let kept = BUFFERS.with_borrow_mut(Vec::pop);
+        Self { bytes: kept.unwrap_or_else(|| vec![0; BUFFER_BYTES].into()), answered: 0, filled: 0 }
+    }
+
+    fn unanswered(&self) -> &[u8] {
+        self.bytes.get(self.answered..self.filled).unwrap_or_default()
+    }
+
+    /// Reads what comes; gives how much. 0: nothing more will come, or there is no room for it.
+    fn poll_fill(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut room = ReadBuf::new(self.bytes.get_mut(self.filled..).unwrap_or_default());
+        if room.remaining() == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        ready!(Pin::new(stream).poll_read(cx, &mut room))?;
+        let count = room.filled().len();
+        self.filled += count;
+        Poll::Ready(Ok(count))
+    }
+
+    /// Waits a moment for more; gives whether it came.
+    async fn more_came(&mut self, stream: &mut Stream) -> bool {
+        self.bytes.copy_within(self.answered..self.filled, 0);
+        (self.answered, self.filled) = (0, self.filled - self.answered);
+        matches!(timeout(REST_PATIENCE, poll_fn(|cx| self.poll_fill(stream, cx))).await, Ok(Ok(1..)))
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        BUFFERS.with_borrow_mut(|kept| {
+            if kept.len() < BUFFERS_KEPT {
+                kept.push(std::mem::take(&mut self.bytes));
+            }
+        });
+    }
+}
+
+impl Connection {
+    /// Answers requests as long as they are usual. Gives what was read of another; nothing where the connection is to end.
+    pub(super) async fn answer_usual(&self) -> Option<Vec<u8>> {
+        let mut stream = self.stream.clone();
+        loop {
+            let mut buffer = self.first_bytes(&mut stream).await?;
+            while !buffer.unanswered().is_empty() {
+                let mut lines = [EMPTY_HEADER; HEADERS_MAX];
+                match Begun::read(buffer.unanswered(), &mut lines, &self.node.clock) {
+                    Begun::Whole(request, bytes) => {
+                        self.answer_one_usual(&mut stream, &request).await?;
+                        buffer.answered += bytes;
+                    }
+                    Begun::Part => {
+                        if !buffer.more_came(&mut stream).await {
+                            return Some(buffer.unanswered().to_vec());
+                        }
+                    }
+                    Begun::Other => return Some(buffer.unanswered().to_vec()),
+                }
+            }
+        }
+    }
+
+    /// Waits for a request; where there was one before, no longer than until the node stops. An idle connection holds no buffer.
+    async fn first_bytes(&self, stream: &mut Stream) -> Option<Buffer> {
+        poll_fn(|cx| {
+            let mut buffer = Buffer::new();
+            match buffer.poll_fill(stream, cx) {
+                Poll::Ready(Ok(1..)) => Poll::Ready(Some(buffer)),
+                Poll::Pending if !self.is_stopping() || stream.phase().0 != Phase::Idle => Poll::Pending,
+                Poll::Ready(_) | Poll::Pending => Poll::Ready(None),
+            }
+        })
+        .await
+    }
+
+    /// Gives nothing where the connection ends with the answer.
+    async fn answer_one_usual(&self, stream: &mut Stream, request: &Usual<'_>) -> Option<()> {
+        stream.enter(Phase::Busy);
+        let response = routes::answer_usual(&self.node, self.peer.ip(), request).await;
+        let is_last = self.is_stopping() || response.headers().contains_key(CONNECTION);
+        stream.enter(Phase::Idle);
+        let written = stream.write_all(&text(response, request.taken, is_last)).await;
+        written.ok().filter(|()| !is_last)
+    }
+}
+
+/// The answer, as it is sent.
+fn text(response: Response<Body>, now: Moment, is_last: bool) -> Vec<u8> {
+    let (head, mut body) = response.into_parts();
+    let body = body.frame().now_or_never().flatten().and_then(|frame| frame.ok()?.into_data().ok()).unwrap_or_default();
+    let mut text = Vec::with_capacity(256 + body.len());
+    let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| text.extend_from_slice(part));
+    let reason = head.status.canonical_reason().unwrap_or_default();
+    put(&[b"HTTP/1.1 ", head.status.as_str().as_bytes(), b" ", reason.as_bytes()]);
+    let others = head.headers.iter().filter(|(name, _)| *name != CONNECTION);
+    others.for_each(|(name, value)| put(&[b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()]));
+    if is_last {
+        put(&[b"\r\nconnection: close"]);
+    }
+    put(&[b"\r\ncontent-length: ", body.len().to_string().as_bytes()]);
+    with_date(now, |date| put(&[b"\r\ndate: ", date.as_bytes(), b"\r\n\r\n", &body]));
+    text
+}
+
+/// The date of an answer (RFC 9110 §6.6.1).
+fn with_date(now: Moment, use_it: impl FnOnce(&str)) {
+    DATE.with_borrow_mut(|date| match date {
+        Some((at, text)) if now.running.saturating_sub(*at) < DATE_AGE_MAX => use_it(text),
+        date => use_it(&date.insert((now.running, httpdate::fmt_http_date(now.wall.into()))).1),
+    });
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+use super::*;
+
+const REQUEST: &str = "POST /notifications HTTP/1.1\r\nhost: x\r\nAuthorization: Bearer a.b.c\r\ncontent-length: 4\r\n\r\n{..}";
+
+/// The body of a usual request, and where the next one begins; else whether something may be missing.
+fn read(text: &str) -> Result<(String, usize), bool> {
+    let mut lines = [EMPTY_HEADER; HEADERS_MAX];
+    match Begun::read(text.as_bytes(), &mut lines, &Clock::system()) {
+        Begun::Whole(request, bytes) => Ok((String::from_utf8(request.body.to_vec()).unwrap(), bytes)),
+        Begun::Part => Err(true),
+        Begun::Other => Err(false),
+    }
+}
+
+fn with(line: &str) -> String {
+    REQUEST.replace("host: x", &format!("host: x\r\n{line}"))
+}
+
+#[test]
+fn a_request_is_read_once_it_is_whole_and_no_further() {
+    assert_eq!(read(REQUEST), Ok(("{..}".to_owned(), REQUEST.len())));
+    assert_eq!(read(&format!("{REQUEST}{REQUEST}")), Ok(("{..}".to_owned(), REQUEST.len())));
+    for end in 0..REQUEST.len() {
+        assert_eq!(read(&REQUEST[..end]), Err(true), "{end} bytes");
+    }
+}
+
+#[test]
+fn headers_are_found_by_name_however_it_is_written() {
+    let mut lines = [EMPTY_HEADER; HEADERS_MAX];
+    let text = with("prefer: a\r\nPREFER:  b \r\npreferred: c");
+    let Begun::Whole(request, _) = Begun::read(text.as_bytes(), &mut lines, &Clock::system()) else { panic!("not usual") };
+    let all = |name| request.headers.all(&HeaderName::from_static(name)).collect::<Vec<_>>();
+    assert_eq!(all("prefer"), [b"a", b"b"]);
+    assert_eq!(all("authorization"), [b"Bearer a.b.c"]);
+    assert_eq!(all("cookie"), [b""; 0]);
+}
+
+#[test]
+fn what_may_mean_more_is_left_to_the_library() {
+    for text in [
+        REQUEST.replace("POST", "GET"),
+        REQUEST.replace("POST", "post"),
+        REQUEST.replace("/notifications", "/notifications/"),
+        REQUEST.replace("/notifications", "/notifications?a=b"),
+        REQUEST.replace("HTTP/1.1", "HTTP/1.0"),
+        with("transfer-encoding: chunked"),
+        with("Transfer-Encoding: identity"),
+        with("expect: 100-continue"),
+        with("upgrade: h2c"),
+        with("origin: https://crm.example"),
+        with("connection: close"),
+        with("connection: keep-alive, upgrade"),
+        with("content-length: 4"),
+        with("content-length : 4"),
+        with("a b: c"),
+        with(": c"),
+        with("a: b\0"),
+        with(" folded: line"),
+        REQUEST.replace("content-length: 4", "content-length: +4"),
+        REQUEST.replace("content-length: 4", "content-length: 4, 4"),
+        REQUEST.replace("content-length: 4", "content-length: -4"),
+        REQUEST.replace("content-length: 4", "content-length: 0x4"),
+        REQUEST.replace("content-length: 4", "content-length:"),
+        REQUEST.replace("content-length: 4", "content-length: 99999999999999999999"),
+        REQUEST.replace("content-length: 4", "x: y"),
+        with(&vec!["a: b"; HEADERS_MAX - 2].join("\r\n")),
+        format!("\r\n{REQUEST}"),
+    ] {
+        assert_eq!(read(&text), Err(false), "{text}");
+    }
+    for line in ["connection: Keep-Alive", "te: trailers", "x-forwarded-for: 192.0.2.1", "content-lengths: 4", "a: \u{e9}"] {
+        assert!(read(&with(line)).is_ok(), "{line}");
+    }
+    assert!(read(&with(&vec!["a: b"; HEADERS_MAX - 3].join("\r\n"))).is_ok());
+}
+
+#[test]
+fn what_has_no_room_is_left_to_the_library() {
+    let of = |length: usize| REQUEST.replace("content-length: 4", &format!("content-length: {length:05}"));
+    let room = BUFFER_BYTES - of(0).len() + "{..}".len();
+    assert_eq!(read(&of(room)), Err(true));
+    assert_eq!(read(&of(room + 1)), Err(false));
+}
+
+#[test]
+fn an_answer_says_what_the_library_would() {
+    let at = "2026-11-23T02:03:04Z".parse().unwrap();
+    let clock = Clock::stepped(at);
+    let mut response = Response::new(Body::from("{}"));
+    response.headers_mut().insert("x-request-id", "r1".parse().unwrap());
+    let date = "date: Mon, 23 Nov 2026 02:03:04 GMT\r\n";
+    let written = |response, is_last| String::from_utf8(text(response, clock.moment(), is_last)).unwrap();
+    let expected = format!("HTTP/1.1 200 OK\r\nx-request-id: r1\r\ncontent-length: 2\r\n{date}\r\n{{}}");
+    assert_eq!(written(response.clone(), false), expected);
+    clock.advance(DATE_AGE_MAX - Duration::from_millis(1));
+    assert!(written(response.clone(), false).contains(date), "not every time anew");
+    clock.advance(Duration::from_millis(1));
+    assert!(written(response.clone(), false).contains("02:03:05 GMT"));
+    response.headers_mut().insert(CONNECTION, "close".parse().unwrap());
+    assert_eq!(written(response, true).matches("connection: close\r\n").count(), 1);
+}

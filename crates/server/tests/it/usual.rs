@@ -1,0 +1,165 @@
+//! The usual request has a way of its own: what it answers is what the HTTP library's way answers.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::support::*;
+
+fn request(headers: &[(&str, &str)], body: &str) -> String {
+    let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!("POST /notifications HTTP/1.1\r\nhost: x\r\n{lines}content-length: {}\r\n\r\n{body}", body.len())
+}
+
+fn usual(body: &str) -> String {
+    let token = format!("Bearer {}", application_token());
+    request(&[("authorization", &token), ("reapit-customer", "SBOX"), ("content-type", "application/json")], body)
+}
+
+/// Reads one answer: status line, headers, body.
+async fn answer(stream: &mut TcpStream) -> (Vec<String>, String) {
+    let read = async {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let head: Vec<_> = String::from_utf8(head).unwrap().trim_end().lines().map(str::to_owned).collect();
+        let length = head.iter().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        let mut body = vec![0; length.parse().unwrap()];
+        stream.read_exact(&mut body).await.unwrap();
+        (head, String::from_utf8(body).unwrap())
+    };
+    timeout(PATIENCE, read).await.expect("an answer in time")
+}
+
+async fn send(stream: &mut TcpStream, text: &str) -> (Vec<String>, String) {
+    stream.write_all(text.as_bytes()).await.unwrap();
+    answer(stream).await
+}
+
+/// A connection that was left to the library, for asking something else first.
+async fn left_to_the_library(node: &TestNode) -> TcpStream {
+    let mut stream = TcpStream::connect(&node.api).await.unwrap();
+    let (head, _) = send(&mut stream, "GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert_eq!(head[0], "HTTP/1.1 200 OK");
+    stream
+}
+
+/// What does not differ from answer to answer.
+fn lasting((head, body): (Vec<String>, String)) -> (Vec<String>, String) {
+    let mut head: Vec<_> = head.into_iter().filter(|line| !line.starts_with("x-request-id: 0")).collect();
+    head.sort_unstable();
+    let mut body: Value = if body.is_empty() { Value::Null } else { serde_json::from_str(&body).unwrap() };
+    for changes in ["id", "dateTime"] {
+        let _changed = body.get_mut(changes).map(Value::take);
+    }
+    (head, body.to_string())
+}
+
+#[tokio::test]
+async fn both_ways_answer_alike() {
+    let node = TestNode::start().await;
+    let (good, of_another) =
+        (format!("Bearer {}", application_token()), format!("Bearer {}", person("SBOX", "ADV", "AgencyCloud")));
+    let (event, nobody) = (event("incomingCall", &["ADV"]).to_string(), event("incomingCall", &[]).to_string());
+    let authorized = ("authorization", good.as_str());
+    let (of_sbox, json) = (("reapit-customer", "SBOX"), ("content-type", "application/json"));
+    let long = "x".repeat(65);
+    for (headers, body) in [
+        (vec![authorized, of_sbox, json], &event),
+        (vec![authorized, of_sbox, json, ("prefer", "return=representation")], &event),
+        (vec![authorized, of_sbox, json, ("x-request-id", "own-1")], &event),
+        (vec![authorized, of_sbox, json, ("x-request-id", &long)], &event),
+        (vec![authorized, of_sbox, json, ("accept", "*/*"), ("connection", "keep-alive")], &event),
+        (vec![authorized, of_sbox, json], &nobody),
+        (vec![authorized, of_sbox, json], &"{".to_owned()),
+        (vec![authorized, of_sbox, json], &String::new()),
+        (vec![authorized, of_sbox, ("content-type", "text/plain")], &event),
+        (vec![authorized, of_sbox], &event),
+        (vec![authorized, json], &event),
+        (vec![authorized, of_sbox, of_sbox, json], &event),
+        (vec![authorized, of_sbox, json, ("api-version", "1999-01-01")], &event),
+        (vec![authorized, of_sbox, json, ("idempotency-key", "")], &event),
+        (vec![authorized, ("reapit-customer", "S\u{e9}")], &event),
+        (vec![("authorization", "Bearer nonsense"), of_sbox, json], &event),
+        (vec![("authorization", &of_another), of_sbox, json], &event),
+        (vec![of_sbox, json], &event),
+    ] {
+        let text = request(&headers, body);
+        let mut own_way = TcpStream::connect(&node.api).await.unwrap();
+        let first = lasting(send(&mut own_way, &text).await);
+        assert_eq!(first, lasting(send(&mut left_to_the_library(&node).await, &text).await), "{text}");
+        assert_eq!(first, lasting(send(&mut own_way, &text).await), "and again");
+    }
+}
+
+#[tokio::test]
+async fn a_key_answers_both_ways_with_what_was_said_first() {
+    let node = TestNode::start().await;
+    let text = usual(&event("incomingCall", &["ADV"]).to_string())
+        .replace("host: x", "host: x\r\nidempotency-key: k\r\nprefer: return=representation");
+    let mut own_way = TcpStream::connect(&node.api).await.unwrap();
+    let (_, first) = send(&mut own_way, &text).await;
+    let (head, second) = send(&mut left_to_the_library(&node).await, &text).await;
+    let (own_head, third) = send(&mut own_way, &text).await;
+    assert_eq!((&first, &first), (&second, &third));
+    assert!([head, own_head].iter().all(|head| head.contains(&"idempotent-replayed: true".to_owned())));
+    assert!((node.metrics().await.value("bellwire_events_total{sub_type=\"incomingCall\"}") - 1.0).abs() < f64::EPSILON);
+}
+
+#[tokio::test]
+async fn requests_come_in_pieces_and_several_at_once() {
+    let node = TestNode::start().await;
+    let text = usual(&event("incomingCall", &["ADV"]).to_string());
+    let head_bytes = text.find("\r\n\r\n").unwrap() + 4;
+    let mut stream = TcpStream::connect(&node.api).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    for place in [1, 10, 40, head_bytes - 1, head_bytes, head_bytes + 1, text.len() - 1] {
+        stream.write_all(&text.as_bytes()[..place]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let (head, _) = send(&mut stream, &text[place..]).await;
+        assert_eq!(head[0], "HTTP/1.1 202 Accepted", "in two pieces, the first of {place} bytes");
+    }
+    let half = text.len() / 2;
+    stream.write_all(format!("{text}{text}{}", &text[..half]).as_bytes()).await.unwrap();
+    stream.write_all(format!("{}GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n{text}", &text[half..]).as_bytes()).await.unwrap();
+    for expected in ["202 Accepted", "202 Accepted", "202 Accepted", "200 OK", "202 Accepted"] {
+        assert_eq!(answer(&mut stream).await.0[0], format!("HTTP/1.1 {expected}"));
+    }
+    // Longer than the rest of a usual request is waited for.
+    let mut slow = TcpStream::connect(&node.api).await.unwrap();
+    slow.write_all(&text.as_bytes()[..half]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(send(&mut slow, &text[half..]).await.0[0], "HTTP/1.1 202 Accepted");
+    let events = node.metrics().await.value("bellwire_events_total{sub_type=\"incomingCall\"}");
+    assert!((events - 12.0).abs() < f64::EPSILON, "{events}: each once");
+}
+
+#[tokio::test]
+async fn what_ends_early_or_is_no_http_ends_the_connection() {
+    let node = TestNode::start().await;
+    let text = usual(&event("incomingCall", &["ADV"]).to_string());
+    let mut half = TcpStream::connect(&node.api).await.unwrap();
+    half.write_all(&text.as_bytes()[..text.len() - 1]).await.unwrap();
+    half.shutdown().await.unwrap();
+    let ended = read_to_end(&mut half).await;
+    assert!(!ended.starts_with("HTTP/1.1 2"), "{ended}");
+    let broken = text.replace("host: x", "ho st: x");
+    assert!(raw(&node.api, broken.as_bytes()).await.starts_with("HTTP/1.1 400 "));
+    assert!((node.metrics().await.value("bellwire_events_total{sub_type=\"incomingCall\"}")).abs() < f64::EPSILON);
+}
+
+#[tokio::test]
+async fn a_connection_that_waits_is_ended_when_the_node_stops() {
+    let node = TestNode::start().await;
+    let mut stream = TcpStream::connect(&node.api).await.unwrap();
+    let (head, _) = send(&mut stream, &usual(&event("incomingCall", &["ADV"]).to_string())).await;
+    assert_eq!(head[0], "HTTP/1.1 202 Accepted");
+    let stopping = tokio::time::Instant::now();
+    node.stop().await;
+    assert_eq!(read_to_end(&mut stream).await, "");
+    assert!(stopping.elapsed() < PATIENCE / 2, "it holds no shutdown up");
+}
