@@ -120,22 +120,32 @@ impl Kind {
     }
 }
 
+/// How a connection is made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dial {
+    pub(super) from: Ipv4Addr,
+    pub(super) to: SocketAddr,
+    pub(super) protocol: Protocol,
+}
+
 impl Server {
     /// One that takes sessions and callers at the same address.
     fn new(protocol: Protocol, speech: Box<dyn Speech>, process: Process, address: SocketAddr) -> Self {
         Self { protocol, speech, process, sessions_at: address, callers_at: address, connections: 0 }
     }
 
-    pub(super) fn sessions_at(&self) -> SocketAddr {
-        self.sessions_at
+    /// How the next session connects.
+    pub(super) fn dial(&mut self) -> Dial {
+        Dial { from: self.source(), to: self.sessions_at, protocol: self.protocol }
     }
 
-    pub(super) fn callers_at(&self) -> SocketAddr {
-        self.callers_at
+    /// How the next caller connects.
+    pub(super) fn dial_for_caller(&mut self) -> Dial {
+        Dial { to: self.callers_at, ..self.dial() }
     }
 
     /// From where the next connection comes: from addresses of its own for each server, as each has another port.
-    pub(super) fn source(&mut self) -> Ipv4Addr {
+    fn source(&mut self) -> Ipv4Addr {
         let [high, low] = self.sessions_at.port().to_be_bytes();
         let block = u8::try_from(1 + self.connections / CONNECTIONS_PER_SOURCE).unwrap_or(u8::MAX - 1);
         self.connections += 1;

@@ -1,4 +1,4 @@
-//! All sessions and all callers in one thread, level-triggered.
+//! All sessions and all callers in one thread, level-triggered; who connects while events are timed has one of its own.
 
 mod line; // a connection: opened, heard, answered
 mod tally; // which session has yet to hear what
@@ -19,7 +19,7 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
 use self::line::{Heard, Line, Role};
 use self::tally::Tally;
-use super::subject::{Event, Protocol, Server};
+use super::subject::{Dial, Event, Protocol, Server};
 use crate::line::State;
 
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -48,6 +48,14 @@ pub(super) struct Swarm {
     scratch: Vec<u8>,
 }
 
+/// A session that is yet to connect.
+struct Newcomer {
+    session: usize,
+    dial: Dial,
+    request: Vec<u8>,
+    greeting: Vec<u8>,
+}
+
 impl Swarm {
     pub(super) fn new(group: usize) -> Result<Self> {
         Ok(Self {
@@ -66,10 +74,10 @@ impl Swarm {
 
     /// Opens so many sessions; gives how long it took.
     pub(super) fn open(&mut self, server: &mut Server, sessions: usize) -> Result<Duration> {
-        let requests = self.requests(server, sessions)?;
+        let newcomers = self.newcomers(server, sessions)?;
         let began = Instant::now();
-        for request in requests {
-            self.open_one(server, request)?;
+        for newcomer in newcomers {
+            self.let_in(newcomer)?;
             while self.sessions - self.open >= OPENING_MAX {
                 self.turn()?;
             }
@@ -90,15 +98,18 @@ impl Swarm {
     }
 
     /// Made before they are needed: signing tokens takes time.
-    fn requests(&self, server: &mut Server, sessions: usize) -> Result<Vec<Vec<u8>>> {
-        (self.sessions..self.sessions + sessions).map(|session| server.speech.hand_shake(session, self.group)).collect()
+    fn newcomers(&self, server: &mut Server, sessions: usize) -> Result<Vec<Newcomer>> {
+        let mut newcomer = |session| {
+            let request = server.speech.hand_shake(session, self.group)?;
+            Ok(Newcomer { session, dial: server.dial(), request, greeting: server.speech.greeting(session, self.group) })
+        };
+        (self.sessions..self.sessions + sessions).map(&mut newcomer).collect()
     }
 
-    fn open_one(&mut self, server: &mut Server, request: Vec<u8>) -> Result<()> {
-        let greeting = server.speech.greeting(self.sessions, self.group);
-        let line = Line::session(self.sessions, server, request, greeting)?;
+    fn let_in(&mut self, newcomer: Newcomer) -> Result<()> {
+        let Newcomer { session, dial, request, greeting } = newcomer;
         self.sessions += 1;
-        self.add(line)
+        self.add(Line::session(session, dial, request, greeting)?)
     }
 
     fn add(&mut self, line: Line) -> Result<()> {
@@ -111,7 +122,7 @@ impl Swarm {
     /// Has at least so many callers.
     fn call(&mut self, server: &mut Server, callers: usize) -> Result<()> {
         while self.callers < callers {
-            let line = Line::caller(server)?;
+            let line = Line::caller(server.dial_for_caller())?;
             self.add(line)?;
             self.callers += 1;
         }

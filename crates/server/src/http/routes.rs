@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use hyper::body::Incoming;
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response};
 use tracing::Instrument;
 
@@ -34,8 +34,8 @@ pub(crate) async fn answer(node: &std::sync::Arc<Node>, peer: IpAddr, mut reques
     response
 }
 
-/// As [`answer`], of the request that is usual.
-pub(crate) async fn answer_usual(node: &Node, peer: IpAddr, request: &Usual<'_>) -> Response<Body> {
+/// As [`answer`], of the request that is usual; its id stands beside the answer.
+pub(crate) async fn answer_usual(node: &Node, peer: IpAddr, request: &Usual<'_>) -> (Response<Body>, HeaderValue) {
     let request_id = request_id(node, &request.headers, request.taken.wall);
     let span = tracing::info_span!("request", id = ?request_id, method = "POST");
     let client = node.config.proxies.client(peer, &request.headers);
@@ -43,9 +43,7 @@ pub(crate) async fn answer_usual(node: &Node, peer: IpAddr, request: &Usual<'_>)
         let posted = notifications::post_usual(node, client, request).await;
         posted.unwrap_or_else(|error| refused(node, error))
     };
-    let mut response = answered.instrument(span).await;
-    response.headers_mut().insert(REQUEST_ID, request_id);
-    response
+    (answered.instrument(span).await, request_id)
 }
 
 fn refused(node: &Node, error: ApiError) -> Response<Body> {
@@ -112,6 +110,6 @@ fn refuse(path: &str, item: Option<(&str, Option<&str>)>) -> ApiError {
 fn openapi(node: &Node, peer: IpAddr) -> Result<Response<Body>, ApiError> {
     admit_stranger(node, peer)?;
     let mut response = Response::new(Body::new(node.openapi.clone()));
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
 }

@@ -17,7 +17,7 @@ use futures::FutureExt;
 use http_body_util::BodyExt;
 use httparse::{EMPTY_HEADER, Header, Status};
 use hyper::Response;
-use hyper::header::{CONNECTION, HeaderName};
+use hyper::header::{CONNECTION, HeaderName, HeaderValue};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
@@ -199,22 +199,22 @@ impl Connection {
     /// Gives nothing where the connection ends with the answer.
     async fn answer_one_usual(&self, stream: &mut Stream, request: &Usual<'_>) -> Option<()> {
         stream.enter(Phase::Busy);
-        let response = routes::answer_usual(&self.node, self.peer.ip(), request).await;
+        let (response, id) = routes::answer_usual(&self.node, self.peer.ip(), request).await;
         let is_last = self.is_stopping() || response.headers().contains_key(CONNECTION);
         stream.enter(Phase::Idle);
-        let written = stream.write_all(&text(response, request.taken, is_last)).await;
+        let written = stream.write_all(&text(response, &id, request.taken, is_last)).await;
         written.ok().filter(|()| !is_last)
     }
 }
 
 /// The answer, as it is sent.
-fn text(response: Response<Body>, now: Moment, is_last: bool) -> Vec<u8> {
+fn text(response: Response<Body>, id: &HeaderValue, now: Moment, is_last: bool) -> Vec<u8> {
     let (head, mut body) = response.into_parts();
     let body = body.frame().now_or_never().flatten().and_then(|frame| frame.ok()?.into_data().ok()).unwrap_or_default();
     let mut text = Vec::with_capacity(256 + body.len());
     let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| text.extend_from_slice(part));
     let reason = head.status.canonical_reason().unwrap_or_default();
-    put(&[b"HTTP/1.1 ", head.status.as_str().as_bytes(), b" ", reason.as_bytes()]);
+    put(&[b"HTTP/1.1 ", head.status.as_str().as_bytes(), b" ", reason.as_bytes(), b"\r\nx-request-id: ", id.as_bytes()]);
     let others = head.headers.iter().filter(|(name, _)| *name != CONNECTION);
     others.for_each(|(name, value)| put(&[b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()]));
     if is_last {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, SocketAddrV4, TcpStream};
+use std::net::{SocketAddrV4, TcpStream};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::io::Errno;
@@ -10,7 +10,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_
 
 use crate::bench::frames::{self, BINARY, CLOSE, PING, PONG, TEXT};
 use crate::bench::subject::nats::{self, Said};
-use crate::bench::subject::{Protocol, Server};
+use crate::bench::subject::{Dial, Protocol};
 
 const HEAD_END: &[u8] = b"\r\n\r\n";
 const WELCOME: &[u8] = b"\"welcome\"";
@@ -57,28 +57,26 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn session(session: usize, server: &mut Server, request: Vec<u8>, greeting: Vec<u8>) -> Result<Self> {
-        let at = server.sessions_at();
-        Self::open(server, at, Role::Session(session), Stage::Connecting { request, greeting })
+    pub(super) fn session(session: usize, dial: Dial, request: Vec<u8>, greeting: Vec<u8>) -> Result<Self> {
+        Self::open(dial, Role::Session(session), Stage::Connecting { request, greeting })
     }
 
-    pub(super) fn caller(server: &mut Server) -> Result<Self> {
-        let at = server.callers_at();
-        let request = if server.protocol == Protocol::Nats { nats::CONNECT.as_bytes().to_vec() } else { Vec::new() };
-        Self::open(server, at, Role::Caller, Stage::Connecting { request, greeting: Vec::new() })
+    pub(super) fn caller(dial: Dial) -> Result<Self> {
+        let request = if dial.protocol == Protocol::Nats { nats::CONNECT.as_bytes().to_vec() } else { Vec::new() };
+        Self::open(dial, Role::Caller, Stage::Connecting { request, greeting: Vec::new() })
     }
 
-    fn open(server: &mut Server, at: SocketAddr, role: Role, stage: Stage) -> Result<Self> {
+    fn open(dial: Dial, role: Role, stage: Stage) -> Result<Self> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
-        bind(&socket, &SocketAddrV4::new(server.source(), 0)).context("no port is free")?;
-        match connect(&socket, &at) {
+        bind(&socket, &SocketAddrV4::new(dial.from, 0)).context("no port is free")?;
+        match connect(&socket, &dial.to) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(error) => return Err(error).context("cannot connect"),
         }
         let stream = TcpStream::from(socket);
         stream.set_nodelay(true)?;
-        Ok(Self { stream, role, stage, protocol: server.protocol, rest: Vec::new(), inner: Vec::new() })
+        Ok(Self { stream, role, stage, protocol: dial.protocol, rest: Vec::new(), inner: Vec::new() })
     }
 
     pub(super) fn stream(&self) -> &TcpStream {

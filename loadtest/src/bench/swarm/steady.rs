@@ -1,16 +1,17 @@
 //! Events at fixed times, whether or not those before were heard: a server that stalls makes all that falls due meanwhile late.
 
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use hdrhistogram::Histogram;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::read;
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime};
 
 use super::tally::{Schedule, histogram};
-use super::{Swarm, TIMER};
+use super::{Newcomer, Swarm, TIMER};
 use crate::bench::subject::Server;
 use crate::figures::float;
 use crate::line::State;
@@ -36,11 +37,21 @@ pub(in crate::bench) struct Punctuality {
 impl Swarm {
     pub(in crate::bench) fn steady(&mut self, server: &mut Server, steady: Steady) -> Result<Punctuality> {
         self.call(server, steady.connections)?;
-        let requests = self.requests(server, steady.more)?;
-        let mut requests = requests.into_iter().zip(1_u32..).peekable();
+        let newcomers = self.newcomers(server, steady.more)?;
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            // A thread of its own, so that events are not late because the client connects.
+            let storm = scope.spawn(|| storm(newcomers, steady.duration, &over));
+            let timed = self.timed(server, steady);
+            over.store(true, Ordering::Relaxed);
+            let connected = storm.join().map_err(|_panic| anyhow!("the thread that connects has panicked"))?;
+            connected.and(timed)
+        })
+    }
+
+    fn timed(&mut self, server: &Server, steady: Steady) -> Result<Punctuality> {
         let events = u64::from(steady.rate) * steady.duration.as_secs();
         let interval = Duration::from_secs(1) / steady.rate;
-        let between = steady.duration / u32::try_from(steady.more)?.max(1);
         let timer = Timer::new(self)?;
         let mut next = self.tally.expect(events, self.sessions)?;
         let (end, mut posted) = (next + events, histogram()?);
@@ -48,22 +59,37 @@ impl Swarm {
         // At once, so that it strikes when an event is due.
         timer.every(interval)?;
         self.tally.follow(schedule)?;
-        while self.tally.done() < end || requests.peek().is_some() || self.open < self.sessions {
+        while self.tally.done() < end {
             self.turn()?;
             timer.acknowledge();
             while next < end && schedule.due(next) <= schedule.start.elapsed() && self.post(server, next, State::Incoming)? {
                 posted.saturating_record(u64::try_from(schedule.late(next).as_micros())?);
                 next += 1;
             }
-            while let Some((request, _)) = requests.next_if(|(_, number)| between * *number <= schedule.start.elapsed()) {
-                self.open_one(server, request)?;
-            }
-            if next == end && requests.peek().is_none() {
+            if next == end {
                 timer.stop()?;
             }
         }
         Ok(Punctuality { heard: self.tally.delays().clone(), posted })
     }
+}
+
+/// Opens sessions evenly over this time, and holds them until it is over.
+fn storm(newcomers: Vec<Newcomer>, time: Duration, over: &AtomicBool) -> Result<()> {
+    let mut swarm = Swarm::new(1)?;
+    let between = time / u32::try_from(newcomers.len())?.max(1);
+    let start = Instant::now();
+    for (newcomer, number) in newcomers.into_iter().zip(1_u32..) {
+        swarm.rest((between * number).saturating_sub(start.elapsed()))?;
+        swarm.let_in(newcomer)?;
+    }
+    while swarm.open < swarm.sessions {
+        swarm.turn()?;
+    }
+    while !over.load(Ordering::Relaxed) {
+        swarm.rest(Duration::from_millis(100))?;
+    }
+    Ok(())
 }
 
 impl Punctuality {

@@ -88,10 +88,11 @@ fn an_answer_says_what_the_library_would() {
     let at = "2026-11-23T02:03:04Z".parse().unwrap();
     let clock = Clock::stepped(at);
     let mut response = Response::new(Body::from("{}"));
-    response.headers_mut().insert("x-request-id", "r1".parse().unwrap());
+    response.headers_mut().insert("prefer", "nothing".parse().unwrap());
     let date = "date: Mon, 23 Nov 2026 02:03:04 GMT\r\n";
-    let written = |response, is_last| String::from_utf8(text(response, clock.moment(), is_last)).unwrap();
-    let expected = format!("HTTP/1.1 200 OK\r\nx-request-id: r1\r\ncontent-length: 2\r\n{date}\r\n{{}}");
+    let written =
+        |response, is_last| String::from_utf8(text(response, &HeaderValue::from_static("r1"), clock.moment(), is_last)).unwrap();
+    let expected = format!("HTTP/1.1 200 OK\r\nx-request-id: r1\r\nprefer: nothing\r\ncontent-length: 2\r\n{date}\r\n{{}}");
     assert_eq!(written(response.clone(), false), expected);
     clock.advance(DATE_AGE_MAX - Duration::from_millis(1));
     assert!(written(response.clone(), false).contains(date), "not every time anew");
