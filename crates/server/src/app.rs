@@ -248,7 +248,8 @@ impl App {
         ];
         tasks.extend((0..node.registry.wheels()).map(|wheel| {
             let keep_time = node.registry.clone().keep_time(wheel);
-            core.spawn(stop.clone().run_until_cancelled_owned(keep_time).map(drop))
+            // Where sessions are, so that the answers to many pings are taken together.
+            core.spawn_on(stop.clone().run_until_cancelled_owned(keep_time).map(drop), &workers.next())
         }));
         let keep_keys = node.auth.keep_keys();
         tasks.extend(keep_keys.map(|keeping| core.spawn(stop.clone().run_until_cancelled_owned(keeping).map(drop))));

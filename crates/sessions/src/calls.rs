@@ -3,6 +3,7 @@
 //! A call goes from incoming to answered to ended. What comes late, because the provider's posts overtook each other, is told
 //! from a call that begins anew, because it was put through again.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ const ANSWERED_MAX: Duration = Duration::from_secs(12 * 3600);
 /// The calls, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
-    calls: Vec<Call>,
+    calls: VecDeque<Call>,
     /// Before this none is to be forgotten, so that not each event has to look through them.
     due: Option<Duration>,
 }
@@ -80,7 +81,7 @@ impl Calls {
             return (Fate::Deliver, false);
         }
         let crowded_out = self.calls.len() >= CALLS_MAX && self.let_one_go();
-        self.calls.push(news);
+        self.calls.push_back(news);
         self.look_at(end);
         (Fate::Deliver, crowded_out)
     }
@@ -89,7 +90,7 @@ impl Calls {
     fn let_one_go(&mut self) -> bool {
         let first = |state| self.calls.iter().position(|call| call.state == state);
         let place = first(CallState::Ended).or_else(|| first(CallState::Incoming)).unwrap_or(0);
-        self.calls.remove(place).state != CallState::Ended
+        self.calls.remove(place).is_some_and(|gone| gone.state != CallState::Ended)
     }
 
     /// Ends a call that rings, since it was missed at `created`. Gives its event, or `None` where there is no such call, or where

@@ -59,6 +59,7 @@ pub(crate) struct Lines<'a>(&'a [Header<'a>]);
 
 impl Headers for Lines<'_> {
     fn all<'a>(&'a self, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+        // Once, and not for each line.
         let name = name.as_str();
         self.0
             .iter()
