@@ -4,7 +4,7 @@
 
 mod usual; // one that is as it should be
 
-use arrayvec::ArrayVec;
+use std::sync::Arc;
 
 use crate::fault::{FAULTS_MAX, Faults, Malformed, Members, shown};
 use crate::id::{NegotiatorId, Product};
@@ -19,7 +19,7 @@ pub const PRODUCTS_MAX: usize = 8;
 pub const TARGETS_MAX: usize = 100;
 
 /// The products of an event, in the order in which they were named.
-pub type Products = ArrayVec<Product, PRODUCTS_MAX>;
+pub type Products = Arc<[Product]>;
 
 /// A well-formed notification; borrows from the body.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,7 +87,7 @@ fn one_of(members: &mut Members<'_>, name: &str, names: &[&str], faults: &mut Fa
 
 fn products(json: Json<'_>, known: &[Product], faults: &mut Faults) -> Option<Products> {
     let values = list(json, "products", PRODUCTS_MAX, faults)?;
-    let mut products = Products::new();
+    let mut products = Vec::with_capacity(values.len());
     let before = faults.as_slice().len();
     for (place, value) in values.iter().enumerate() {
         match product(value, known) {
@@ -96,7 +96,7 @@ fn products(json: Json<'_>, known: &[Product], faults: &mut Faults) -> Option<Pr
             Err(message) => faults.add(format!("products[{place}]"), message),
         }
     }
-    (faults.as_slice().len() == before).then_some(products)
+    (faults.as_slice().len() == before).then(|| products.into())
 }
 
 fn product(json: &Json<'_>, known: &[Product]) -> Result<Product, String> {

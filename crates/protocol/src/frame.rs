@@ -2,7 +2,6 @@
 //!
 //! Nothing in a frame belongs to one session or one negotiator: the bytes are the same for every recipient.
 
-use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +44,7 @@ pub struct EncodedFrame {
     /// When it happened by the provider's clock.
     pub created: Timestamp,
     /// The text of the message; valid UTF-8.
-    pub text: Bytes,
+    pub text: Vec<u8>,
 }
 
 /// Writes the `event` message of a live event.
@@ -69,7 +68,7 @@ pub fn encode(event: &Event<'_>) -> EncodedFrame {
     write_notification(&mut text, event, Whom::Untold);
     text.raw("}");
     let (at, products, created) = (event.at(), event.products().clone(), event.created());
-    EncodedFrame { id: event.id(), at, expires, products, call_id: call_id.into(), state, created, text: text.0.into() }
+    EncodedFrame { id: event.id(), at, expires, products, call_id: call_id.into(), state, created, text: text.0 }
 }
 
 /// Writes what is kept of a missed call: `{"type","subType","products","payload"}`.

@@ -25,6 +25,8 @@ const ANSWERED_MAX: Duration = Duration::from_secs(12 * 3600);
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     calls: VecDeque<Call>,
+    /// A mark for each call, in the same order: what nearly all looks ask for lies together.
+    marks: VecDeque<Mark>,
     /// Before this none is to be forgotten, so that not each event has to look through them.
     due: Option<Duration>,
 }
@@ -33,10 +35,14 @@ pub(crate) struct Calls {
 struct Call {
     /// The event that set the state; it names the call.
     delivery: Arc<Delivery>,
-    /// As in the event, which is seldom in the processor's cache.
-    hash: u64,
-    state: CallState,
     set: Duration,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    /// Of the call's id.
+    hash: u32,
+    state: CallState,
 }
 
 /// What becomes of an event.
@@ -53,10 +59,10 @@ impl Call {
         &*self.delivery.frame.call_id == call_id
     }
 
-    /// When there is nothing more to remember.
-    fn end(&self) -> Duration {
+    /// When there is nothing more to remember, in this state.
+    fn end(&self, state: CallState) -> Duration {
         self.set
-            + match self.state {
+            + match state {
                 CallState::Incoming => RINGING,
                 CallState::Answered => ANSWERED_MAX,
                 CallState::Ended => LATE,
@@ -68,40 +74,48 @@ impl Calls {
     /// Brings a call to the state that an event says, unless the event is late. Gives also whether another call had to go.
     pub(crate) fn apply(&mut self, delivery: &Arc<Delivery>, now: Duration) -> (Fate, bool) {
         let frame = &delivery.frame;
-        let news = Call { delivery: delivery.clone(), hash: delivery.call_hash, state: frame.state, set: now };
-        let end = news.end();
-        let is_same = |call: &&mut Call| call.hash == delivery.call_hash && call.is(&frame.call_id);
-        if let Some(call) = self.calls.iter_mut().find(is_same) {
-            let is_lower = frame.state < call.state;
+        let (news, sign) = (Call { delivery: delivery.clone(), set: now }, Mark { hash: delivery.call_hash, state: frame.state });
+        let end = news.end(sign.state);
+        let same = self.both().find(|(mark, call)| mark.hash == sign.hash && call.is(&frame.call_id));
+        if let Some((mark, call)) = same {
+            let is_lower = sign.state < mark.state;
             if is_lower && now < call.set + LATE && frame.created <= call.delivery.frame.created {
                 return (Fate::Late, false);
             }
-            *call = news;
+            (*mark, *call) = (sign, news);
             self.look_at(end);
             return (Fate::Deliver, false);
         }
         let crowded_out = self.calls.len() >= CALLS_MAX && self.let_one_go();
         self.calls.push_back(news);
+        self.marks.push_back(sign);
         self.look_at(end);
         (Fate::Deliver, crowded_out)
     }
 
+    /// The calls with their marks, oldest first.
+    fn both(&mut self) -> impl Iterator<Item = (&mut Mark, &mut Call)> {
+        self.marks.iter_mut().zip(&mut self.calls)
+    }
+
     /// Makes room: an ended call, else the oldest that nobody answered, else the oldest. Gives whether a live one went.
     fn let_one_go(&mut self) -> bool {
-        let first = |state| self.calls.iter().position(|call| call.state == state);
+        let first = |state| self.marks.iter().position(|mark| mark.state == state);
         let place = first(CallState::Ended).or_else(|| first(CallState::Incoming)).unwrap_or(0);
-        self.calls.remove(place).is_some_and(|gone| gone.state != CallState::Ended)
+        self.calls.remove(place);
+        self.marks.remove(place).is_some_and(|gone| gone.state != CallState::Ended)
     }
 
     /// Ends a call that rings, since it was missed at `created`. Gives its event, or `None` where there is no such call, or where
     /// it rang again later than that.
     pub(crate) fn miss(&mut self, call_id: &str, created: Timestamp, now: Duration) -> Option<Arc<Delivery>> {
-        let rings =
-            |call: &&mut Call| call.is(call_id) && call.state == CallState::Incoming && call.delivery.frame.created <= created;
-        let call = self.calls.iter_mut().find(rings)?;
-        call.state = CallState::Ended;
+        let rings = |(mark, call): &(&mut Mark, &mut Call)| {
+            mark.state == CallState::Incoming && call.is(call_id) && call.delivery.frame.created <= created
+        };
+        let (mark, call) = self.both().find(rings)?;
+        mark.state = CallState::Ended;
         call.set = now;
-        let (delivery, end) = (call.delivery.clone(), call.end());
+        let (delivery, end) = (call.delivery.clone(), call.end(mark.state));
         self.look_at(end);
         Some(delivery)
     }
@@ -117,20 +131,24 @@ impl Calls {
         if self.due.is_none_or(|due| now < due) {
             return silent;
         }
-        self.calls.retain(|call| {
-            let is_over = now >= call.end();
-            if is_over && call.state == CallState::Incoming {
-                silent.push(call.delivery.clone());
+        let Self { calls, marks, .. } = std::mem::take(self);
+        for (mark, call) in marks.into_iter().zip(calls) {
+            let end = call.end(mark.state);
+            if now < end {
+                self.look_at(end);
+                self.calls.push_back(call);
+                self.marks.push_back(mark);
+            } else if mark.state == CallState::Incoming {
+                silent.push(call.delivery);
             }
-            !is_over
-        });
-        self.due = self.calls.iter().map(Call::end).min();
+        }
         silent
     }
 
     /// The events that set the states of the live calls, oldest call first.
     pub(crate) fn live(&self) -> impl Iterator<Item = &Arc<Delivery>> {
-        self.calls.iter().filter(|call| call.state != CallState::Ended).map(|call| &call.delivery)
+        let both = self.marks.iter().zip(&self.calls);
+        both.filter(|(mark, _)| mark.state != CallState::Ended).map(|(_, call)| &call.delivery)
     }
 
     /// The event that set the state of a live call.

@@ -19,12 +19,13 @@ const CALL_HASH: ahash::RandomState = ahash::RandomState::with_seeds(1, 2, 3, 4)
 /// An event on its way: one for all sessions that get it.
 #[derive(Debug)]
 pub(crate) struct Delivery {
-    /// Its text is a part of `wire`.
+    /// Without its text, which is a part of `wire`.
     pub(crate) frame: EncodedFrame,
     /// The text in the frame of a WebSocket.
     pub(crate) wire: Bytes,
+    text_at: usize,
     /// A hash of the call's id: most calls are told apart by it, without a look at their ids.
-    pub(crate) call_hash: u64,
+    pub(crate) call_hash: u32,
     /// When the node had it whole, by its running clock.
     pub(crate) taken: Duration,
     /// What became of it; `None` where nobody may ask any more.
@@ -33,10 +34,15 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     pub(crate) fn new(mut frame: EncodedFrame, taken: Duration, trail: Option<Arc<Trail>>) -> Self {
-        let (wire, start) = text_frame(&frame.text);
-        frame.text = wire.slice(start..);
-        let call_hash = CALL_HASH.hash_one(&frame.call_id);
-        Self { frame, wire, call_hash, taken, trail }
+        let (wire, text_at) = text_frame(&std::mem::take(&mut frame.text));
+        let [a, b, c, d, ..] = CALL_HASH.hash_one(&frame.call_id).to_le_bytes();
+        let call_hash = u32::from_le_bytes([a, b, c, d]);
+        Self { frame, wire, text_at, call_hash, taken, trail }
+    }
+
+    /// The text of the message.
+    pub(crate) fn text(&self) -> &str {
+        self.wire.get(self.text_at..).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
     }
 
     /// Whether sessions of this product are told.

@@ -221,7 +221,7 @@ impl RecipientState {
     /// What the next run of the node needs to know.
     pub(crate) fn save(&self) -> SavedState {
         let inner = self.lock();
-        let save = |delivery: &Arc<Delivery>| SavedEvent::from(&delivery.frame);
+        let save = |delivery: &Arc<Delivery>| SavedEvent::from(&**delivery);
         let (let_go, beginning) = inner.ring.places();
         SavedState {
             let_go: let_go.to_vec(),

@@ -73,7 +73,7 @@ impl Ring {
     pub(crate) fn let_oldest_go(&mut self) -> usize {
         let Some(oldest) = self.entries.pop_front() else { return 0 };
         let frame = &oldest.delivery.frame;
-        for product in &frame.products {
+        for product in frame.products.iter() {
             match self.let_go.iter_mut().find(|(other, _)| other == product) {
                 Some((_, id)) => *id = frame.id,
                 None => self.let_go.push((*product, frame.id)),

@@ -53,10 +53,10 @@ impl SavedEvent {
     }
 }
 
-impl From<&EncodedFrame> for SavedEvent {
-    fn from(frame: &EncodedFrame) -> Self {
-        let EncodedFrame { id, at, expires, products, call_id, state, created, text } = frame.clone();
-        let text = String::from_utf8_lossy(&text).into_owned();
+impl From<&Delivery> for SavedEvent {
+    fn from(delivery: &Delivery) -> Self {
+        let EncodedFrame { id, at, expires, products, call_id, state, created, .. } = delivery.frame.clone();
+        let text = delivery.text().to_owned();
         Self { id, at, expires, products: products.to_vec(), call_id, state, created, text }
     }
 }

@@ -221,7 +221,7 @@ impl Desk {
             session_id: self.seat.queue.who.session,
             cursor: joined.cursor,
             resume: joined.resume,
-            calls: joined.calls.iter().filter_map(|delivery| std::str::from_utf8(&delivery.frame.text).ok()).collect(),
+            calls: joined.calls.iter().map(|delivery| delivery.text()).collect(),
             ping_seconds: seconds(context.config.life.ping_interval),
             resume_seconds: seconds(context.config.ring.age_max),
             token_expires: self.token_expires,

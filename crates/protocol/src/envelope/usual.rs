@@ -64,14 +64,14 @@ fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(json: D) -> Result<T, 
 }
 
 fn products(names: &[&str], known: &[Product]) -> Option<Products> {
-    let mut products = Products::new();
+    let mut products = ArrayVec::<_, PRODUCTS_MAX>::new();
     for name in names {
         let product = known.iter().find(|product| product.as_str() == *name)?;
         if !products.contains(product) {
-            products.push(*product);
+            products.try_push(*product).ok()?;
         }
     }
-    (!products.is_empty()).then_some(products)
+    (!products.is_empty()).then(|| Products::from(products.as_slice()))
 }
 
 fn targets(names: &[&str]) -> Option<Vec<NegotiatorId>> {
