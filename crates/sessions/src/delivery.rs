@@ -62,13 +62,15 @@ pub(crate) enum Item {
     Event(Arc<Delivery>),
     /// A frame with word of a call that no event tells of.
     Sync(Bytes),
+    /// What goes before the first frame: without it no frame can be understood.
+    Head(Bytes),
 }
 
 impl Item {
     pub(crate) fn wire(&self) -> &Bytes {
         match self {
             Self::Event(delivery) => &delivery.wire,
-            Self::Sync(frame) => frame,
+            Self::Sync(bytes) | Self::Head(bytes) => bytes,
         }
     }
 
@@ -76,7 +78,7 @@ impl Item {
     pub(crate) fn event(&self) -> Option<EventId> {
         match self {
             Self::Event(delivery) => Some(delivery.frame.id),
-            Self::Sync(_) => None,
+            Self::Sync(_) | Self::Head(_) => None,
         }
     }
 }

@@ -329,12 +329,12 @@ impl Queue {
 
     fn drop_expired(&self, inner: &mut Inner) {
         let now = self.context.clock.now();
-        let in_part = inner.in_part();
+        let must_follow = inner.must_follow();
         let is_expired = |waiting: &Waiting| matches!(&waiting.item, Item::Event(delivery) if delivery.is_expired(now));
-        if !inner.frames.iter().skip(in_part).any(is_expired) {
+        if !inner.frames.iter().skip(must_follow).any(is_expired) {
             return;
         }
-        let (expired, kept): (Vec<_>, Vec<_>) = inner.frames.drain(in_part..).partition(is_expired);
+        let (expired, kept): (Vec<_>, Vec<_>) = inner.frames.drain(must_follow..).partition(is_expired);
         inner.frames.extend(kept);
         self.context.metrics.expired.inc_by(expired.len() as u64);
         expired.iter().for_each(|waiting| self.uncount(inner, waiting));
@@ -350,8 +350,8 @@ impl Queue {
 
     /// Drops all but a frame that the socket has in part: what follows would be taken for the rest of it.
     fn drop_waiting(&self, inner: &mut Inner) {
-        let in_part = inner.in_part();
-        for waiting in inner.frames.split_off(in_part) {
+        let must_follow = inner.must_follow();
+        for waiting in inner.frames.split_off(must_follow) {
             self.uncount(inner, &waiting);
         }
     }
@@ -399,14 +399,14 @@ impl Inner {
 
     /// Behind what the socket has in part and the session's other words.
     fn push_own(&mut self, item: Item) {
-        let in_part = self.in_part();
-        let own = self.frames.iter().skip(in_part).take_while(|waiting| waiting.own).count();
-        self.frames.insert(in_part + own, Waiting { item, own: true });
+        let must_follow = self.must_follow();
+        let own = self.frames.iter().skip(must_follow).take_while(|waiting| waiting.own).count();
+        self.frames.insert(must_follow + own, Waiting { item, own: true });
     }
 
-    /// How many frames the socket has in part: one or none.
-    fn in_part(&self) -> usize {
-        usize::from(self.begun > 0)
+    /// How many of the first go out whatever happens, one or none: what the socket has in part, and what goes before the first frame.
+    fn must_follow(&self) -> usize {
+        usize::from(self.begun > 0 || matches!(self.frames.front(), Some(Waiting { item: Item::Head(_), .. })))
     }
 
     fn wait<T>(&mut self, cx: &mut TaskContext<'_>) -> Poll<T> {

@@ -5,6 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use protocol::close::CloseCode;
@@ -48,12 +49,25 @@ pub struct Opening {
     pub token_expires: Timestamp,
 }
 
+/// A socket that has been upgraded.
+#[derive(Debug)]
+pub struct Upgraded<S> {
+    /// The socket; clones are the same one.
+    pub io: S,
+    /// What the client sent behind its request.
+    pub early: Bytes,
+    /// What is yet to be sent before the first frame: it goes out with it.
+    pub head: Bytes,
+}
+
 /// A session over a socket that has been upgraded.
 #[derive(Debug)]
 pub struct Session<S> {
     reader: Reader<S>,
     desk: Desk,
     joined: Option<Box<Joined>>,
+    /// Goes out before everything else.
+    head: Bytes,
     reset: fn(&S),
     /// The slot at which this session is closed, once the node shuts down.
     slot: Option<Pin<Box<Sleep>>>,
@@ -94,14 +108,14 @@ impl From<io::Error> for End {
 }
 
 impl<S: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static> Session<S> {
-    /// Takes a place in the registry, so that no event from now on is missed. Clones of `io` are the same socket. `early` is what the
-    /// client sent behind its request; `reset` makes the socket end without lingering.
-    pub fn open(io: S, early: &[u8], registry: &Registry, opening: Opening, reset: fn(&S)) -> Self {
+    /// Takes a place in the registry, so that no event from now on is missed. `reset` makes the socket end without lingering.
+    pub fn open(socket: Upgraded<S>, registry: &Registry, opening: Opening, reset: fn(&S)) -> Self {
+        let Upgraded { io, early, head } = socket;
         let Opening { session, fresh_cursor: fresh, recipient, product, device, resume, token_expires } = opening;
         let who = Who { negotiator: recipient.negotiator, session, device };
         let (seat, joined) = registry.join(recipient, who, Joining { product, at: registry.clock().now(), resume, fresh });
         let desk = Desk { seat, token_expires, window: Window::default() };
-        Self { reader: Reader::new(io, early), desk, joined: Some(Box::new(joined)), reset, slot: None }
+        Self { reader: Reader::new(io, &early), desk, joined: Some(Box::new(joined)), head, reset, slot: None }
     }
 
     /// Runs until the session ends. Ends by itself soon after it was asked to close.
@@ -160,15 +174,16 @@ impl<S: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static> Session<S> {
     /// Says where the session stands, then what was missed.
     async fn welcome(&mut self) -> Result<(), End> {
         let (desk, line) = (&self.desk, Box::new(self.reader.io().clone()));
+        let head = Some(std::mem::take(&mut self.head)).filter(|head| !head.is_empty()).map(Item::Head);
         let Some(joined) = self.joined.take().filter(|_| !ECHOES) else {
-            desk.seat.queue.open(line, []);
-            return Ok(());
+            desk.seat.queue.open(line, head);
+            return desk.write().await;
         };
         tracing::info!(resume = ?joined.resume, missed = joined.missed.len(), "session opened");
         desk.metrics().resumed.get_or_create(&Resumed { resume: joined.resume.into() }).inc();
         let welcome = Item::Sync(text_frame(&desk.encode_welcome(&joined)).0);
         let missed = joined.missed.into_iter().map(Item::Event);
-        let own = std::iter::once(welcome).chain(missed).chain(joined.over.into_iter().map(Item::Sync));
+        let own = head.into_iter().chain([welcome]).chain(missed).chain(joined.over.into_iter().map(Item::Sync));
         desk.seat.queue.open(line, own);
         desk.write().await?;
         // Who logs in while the telephone rings learns of the call here.

@@ -72,6 +72,11 @@ impl Swarm {
         })
     }
 
+    /// One whose first session has this number.
+    pub(super) fn beginning_at(first: usize) -> Result<Self> {
+        Ok(Self { sessions: first, open: first, ..Self::new(1)? })
+    }
+
     /// Opens so many sessions; gives how long it took.
     pub(super) fn open(&mut self, server: &mut Server, sessions: usize) -> Result<Duration> {
         let newcomers = self.newcomers(server, sessions)?;

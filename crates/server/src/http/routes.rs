@@ -10,7 +10,8 @@ use tracing::Instrument;
 use crate::app::Node;
 use crate::http::error::{ApiError, Body};
 use crate::http::request::{REQUEST_ID, admit_stranger, finish_body, request_id};
-use crate::http::usual::Usual;
+use crate::http::session::Admitted;
+use crate::http::usual::{HandShake, Usual};
 use crate::http::{connectors, cors, events, negotiators, notifications, session, webhooks};
 use crate::telemetry;
 
@@ -44,6 +45,22 @@ pub(crate) async fn answer_usual(node: &Node, peer: IpAddr, request: &Usual<'_>)
         posted.unwrap_or_else(|error| refused(node, error))
     };
     (answered.instrument(span).await, request_id)
+}
+
+/// As [`answer_usual`], of a request for a session.
+pub(crate) async fn open_usual(
+    node: &Node,
+    peer: IpAddr,
+    request: &HandShake<'_>,
+) -> (Result<(Response<Body>, Admitted), Response<Body>>, HeaderValue) {
+    let request_id = request_id(node, &request.headers, request.taken.wall);
+    let span = tracing::info_span!("request", id = ?request_id, method = "GET");
+    let client = node.config.proxies.client(peer, &request.headers);
+    let opened = async {
+        let opened = session::open_usual(node, client, &request.headers, request.query).await;
+        opened.map_err(|error| refused(node, error))
+    };
+    (opened.instrument(span).await, request_id)
 }
 
 fn refused(node: &Node, error: ApiError) -> Response<Body> {

@@ -1,15 +1,17 @@
 //! `GET /session`: from a request to a session (RFC 6455 §4.2).
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{
-    CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
 };
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode};
@@ -18,7 +20,7 @@ use jiff::Timestamp;
 use protocol::authorise::{Caller, Identity};
 use protocol::close::CloseCode;
 use protocol::id::{DeviceId, EventId, Recipient};
-use sessions::session::{Opening, Session, TOKEN_GRACE};
+use sessions::session::{Opening, Session, TOKEN_GRACE, Upgraded};
 use sessions::socket::{accept_key, refuse};
 use tokio::runtime::Handle;
 use tracing::Instrument;
@@ -27,7 +29,7 @@ use crate::app::Node;
 use crate::auth::{Authenticated, TokenError};
 use crate::http::connection::SessionSlot;
 use crate::http::error::{ApiError, Body, Unavailable};
-use crate::http::headers::listed;
+use crate::http::headers::{Headers, listed};
 use crate::http::request::{admit_stranger, authenticate, bearer, query, spoken_for};
 use crate::http::stream::Stream;
 use crate::tell::{SessionChange, tell_session};
@@ -35,22 +37,25 @@ use crate::tell::{SessionChange, tell_session};
 /// The subprotocol, for clients that offer some.
 const SUBPROTOCOL: &str = "bellwire.v1";
 /// A browser cannot set headers: it offers its token as a subprotocol.
-const TOKEN_SUBPROTOCOL: &str = "bellwire.token.";
+pub(super) const TOKEN_SUBPROTOCOL: &str = "bellwire.token.";
+
+/// Where a session's socket comes from; nothing where its client has gone.
+type Socket = dyn Future<Output = Option<Upgraded<Stream>>> + Send;
+
+/// Who was let in, and the room that was taken for them.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    opening: Box<Opening>,
+    slot: SessionSlot,
+}
 
 /// `GET /session`
 pub(crate) async fn open(node: &Arc<Node>, peer: IpAddr, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let accept = answer_to_key(request.headers()).or_else(|error| {
-        admit_stranger(node, peer)?;
-        Err(error)
-    })?;
-    let offered = Offered::read(request.headers());
+    let (response, offered) = answer_to(node, peer, request.headers())?;
     let upgrade = hyper::upgrade::on(&mut *request);
-    let response = switching_protocols(&accept, &offered);
-    match admit_session(node, peer, request, &offered).await {
-        Ok((opening, slot)) => {
-            let node = node.clone();
-            let tracker = node.sessions.clone();
-            tracker.spawn(run(node, upgrade, Box::new(opening), slot));
+    match admit_session(node, peer, request.headers(), request.uri().query(), &offered).await {
+        Ok(admitted) => {
+            begin(node, admitted, upgraded(upgrade));
             Ok(response)
         }
         // Scripts see no status of a refused upgrade, so they are told by a close code.
@@ -59,7 +64,7 @@ pub(crate) async fn open(node: &Arc<Node>, peer: IpAddr, request: &mut Request<I
                 error.count(node);
                 let registry = node.registry.clone();
                 let refusing = async move {
-                    if let Some((io, early)) = upgraded(upgrade).await {
+                    if let Some(Upgraded { io, early, .. }) = upgraded(upgrade).await {
                         refuse(io, &early, &registry, code, Stream::reset).await;
                     }
                 };
@@ -72,6 +77,37 @@ pub(crate) async fn open(node: &Arc<Node>, peer: IpAddr, request: &mut Request<I
     }
 }
 
+/// As [`open`], of a request that is usual: whoever sends the answer begins the session.
+pub(crate) async fn open_usual(
+    node: &Node,
+    peer: IpAddr,
+    headers: &impl Headers,
+    query: Option<&str>,
+) -> Result<(Response<Body>, Admitted), ApiError> {
+    let (response, offered) = answer_to(node, peer, headers)?;
+    let admitted = admit_session(node, peer, headers, query, &offered).await?;
+    Ok((response, admitted))
+}
+
+/// Begins a session, as soon as it has its socket.
+pub(crate) fn begin(
+    node: &Arc<Node>,
+    Admitted { opening, slot }: Admitted,
+    socket: impl Future<Output = Option<Upgraded<Stream>>> + Send + 'static,
+) {
+    node.sessions.spawn(run(node.clone(), Box::pin(socket), opening, slot));
+}
+
+/// The answer to a request for a session, if it is let in.
+fn answer_to(node: &Node, peer: IpAddr, headers: &impl Headers) -> Result<(Response<Body>, Offered), ApiError> {
+    let accept = answer_to_key(headers).or_else(|error| {
+        admit_stranger(node, peer)?;
+        Err(error)
+    })?;
+    let offered = Offered::read(headers);
+    Ok((switching_protocols(&accept, &offered), offered))
+}
+
 /// What a client offers as subprotocols.
 #[derive(Debug, Default)]
 struct Offered {
@@ -80,7 +116,7 @@ struct Offered {
 }
 
 impl Offered {
-    fn read(headers: &HeaderMap) -> Self {
+    fn read(headers: &impl Headers) -> Self {
         let mut offered = Self::default();
         for name in listed(headers, &SEC_WEBSOCKET_PROTOCOL) {
             offered.ours |= name == SUBPROTOCOL;
@@ -90,13 +126,13 @@ impl Offered {
     }
 }
 
-fn answer_to_key(headers: &HeaderMap) -> Result<String, ApiError> {
+fn answer_to_key(headers: &impl Headers) -> Result<String, ApiError> {
     let lists = |name: HeaderName, wanted: &str| listed(headers, &name).any(|value| value.eq_ignore_ascii_case(wanted));
-    let version = headers.get(SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes);
-    if !lists(UPGRADE, "websocket") || !lists(CONNECTION, "upgrade") || version != Some(b"13") {
+    let version = headers.all(&SEC_WEBSOCKET_VERSION).next();
+    if !lists(UPGRADE, "websocket") || !lists(CONNECTION, "upgrade") || version != Some(b"13".as_slice()) {
         return Err(ApiError::UpgradeRequired);
     }
-    let key = headers.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
+    let key = headers.all(&SEC_WEBSOCKET_KEY).next().unwrap_or_default();
     match STANDARD.decode(key) {
         Ok(nonce) if nonce.len() == 16 => Ok(accept_key(key)),
         Ok(_) | Err(_) => Err(ApiError::Unreadable("The header Sec-WebSocket-Key must be 16 bytes in base64".to_owned())),
@@ -106,30 +142,32 @@ fn answer_to_key(headers: &HeaderMap) -> Result<String, ApiError> {
 async fn admit_session(
     node: &Node,
     peer: IpAddr,
-    request: &Request<Incoming>,
+    headers: &impl Headers,
+    asked: Option<&str>,
     offered: &Offered,
-) -> Result<(Opening, SessionSlot), ApiError> {
+) -> Result<Admitted, ApiError> {
     if node.is_draining() {
         return Err(ApiError::Unavailable(Unavailable::Draining));
     }
-    let token = bearer(request.headers())?.or(offered.token.as_deref());
+    let token = bearer(headers)?.or(offered.token.as_deref());
     let Authenticated { caller, known } = authenticate(node, peer, token, node.clock.now()).await?;
     let Identity::Person(recipient, product) = caller.identity else {
         return Err(ApiError::Forbidden("A session needs a token that names a negotiator (negotiatorId)".to_owned()));
     };
-    spoken_for(&caller, request.headers())?;
+    spoken_for(&caller, headers)?;
     check_lasts(&caller, node.clock.now())?;
     if !node.config.products.contains(&product) {
         return Err(ApiError::Forbidden(format!("The product {product} of the token is not known here")));
     }
-    let [device, resume] = query(request.uri().query(), ["device", "resume"])?;
+    let [device, resume] = query(asked, ["device", "resume"])?;
     let device = device.as_deref().map(DeviceId::parse).transpose();
     let device = device.map_err(|error| ApiError::Unreadable(format!("device {error}")))?;
     let slot = admit(node, &recipient, known)?;
     // A cursor that is none is never an error: the client is told that there may be a gap.
     let resume = resume.map(|cursor| EventId::parse(&cursor).ok());
     let (session, fresh_cursor) = (node.new_id(), node.new_id());
-    Ok((Opening { session, fresh_cursor, recipient, product, device, resume, token_expires: caller.expires }, slot))
+    let opening = Opening { session, fresh_cursor, recipient, product, device, resume, token_expires: caller.expires };
+    Ok(Admitted { opening: Box::new(opening), slot })
 }
 
 /// Refuses a token with which a session would be closed at once: the leeway for clocks is longer than the grace of a session.
@@ -176,8 +214,8 @@ fn close_code(error: &ApiError) -> Option<CloseCode> {
 }
 
 /// What is only done when a session begins or ends is boxed, so that it takes no room in between.
-async fn run(node: Arc<Node>, upgrade: OnUpgrade, opening: Box<Opening>, slot: SessionSlot) {
-    let Some(session) = Box::pin(begin(&node, upgrade, &opening)).await else { return };
+async fn run(node: Arc<Node>, socket: Pin<Box<Socket>>, opening: Box<Opening>, slot: SessionSlot) {
+    let Some(session) = Box::pin(join(&node, socket, &opening)).await else { return };
     let change = |topic| {
         let Opening { recipient, product, device, .. } = *opening;
         SessionChange { topic, recipient, product, device }
@@ -189,20 +227,20 @@ async fn run(node: Arc<Node>, upgrade: OnUpgrade, opening: Box<Opening>, slot: S
     drop(slot);
 }
 
-async fn begin(node: &Node, upgrade: OnUpgrade, opening: &Opening) -> Option<impl Future<Output = ()> + use<>> {
-    let (io, early) = upgraded(upgrade).await?;
+async fn join(node: &Node, socket: Pin<Box<Socket>>, opening: &Opening) -> Option<impl Future<Output = ()> + use<>> {
+    let socket = socket.await?;
     let (customer, negotiator) = (opening.recipient.customer, opening.recipient.negotiator);
     let span =
         tracing::info_span!(parent: None, "session", id = %opening.session, %customer, %negotiator, product = %opening.product);
-    let session = Box::new(Session::open(io, &early, &node.registry, *opening, Stream::reset));
+    let session = Box::new(Session::open(socket, &node.registry, *opening, Stream::reset));
     Some(session.run().instrument(span))
 }
 
 /// The socket, and what the client sent behind its request.
-async fn upgraded(upgrade: OnUpgrade) -> Option<(Stream, bytes::Bytes)> {
+async fn upgraded(upgrade: OnUpgrade) -> Option<Upgraded<Stream>> {
     let upgraded = upgrade.await.inspect_err(|error| tracing::debug!(%error, "the client went before its session began")).ok()?;
     let parts = upgraded.downcast::<TokioIo<Stream>>().ok()?;
-    Some((parts.io.into_inner(), parts.read_buf))
+    Some(Upgraded { io: parts.io.into_inner(), early: parts.read_buf, head: Bytes::new() })
 }
 
 #[cfg(test)]

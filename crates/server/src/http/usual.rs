@@ -1,23 +1,26 @@
-//! The usual request, answered without the HTTP library: an event of which head and body came at one time.
+//! Usual requests, answered without the HTTP library: an event of which head and body came at one time, and a desktop's hand-shake.
 //!
-//! Nearly all that a provider sends is `POST /notifications`, over a connection that stays. The library's way to it (a task's worth of
-//! states, a map of headers, a channel for the body) costs more than reading the event and finding its sessions. So a connection begins
-//! here. What is not usual, in whatever way, is not judged here: the connection is left to the library for good, with the bytes that were
+//! Nearly all that a provider sends is `POST /notifications`, over a connection that stays, and nearly all other connections become
+//! sessions. The library's way to either (a task's worth of states, a map of headers, a channel for the body, another for the socket)
+//! costs more than reading the event and finding its sessions; and it sends the answer to a hand-shake by itself, which here goes out with the
+//! session's first word. So a connection begins here. What is not usual, in whatever way, is not judged here: the connection is left to the library for good, with the bytes that were
 //! read. Heads are taken apart by the parser that the library has, too; an answer is that of [`routes`], and the same both ways.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, ready as ready_or};
 use std::time::Duration;
 
+use bytes::Bytes;
 use clock::{Clock, Moment};
 use futures::FutureExt;
 use http_body_util::BodyExt;
 use httparse::{EMPTY_HEADER, Header, Status};
 use hyper::Response;
 use hyper::header::{CONNECTION, HeaderName, HeaderValue};
+use sessions::session::Upgraded;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
@@ -25,10 +28,14 @@ use crate::http::connection::Connection;
 use crate::http::error::Body;
 use crate::http::headers::Headers;
 use crate::http::routes;
+use crate::http::session::{self, TOKEN_SUBPROTOCOL};
 use crate::http::stream::{Phase, Stream};
 
-/// How the only request that is usual begins.
-const BEGIN: &[u8] = b"POST /notifications HTTP/1.1\r\n";
+/// How an event begins.
+const POST: &[u8] = b"POST /notifications HTTP/1.1\r\n";
+/// How a hand-shake begins, and how its first line ends.
+const GET: &[u8] = b"GET /session";
+const VERSION: &[u8] = b" HTTP/1.1\r\n";
 /// A request that needs more room is not usual.
 const BUFFER_BYTES: usize = 16 * 1024;
 /// How many buffers a thread keeps for the next requests.
@@ -44,12 +51,20 @@ thread_local! {
     static DATE: RefCell<Option<(Duration, String)>> = const { RefCell::new(None) };
 }
 
-/// A request that is usual.
+/// An event.
 #[derive(Debug)]
 pub(crate) struct Usual<'a> {
     pub(crate) headers: Lines<'a>,
     pub(crate) body: &'a [u8],
     /// When its last byte was there.
+    pub(crate) taken: Moment,
+}
+
+/// A request for a session.
+#[derive(Debug)]
+pub(crate) struct HandShake<'a> {
+    pub(crate) headers: Lines<'a>,
+    pub(crate) query: Option<&'a str>,
     pub(crate) taken: Moment,
 }
 
@@ -70,8 +85,10 @@ impl Headers for Lines<'_> {
 
 /// What bytes begin with.
 enum Begun<'a> {
-    /// A usual request, of so many bytes.
-    Whole(Usual<'a>, usize),
+    /// An event, of so many bytes.
+    Event(Usual<'a>, usize),
+    /// A hand-shake, of so many bytes.
+    HandShake(HandShake<'a>, usize),
     /// Perhaps one, of which something is missing.
     Part,
     Other,
@@ -79,8 +96,11 @@ enum Begun<'a> {
 
 impl<'a> Begun<'a> {
     fn read(bytes: &'a [u8], lines: &'a mut [Header<'a>], clock: &Clock) -> Self {
-        let Some(rest) = bytes.strip_prefix(BEGIN) else {
-            return if BEGIN.starts_with(bytes) { Self::Part } else { Self::Other };
+        if let Some(rest) = bytes.strip_prefix(GET) {
+            return Self::read_hand_shake(bytes, rest, lines, clock);
+        }
+        let Some(rest) = bytes.strip_prefix(POST) else {
+            return if POST.starts_with(bytes) || GET.starts_with(bytes) { Self::Part } else { Self::Other };
         };
         let (begin, lines) = match httparse::parse_headers(rest, lines) {
             Ok(Status::Complete(read)) => read,
@@ -89,11 +109,47 @@ impl<'a> Begun<'a> {
         };
         let Some(end) = body_bytes(lines).map(|length| begin + length) else { return Self::Other };
         match rest.get(begin..end) {
-            Some(body) => Self::Whole(Usual { headers: Lines(lines), body, taken: clock.moment() }, BEGIN.len() + end),
-            None if BEGIN.len() + end > BUFFER_BYTES => Self::Other,
+            Some(body) => Self::Event(Usual { headers: Lines(lines), body, taken: clock.moment() }, POST.len() + end),
+            None if POST.len() + end > BUFFER_BYTES => Self::Other,
             None => Self::Part,
         }
     }
+
+    fn read_hand_shake(bytes: &'a [u8], rest: &'a [u8], lines: &'a mut [Header<'a>], clock: &Clock) -> Self {
+        let Some(length) = rest.windows(VERSION.len()).position(|window| window == VERSION) else { return Self::Part };
+        let (target, rest) = rest.split_at(length);
+        let query = match target {
+            [] => None,
+            [b'?', query @ ..] if query.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#') => {
+                std::str::from_utf8(query).ok()
+            }
+            _ => return Self::Other,
+        };
+        let rest = rest.get(VERSION.len()..).unwrap_or_default();
+        match httparse::parse_headers(rest, lines) {
+            Ok(Status::Complete((end, lines))) if is_hand_shake(lines) => {
+                let begin = bytes.len() - rest.len();
+                Self::HandShake(HandShake { headers: Lines(lines), query, taken: clock.moment() }, begin + end)
+            }
+            Ok(Status::Partial) => Self::Part,
+            Ok(Status::Complete(_)) | Err(_) => Self::Other,
+        }
+    }
+}
+
+/// Whether nothing in the head says that there is more to it than a hand-shake: no body, no browser, nothing else for the connection.
+fn is_hand_shake(lines: &[Header<'_>]) -> bool {
+    lines.iter().all(|line| {
+        let is = |name: &str| line.name.eq_ignore_ascii_case(name);
+        let offers_token = || line.value.windows(TOKEN_SUBPROTOCOL.len()).any(|window| window == TOKEN_SUBPROTOCOL.as_bytes());
+        if is("connection") {
+            line.value.eq_ignore_ascii_case(b"upgrade")
+        } else if is("sec-websocket-protocol") {
+            !offers_token()
+        } else {
+            !["content-length", "transfer-encoding", "expect", "origin"].into_iter().any(is)
+        }
+    })
 }
 
 /// How long the body is, where nothing in the head says that there is more to it.
@@ -136,7 +192,7 @@ impl Buffer {
         if room.remaining() == 0 {
             return Poll::Ready(Ok(0));
         }
-        ready!(Pin::new(stream).poll_read(cx, &mut room))?;
+        ready_or!(Pin::new(stream).poll_read(cx, &mut room))?;
         let count = room.filled().len();
         self.filled += count;
         Poll::Ready(Ok(count))
@@ -169,9 +225,27 @@ impl Connection {
             while !buffer.unanswered().is_empty() {
                 let mut lines = [EMPTY_HEADER; HEADERS_MAX];
                 match Begun::read(buffer.unanswered(), &mut lines, &self.node.clock) {
-                    Begun::Whole(request, bytes) => {
-                        self.answer_one_usual(&mut stream, &request).await?;
+                    Begun::Event(request, bytes) => {
+                        stream.enter(Phase::Busy);
+                        let (response, id) = routes::answer_usual(&self.node, self.peer.ip(), &request).await;
+                        self.send(&mut stream, response, &id, request.taken).await?;
                         buffer.answered += bytes;
+                    }
+                    Begun::HandShake(request, bytes) => {
+                        stream.enter(Phase::Busy);
+                        let (opened, id) = routes::open_usual(&self.node, self.peer.ip(), &request).await;
+                        let taken = request.taken;
+                        buffer.answered += bytes;
+                        match opened {
+                            Ok((response, admitted)) => {
+                                stream.enter(Phase::Upgraded);
+                                let head = text(response, &id, taken, false).into();
+                                let early = Bytes::copy_from_slice(buffer.unanswered());
+                                session::begin(&self.node, admitted, ready(Some(Upgraded { io: stream, early, head })));
+                                return None;
+                            }
+                            Err(response) => self.send(&mut stream, response, &id, taken).await?,
+                        }
                     }
                     Begun::Part => {
                         if !buffer.more_came(&mut stream).await {
@@ -198,12 +272,10 @@ impl Connection {
     }
 
     /// Gives nothing where the connection ends with the answer.
-    async fn answer_one_usual(&self, stream: &mut Stream, request: &Usual<'_>) -> Option<()> {
-        stream.enter(Phase::Busy);
-        let (response, id) = routes::answer_usual(&self.node, self.peer.ip(), request).await;
-        let is_last = self.is_stopping() || response.headers().contains_key(CONNECTION);
+    async fn send(&self, stream: &mut Stream, response: Response<Body>, id: &HeaderValue, taken: Moment) -> Option<()> {
+        let is_last = self.is_stopping() || response.headers().get(CONNECTION).is_some_and(|value| value == "close");
         stream.enter(Phase::Idle);
-        let written = stream.write_all(&text(response, &id, request.taken, is_last)).await;
+        let written = stream.write_all(&text(response, id, taken, is_last)).await;
         written.ok().filter(|()| !is_last)
     }
 }
@@ -216,12 +288,15 @@ fn text(response: Response<Body>, id: &HeaderValue, now: Moment, is_last: bool) 
     let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| text.extend_from_slice(part));
     let reason = head.status.canonical_reason().unwrap_or_default();
     put(&[b"HTTP/1.1 ", head.status.as_str().as_bytes(), b" ", reason.as_bytes(), b"\r\nx-request-id: ", id.as_bytes()]);
-    let others = head.headers.iter().filter(|(name, _)| *name != CONNECTION);
-    others.for_each(|(name, value)| put(&[b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()]));
+    let headers = head.headers.iter().filter(|(name, _)| !is_last || *name != CONNECTION);
+    headers.for_each(|(name, value)| put(&[b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()]));
     if is_last {
         put(&[b"\r\nconnection: close"]);
     }
-    put(&[b"\r\ncontent-length: ", body.len().to_string().as_bytes()]);
+    // RFC 9110 §8.6
+    if !head.status.is_informational() {
+        put(&[b"\r\ncontent-length: ", body.len().to_string().as_bytes()]);
+    }
     with_date(now, |date| put(&[b"\r\ndate: ", date.as_bytes(), b"\r\n\r\n", &body]));
     text
 }

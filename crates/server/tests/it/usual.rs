@@ -165,3 +165,73 @@ async fn a_connection_that_waits_is_ended_when_the_node_stops() {
     assert_eq!(read_to_end(&mut stream).await, "");
     assert!(stopping.elapsed() < PATIENCE / 2, "it holds no shutdown up");
 }
+
+fn hand_shake(query: &str, token: &str, more: &str) -> String {
+    format!(
+        "GET /session{query} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
+    )
+}
+
+/// The head of an answer, without what differs from answer to answer.
+async fn head_of(stream: &mut TcpStream, request: &str) -> Vec<String> {
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let read = async {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap();
+        let lasting = head
+            .trim_end()
+            .lines()
+            .filter(|line| !["x-request-id: 0", "date: ", "content-length: "].iter().any(|begin| line.starts_with(begin)));
+        let mut lasting: Vec<_> = lasting.map(str::to_owned).collect();
+        lasting.sort_unstable();
+        lasting
+    };
+    timeout(PATIENCE, read).await.expect("an answer in time")
+}
+
+#[tokio::test]
+async fn both_ways_open_sessions_alike() {
+    let node = TestNode::start().await;
+    let person = person("SBOX", "ADV", "AgencyCloud");
+    for (request, status) in [
+        (hand_shake("", &person, ""), 101),
+        (hand_shake("?device=d&resume=nothing", &person, ""), 101),
+        (hand_shake("", &person, "sec-websocket-protocol: bellwire.v1\r\n"), 101),
+        (hand_shake("", &person, "reapit-customer: SBOX\r\nx-request-id: own-1\r\n"), 101),
+        (hand_shake("", &person, "reapit-customer: OTHER\r\n"), 403),
+        (hand_shake("?nothing=1", &person, ""), 400),
+        (hand_shake("", "nonsense", ""), 401),
+        (hand_shake("", &application_token(), ""), 403),
+        (hand_shake("", &person, "").replace("version: 13", "version: 8"), 426),
+        (hand_shake("", &person, "").replace("dGhlIHNhbXBsZSBub25jZQ==", "dGhl"), 400),
+    ] {
+        let mut own_way = TcpStream::connect(&node.api).await.unwrap();
+        let first = head_of(&mut own_way, &request).await;
+        assert!(first[0].starts_with(&format!("HTTP/1.1 {status} ")), "{first:?} to {request}");
+        assert_eq!(first, head_of(&mut left_to_the_library(&node).await, &request).await, "{request}");
+    }
+}
+
+#[tokio::test]
+async fn what_stands_behind_a_hand_shake_is_heard() {
+    let node = TestNode::start().await;
+    // A text frame, masked with zeros: {"type":"ping","ref":"r"}
+    let ping = br#"{"type":"ping","ref":"r"}"#;
+    let frame = [&[0x81, 0x80 | u8::try_from(ping.len()).unwrap(), 0, 0, 0, 0], ping.as_slice()].concat();
+    for more in ["", "origin: https://crm.example\r\n"] {
+        let request = hand_shake("", &person("SBOX", "ADV", "AgencyCloud"), more);
+        let mut stream = TcpStream::connect(&node.api).await.unwrap();
+        stream.write_all(&[request.as_bytes(), &frame].concat()).await.unwrap();
+        let mut came = Vec::new();
+        let until_pong = async {
+            while !String::from_utf8_lossy(&came).contains(r#"{"type":"pong","ref":"r"}"#) {
+                assert!(stream.read_buf(&mut came).await.unwrap() > 0, "{}", String::from_utf8_lossy(&came));
+            }
+        };
+        timeout(PATIENCE, until_pong).await.expect("an answer in time");
+    }
+}

@@ -6,9 +6,9 @@ const REQUEST: &str = "POST /notifications HTTP/1.1\r\nhost: x\r\nAuthorization:
 fn read(text: &str) -> Result<(String, usize), bool> {
     let mut lines = [EMPTY_HEADER; HEADERS_MAX];
     match Begun::read(text.as_bytes(), &mut lines, &Clock::system()) {
-        Begun::Whole(request, bytes) => Ok((String::from_utf8(request.body.to_vec()).unwrap(), bytes)),
+        Begun::Event(request, bytes) => Ok((String::from_utf8(request.body.to_vec()).unwrap(), bytes)),
         Begun::Part => Err(true),
-        Begun::Other => Err(false),
+        Begun::Other | Begun::HandShake(..) => Err(false),
     }
 }
 
@@ -29,7 +29,7 @@ fn a_request_is_read_once_it_is_whole_and_no_further() {
 fn headers_are_found_by_name_however_it_is_written() {
     let mut lines = [EMPTY_HEADER; HEADERS_MAX];
     let text = with("prefer: a\r\nPREFER:  b \r\npreferred: c");
-    let Begun::Whole(request, _) = Begun::read(text.as_bytes(), &mut lines, &Clock::system()) else { panic!("not usual") };
+    let Begun::Event(request, _) = Begun::read(text.as_bytes(), &mut lines, &Clock::system()) else { panic!("not usual") };
     let all = |name| request.headers.all(&HeaderName::from_static(name)).collect::<Vec<_>>();
     assert_eq!(all("prefer"), [b"a", b"b"]);
     assert_eq!(all("authorization"), [b"Bearer a.b.c"]);
@@ -100,4 +100,63 @@ fn an_answer_says_what_the_library_would() {
     assert!(written(response.clone(), false).contains("02:03:05 GMT"));
     response.headers_mut().insert(CONNECTION, "close".parse().unwrap());
     assert_eq!(written(response, true).matches("connection: close\r\n").count(), 1);
+}
+
+const HAND_SHAKE: &str = "GET /session?device=d HTTP/1.1\r\nhost: x\r\nConnection: Upgrade\r\nupgrade: websocket\r\n\r\n";
+
+/// The query of a hand-shake, and where what is behind it begins; else whether something may be missing.
+fn read_hand_shake(text: &str) -> Result<(Option<String>, usize), bool> {
+    let mut lines = [EMPTY_HEADER; HEADERS_MAX];
+    match Begun::read(text.as_bytes(), &mut lines, &Clock::system()) {
+        Begun::HandShake(request, bytes) => Ok((request.query.map(str::to_owned), bytes)),
+        Begun::Part => Err(true),
+        Begun::Other | Begun::Event(..) => Err(false),
+    }
+}
+
+#[test]
+fn a_hand_shake_is_read_once_it_is_whole_and_no_further() {
+    assert_eq!(read_hand_shake(HAND_SHAKE), Ok((Some("device=d".to_owned()), HAND_SHAKE.len())));
+    assert_eq!(read_hand_shake(&format!("{HAND_SHAKE}\u{81}")), Ok((Some("device=d".to_owned()), HAND_SHAKE.len())));
+    assert_eq!(read_hand_shake(&HAND_SHAKE.replace("?device=d", "")).unwrap().0, None);
+    assert_eq!(read_hand_shake(&HAND_SHAKE.replace("?device=d", "?")).unwrap().0.as_deref(), Some(""));
+    assert!(read_hand_shake(&HAND_SHAKE.replace("host: x", "sec-websocket-protocol: bellwire.v1")).is_ok());
+    for end in 0..HAND_SHAKE.len() {
+        assert_eq!(read_hand_shake(&HAND_SHAKE[..end]), Err(true), "{end} bytes");
+    }
+}
+
+#[test]
+fn a_hand_shake_that_may_mean_more_is_left_to_the_library() {
+    for text in [
+        HAND_SHAKE.replace("/session?", "/sessions?"),
+        HAND_SHAKE.replace("/session?", "/session/x?"),
+        HAND_SHAKE.replace("device=d", "device=d#e"),
+        HAND_SHAKE.replace("device=d", "device=d e"),
+        HAND_SHAKE.replace("device=d", "device=\u{e9}"),
+        HAND_SHAKE.replace("Upgrade\r\n", "keep-alive, Upgrade\r\n"),
+        HAND_SHAKE.replace("host: x", "origin: https://crm.example"),
+        HAND_SHAKE.replace("host: x", "content-length: 0"),
+        HAND_SHAKE.replace("host: x", "transfer-encoding: chunked"),
+        HAND_SHAKE.replace("host: x", "expect: 100-continue"),
+        HAND_SHAKE.replace("host: x", "sec-websocket-protocol: bellwire.v1, bellwire.token.a.b.c"),
+        HAND_SHAKE.replace("host: x", "ho st: x"),
+        HAND_SHAKE.replace("GET", "HEAD"),
+    ] {
+        assert_eq!(read_hand_shake(&text), Err(false), "{text}");
+    }
+}
+
+#[test]
+fn an_answer_that_goes_on_has_no_length() {
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = hyper::StatusCode::SWITCHING_PROTOCOLS;
+    response.headers_mut().insert(CONNECTION, "upgrade".parse().unwrap());
+    let written = text(response, &HeaderValue::from_static("r"), Clock::system().moment(), false);
+    let written = String::from_utf8(written).unwrap();
+    assert!(
+        written.starts_with("HTTP/1.1 101 Switching Protocols\r\nx-request-id: r\r\nconnection: upgrade\r\ndate: "),
+        "{written}"
+    );
+    assert!(!written.contains("content-length"));
 }
