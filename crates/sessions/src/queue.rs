@@ -18,7 +18,6 @@ use tokio::io::AsyncWrite;
 
 use crate::context::Context;
 use crate::delivery::Item;
-use crate::gather::put_off;
 use crate::life::Life;
 use crate::receipts::Who;
 use crate::sync::{Mutex, MutexGuard, lock};
@@ -128,78 +127,6 @@ impl Queue {
         let mut inner = self.lock();
         own.into_iter().for_each(|item| inner.push_own(item));
         inner.line = Some(line);
-    }
-
-    /// Puts an item behind the others; where there are none, into the socket. Where there is no room, all is dropped and the session
-    /// is closed as slow: its client comes back with its cursor, and nothing is lost silently. Gives whether it was put.
-    pub(crate) fn put(self: &Arc<Self>, item: &Item) -> bool {
-        self.put_at(item, self.moment())
-    }
-
-    /// As [`Queue::put`], for many sessions at once.
-    pub(crate) fn put_at(self: &Arc<Self>, item: &Item, now: Moment) -> bool {
-        let mut inner = self.lock();
-        if inner.closing.is_some() {
-            return false;
-        }
-        if inner.gathered && (inner.frames.len() == FRAMES_AT_ONCE || !self.has_room(&inner, item)) {
-            self.bring_out_inner(&mut inner, now);
-        }
-        if inner.gathered || (inner.line.is_some() && !inner.waits() && self.has_room(&inner, item) && put_off(self)) {
-            inner.gathered = true;
-            self.push(&mut inner, item, 0);
-            return true;
-        }
-        let written = inner.try_write(item.wire());
-        if written == item.wire().len() {
-            self.written(&mut inner, item, now);
-            if inner.unflushed {
-                wake(inner);
-            }
-            return true;
-        }
-        // What the socket has in part must follow.
-        let has_room = written > 0 || self.has_room(&inner, item);
-        if has_room {
-            self.push(&mut inner, item, written);
-        } else {
-            self.abandon(&mut inner, CloseCode::Slow);
-        }
-        wake(inner);
-        has_room
-    }
-
-    /// Brings out what was gathered; what the socket does not take is left to the session's task.
-    pub(crate) fn bring_out(&self, now: Moment) {
-        let mut inner = self.lock();
-        if inner.gathered {
-            self.bring_out_inner(&mut inner, now);
-            if inner.waits() {
-                wake(inner);
-            }
-        }
-    }
-
-    fn bring_out_inner(&self, inner: &mut Inner, now: Moment) {
-        inner.gathered = false;
-        if !inner.frames.is_empty()
-            && let Poll::Ready(Ok(written)) = inner.poll_write(&mut TaskContext::from_waker(Waker::noop()))
-        {
-            self.advance(inner, written, now);
-        }
-    }
-
-    fn has_room(&self, inner: &Inner, item: &Item) -> bool {
-        let config = &self.context.config;
-        inner.events < config.queue_events_max && inner.bytes + item.wire().len() <= config.queue_bytes_max
-    }
-
-    /// Puts an item, of which so much is out, behind the others.
-    fn push(&self, inner: &mut Inner, item: &Item, begun: usize) {
-        let bytes = item.wire().len();
-        self.context.waits(bytes);
-        inner.frames.push_back(Waiting { item: item.clone(), own: false });
-        (inner.begun, inner.events, inner.bytes) = (inner.begun + begun, inner.events + 1, inner.bytes + bytes);
     }
 
     /// Puts the session's own word before all events; for the session's task, which brings it out.
@@ -425,6 +352,7 @@ impl Drop for Queue {
     }
 }
 
+mod entry; // the way in: what is put, at once or together with what else comes
 mod line; // the way out: what the socket takes, and what it still holds
 mod liveness; // what is due, and what the client has received
 #[cfg(test)]

@@ -23,7 +23,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 11] = [
 ];
 
 /// Libraries that one crate, or two, alone may use.
-const ONLY_USED_BY: [(&str, &[&str]); 15] = [
+const ONLY_USED_BY: [(&str, &[&str]); 16] = [
     ("dashmap", &["sessions"]),
     ("ahash", &["sessions"]),
     ("tokio-tungstenite", &["sessions", "client"]),
@@ -33,6 +33,7 @@ const ONLY_USED_BY: [(&str, &[&str]); 15] = [
     ("clap", &["server", "bellwire-loadtest"]),
     ("clap_complete", &["server"]),
     ("toml", &["server"]),
+    ("httparse", &["server"]),
     ("hyper", &["server", "client", "webhooks", "bellwire-loadtest"]),
     ("aws-lc-rs", &["webhooks"]),
     ("opentelemetry", &["server"]),

@@ -1,0 +1,85 @@
+//! The way into a queue: what is put goes to the socket at once, or together with what else comes at this moment.
+
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, Waker};
+
+use clock::Moment;
+use protocol::close::CloseCode;
+
+use super::{FRAMES_AT_ONCE, Inner, Queue, Waiting, wake};
+use crate::delivery::Item;
+use crate::gather::put_off;
+
+impl Queue {
+    /// Puts an item behind the others; where there are none, into the socket. Where there is no room, all is dropped and the session
+    /// is closed as slow: its client comes back with its cursor, and nothing is lost silently. Gives whether it was put.
+    pub(crate) fn put(self: &Arc<Self>, item: &Item) -> bool {
+        self.put_at(item, self.moment())
+    }
+
+    /// As [`Queue::put`], for many sessions at once.
+    pub(crate) fn put_at(self: &Arc<Self>, item: &Item, now: Moment) -> bool {
+        let mut inner = self.lock();
+        if inner.closing.is_some() {
+            return false;
+        }
+        if inner.gathered && (inner.frames.len() == FRAMES_AT_ONCE || !self.has_room(&inner, item)) {
+            self.bring_out_inner(&mut inner, now);
+        }
+        if inner.gathered || (inner.line.is_some() && !inner.waits() && self.has_room(&inner, item) && put_off(self)) {
+            inner.gathered = true;
+            self.push(&mut inner, item, 0);
+            return true;
+        }
+        let written = inner.try_write(item.wire());
+        if written == item.wire().len() {
+            self.written(&mut inner, item, now);
+            if inner.unflushed {
+                wake(inner);
+            }
+            return true;
+        }
+        // What the socket has in part must follow.
+        let has_room = written > 0 || self.has_room(&inner, item);
+        if has_room {
+            self.push(&mut inner, item, written);
+        } else {
+            self.abandon(&mut inner, CloseCode::Slow);
+        }
+        wake(inner);
+        has_room
+    }
+
+    /// Brings out what was gathered; what the socket does not take is left to the session's task.
+    pub(crate) fn bring_out(&self, now: Moment) {
+        let mut inner = self.lock();
+        if inner.gathered {
+            self.bring_out_inner(&mut inner, now);
+            if inner.waits() {
+                wake(inner);
+            }
+        }
+    }
+
+    fn bring_out_inner(&self, inner: &mut Inner, now: Moment) {
+        inner.gathered = false;
+        if !inner.frames.is_empty()
+            && let Poll::Ready(Ok(written)) = inner.poll_write(&mut TaskContext::from_waker(Waker::noop()))
+        {
+            self.advance(inner, written, now);
+        }
+    }
+
+    fn has_room(&self, inner: &Inner, item: &Item) -> bool {
+        let config = &self.context.config;
+        inner.events < config.queue_events_max && inner.bytes + item.wire().len() <= config.queue_bytes_max
+    }
+
+    /// Puts an item, of which so much is out, behind the others.
+    fn push(&self, inner: &mut Inner, item: &Item, begun: usize) {
+        let bytes = item.wire().len();
+        self.context.waits(bytes);
+        inner.frames.push_back(Waiting { item: item.clone(), own: false });
+        (inner.begun, inner.events, inner.bytes) = (inner.begun + begun, inner.events + 1, inner.bytes + bytes);
+    }
+}
