@@ -160,8 +160,13 @@ impl Queue {
     /// Drops what is queued and closes the session, for want of memory.
     pub(crate) fn shed(&self) {
         let mut inner = self.lock();
-        self.abandon(&mut inner, CloseCode::Overloaded);
-        wake(inner);
+        if inner.gathered {
+            self.bring_out_inner(&mut inner, self.moment());
+        }
+        if inner.waits() {
+            self.abandon(&mut inner, CloseCode::Overloaded);
+            wake(inner);
+        }
     }
 
     /// Says that the session will be closed after `slot`.

@@ -137,7 +137,7 @@ impl Connection {
         if self.door == Door::Api && self.node.config.telemetry.is_none() {
             match self.answer_usual().await {
                 Some(read) => self.stream.unread(read),
-                None => return,
+                None => return self.half_close(),
             }
         }
         let mut builder = http1::Builder::new();
@@ -180,14 +180,24 @@ impl Connection {
         }
     }
 
+    /// Says that nothing more comes from us; nothing where the socket is a session's.
+    fn half_close(&self) {
+        if self.stream.phase().0 != Phase::Upgraded {
+            self.stream.try_end(&[]);
+        }
+    }
+
     /// Has the library finish once the node stops.
     async fn until_stopped<C: Future>(&self, mut http: Pin<&mut C>, finish: impl Fn(Pin<&mut C>)) -> C::Output {
         let mut is_told = false;
         poll_fn(|cx| {
-            if !is_told && self.is_stopping() {
-                is_told = true;
-                finish(http.as_mut());
+            // First: what was read and given back is a request that the library does not know of yet.
+            let served = http.as_mut().poll(cx);
+            if served.is_ready() || is_told || !self.is_stopping() {
+                return served;
             }
+            is_told = true;
+            finish(http.as_mut());
             http.as_mut().poll(cx)
         })
         .await

@@ -118,7 +118,15 @@ impl Progress {
         let count = unread.len().min(buf.remaining());
         buf.put_slice(unread.drain(..count).as_slice());
         self.unread = Some(unread).filter(|unread| !unread.is_empty());
+        self.begin();
         count > 0
+    }
+
+    /// Something came.
+    fn begin(&mut self) {
+        if matches!(self.phase, Phase::Fresh | Phase::Idle) {
+            self.enter(self.begun);
+        }
     }
 }
 
@@ -146,12 +154,9 @@ impl AsyncRead for Stream {
             Some(tls) => ready!(tls.poll_read(socket, cx, buf))?,
             None => ready!(poll_filled(socket, cx, buf))?,
         }
-        let mut progress = self.progress();
-        if matches!(progress.phase, Phase::Fresh | Phase::Idle) && !buf.filled().is_empty() {
-            let begun = progress.begun;
-            progress.enter(begun);
+        if !buf.filled().is_empty() {
+            self.progress().begin();
         }
-        drop(progress);
         Poll::Ready(Ok(()))
     }
 }

@@ -22,7 +22,7 @@ use hyper::Response;
 use hyper::header::{CONNECTION, HeaderName, HeaderValue};
 use sessions::session::Upgraded;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::http::connection::Connection;
 use crate::http::error::Body;
@@ -43,6 +43,8 @@ const BUFFERS_KEPT: usize = 8;
 const HEADERS_MAX: usize = 24;
 /// How long the rest of a request is waited for: many clients send the body in a packet of its own.
 const REST_PATIENCE: Duration = Duration::from_secs(1);
+/// In how many pieces a request can come; each has it looked at from its beginning.
+const PIECES_MAX: u32 = 8;
 /// For how long a date is not written anew.
 const DATE_AGE_MAX: Duration = Duration::from_secs(1);
 
@@ -116,7 +118,9 @@ impl<'a> Begun<'a> {
     }
 
     fn read_hand_shake(bytes: &'a [u8], rest: &'a [u8], lines: &'a mut [Header<'a>], clock: &Clock) -> Self {
-        let Some(length) = rest.windows(VERSION.len()).position(|window| window == VERSION) else { return Self::Part };
+        let Some(length) = rest.windows(VERSION.len()).position(|window| window == VERSION) else {
+            return if rest.contains(&b'\n') { Self::Other } else { Self::Part };
+        };
         let (target, rest) = rest.split_at(length);
         let query = match target {
             [] => None,
@@ -174,12 +178,15 @@ struct Buffer {
     bytes: Box<[u8]>,
     answered: usize,
     filled: usize,
+    /// In how many pieces what is not answered has come, and until when the rest of it is waited for.
+    pieces: u32,
+    until: Option<Instant>,
 }
 
 impl Buffer {
     fn new() -> Self {
         let kept = BUFFERS.with_borrow_mut(Vec::pop);
-        Self { bytes: kept.unwrap_or_else(|| vec![0; BUFFER_BYTES].into()), answered: 0, filled: 0 }
+        Self { bytes: kept.unwrap_or_else(|| vec![0; BUFFER_BYTES].into()), answered: 0, filled: 0, pieces: 1, until: None }
     }
 
     fn unanswered(&self) -> &[u8] {
@@ -198,11 +205,20 @@ impl Buffer {
         Poll::Ready(Ok(count))
     }
 
+    /// So much was answered.
+    fn answer(&mut self, bytes: usize) {
+        self.answered += bytes;
+        (self.pieces, self.until) = (1, None);
+    }
+
     /// Waits a moment for more; gives whether it came.
     async fn more_came(&mut self, stream: &mut Stream) -> bool {
         self.bytes.copy_within(self.answered..self.filled, 0);
         (self.answered, self.filled) = (0, self.filled - self.answered);
-        matches!(timeout(REST_PATIENCE, poll_fn(|cx| self.poll_fill(stream, cx))).await, Ok(Ok(1..)))
+        self.pieces += 1;
+        let until = *self.until.get_or_insert_with(|| Instant::now() + REST_PATIENCE);
+        let is_usual = self.pieces <= PIECES_MAX;
+        is_usual && matches!(timeout_at(until, poll_fn(|cx| self.poll_fill(stream, cx))).await, Ok(Ok(1..)))
     }
 }
 
@@ -229,13 +245,13 @@ impl Connection {
                         stream.enter(Phase::Busy);
                         let (response, id) = routes::answer_usual(&self.node, self.peer.ip(), &request).await;
                         self.send(&mut stream, response, &id, request.taken).await?;
-                        buffer.answered += bytes;
+                        buffer.answer(bytes);
                     }
                     Begun::HandShake(request, bytes) => {
                         stream.enter(Phase::Busy);
                         let (opened, id) = routes::open_usual(&self.node, self.peer.ip(), &request).await;
                         let taken = request.taken;
-                        buffer.answered += bytes;
+                        buffer.answer(bytes);
                         match opened {
                             Ok((response, admitted)) => {
                                 stream.enter(Phase::Upgraded);
@@ -258,13 +274,13 @@ impl Connection {
         }
     }
 
-    /// Waits for a request; where there was one before, no longer than until the node stops. An idle connection holds no buffer.
+    /// Waits for a request, or for the node's shutdown. An idle connection holds no buffer.
     async fn first_bytes(&self, stream: &mut Stream) -> Option<Buffer> {
         poll_fn(|cx| {
             let mut buffer = Buffer::new();
             match buffer.poll_fill(stream, cx) {
                 Poll::Ready(Ok(1..)) => Poll::Ready(Some(buffer)),
-                Poll::Pending if !self.is_stopping() || stream.phase().0 != Phase::Idle => Poll::Pending,
+                Poll::Pending if !self.is_stopping() => Poll::Pending,
                 Poll::Ready(_) | Poll::Pending => Poll::Ready(None),
             }
         })
@@ -275,8 +291,9 @@ impl Connection {
     async fn send(&self, stream: &mut Stream, response: Response<Body>, id: &HeaderValue, taken: Moment) -> Option<()> {
         let is_last = self.is_stopping() || response.headers().get(CONNECTION).is_some_and(|value| value == "close");
         stream.enter(Phase::Idle);
-        let written = stream.write_all(&text(response, id, taken, is_last)).await;
-        written.ok().filter(|()| !is_last)
+        stream.write_all(&text(response, id, taken, is_last)).await.ok()?;
+        // A line with TLS can hold what the socket does not take.
+        stream.flush().await.ok().filter(|()| !is_last)
     }
 }
 

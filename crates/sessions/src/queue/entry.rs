@@ -61,7 +61,7 @@ impl Queue {
         }
     }
 
-    fn bring_out_inner(&self, inner: &mut Inner, now: Moment) {
+    pub(super) fn bring_out_inner(&self, inner: &mut Inner, now: Moment) {
         inner.gathered = false;
         if !inner.frames.is_empty()
             && let Poll::Ready(Ok(written)) = inner.poll_write(&mut TaskContext::from_waker(Waker::noop()))

@@ -142,6 +142,8 @@ fn a_hand_shake_that_may_mean_more_is_left_to_the_library() {
         HAND_SHAKE.replace("host: x", "sec-websocket-protocol: bellwire.v1, bellwire.token.a.b.c"),
         HAND_SHAKE.replace("host: x", "ho st: x"),
         HAND_SHAKE.replace("GET", "HEAD"),
+        HAND_SHAKE.replace("HTTP/1.1", "HTTP/1.0"),
+        HAND_SHAKE.replace("\r\n", "\n"),
     ] {
         assert_eq!(read_hand_shake(&text), Err(false), "{text}");
     }
