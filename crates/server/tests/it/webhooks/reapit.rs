@@ -524,6 +524,8 @@ async fn r34_what_was_sent_is_counted_for_the_application_by_day() {
     scene.receiver.script("/a", [Reply::Status(500)]);
     scene.contact("C1").await;
     scene.contact("C2").await;
+    // The retry is due a minute after what failed: that must have failed before.
+    scene.attempts(&subscription, 2).await;
     scene.leap(Duration::from_secs(60));
     scene.attempts(&subscription, 3).await;
     settle(&scene).await;
