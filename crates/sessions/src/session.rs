@@ -56,8 +56,8 @@ pub struct Upgraded<S> {
     pub io: S,
     /// What the client sent behind its request.
     pub early: Bytes,
-    /// What is yet to be sent before the first frame: it goes out with it.
-    pub head: Bytes,
+    /// What is yet to be sent before the first frame, and goes out with it.
+    pub head: Option<Bytes>,
 }
 
 /// A session over a socket that has been upgraded.
@@ -67,7 +67,7 @@ pub struct Session<S> {
     desk: Desk,
     joined: Option<Box<Joined>>,
     /// Goes out before everything else.
-    head: Bytes,
+    head: Option<Bytes>,
     reset: fn(&S),
     /// The slot at which this session is closed, once the node shuts down.
     slot: Option<Pin<Box<Sleep>>>,
@@ -174,7 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static> Session<S> {
     /// Says where the session stands, then what was missed.
     async fn welcome(&mut self) -> Result<(), End> {
         let (desk, line) = (&self.desk, Box::new(self.reader.io().clone()));
-        let head = Some(std::mem::take(&mut self.head)).filter(|head| !head.is_empty()).map(Item::Head);
+        let head = self.head.take().map(Item::Head);
         let Some(joined) = self.joined.take().filter(|_| !ECHOES) else {
             desk.seat.queue.open(line, head);
             return desk.write().await;

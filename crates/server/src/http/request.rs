@@ -237,16 +237,24 @@ where
     read_body(request.body_mut(), max, node.config.limits.body_timeout).await
 }
 
+/// Whether the answer says that the connection ends with it.
+pub(crate) fn ends_connection<A>(response: &Response<A>) -> bool {
+    response.headers().get(CONNECTION).is_some_and(|value| value == "close")
+}
+
 /// Reads what nobody read of a request's body, so that the connection is good for the next one. What is not small, or waits for
 /// our word, is not read: then the answer says that the connection ends with it (RFC 9112 §9.6).
 pub(crate) async fn finish_body<B, A>(node: &Node, request: &mut Request<B>, response: &mut Response<A>)
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
 {
-    let is_last = response.headers().get(CONNECTION).is_some_and(|value| value == "close");
     // What is done has read its body, though of one in chunks that cannot be seen.
     let (is_done, has_streams) = (response.status().is_success(), request.version() == Version::HTTP_2);
-    if is_last || has_streams || response.status() == StatusCode::SWITCHING_PROTOCOLS || request.body().is_end_stream() {
+    if ends_connection(response)
+        || has_streams
+        || response.status() == StatusCode::SWITCHING_PROTOCOLS
+        || request.body().is_end_stream()
+    {
         return;
     }
     let waits = !is_done && request.headers().contains_key(EXPECT);

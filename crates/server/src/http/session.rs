@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{
@@ -240,7 +239,7 @@ async fn join(node: &Node, socket: Pin<Box<Socket>>, opening: &Opening) -> Optio
 async fn upgraded(upgrade: OnUpgrade) -> Option<Upgraded<Stream>> {
     let upgraded = upgrade.await.inspect_err(|error| tracing::debug!(%error, "the client went before its session began")).ok()?;
     let parts = upgraded.downcast::<TokioIo<Stream>>().ok()?;
-    Some(Upgraded { io: parts.io.into_inner(), early: parts.read_buf, head: Bytes::new() })
+    Some(Upgraded { io: parts.io.into_inner(), early: parts.read_buf, head: None })
 }
 
 #[cfg(test)]

@@ -1,16 +1,17 @@
 //! Usual requests, answered without the HTTP library: an event of which head and body came at one time, and a desktop's hand-shake.
 //!
 //! Nearly all that a provider sends is `POST /notifications`, over a connection that stays, and nearly all other connections become
-//! sessions. The library's way to either (a task's worth of states, a map of headers, a channel for the body, another for the socket)
-//! costs more than reading the event and finding its sessions; and it sends the answer to a hand-shake by itself, which here goes out with the
-//! session's first word. So a connection begins here. What is not usual, in whatever way, is not judged here: the connection is left to the library for good, with the bytes that were
-//! read. Heads are taken apart by the parser that the library has, too; an answer is that of [`routes`], and the same both ways.
+//! sessions. The library's way (a task's worth of states, a map of headers, a channel for the body, another for the socket) had a sixth
+//! of the instructions of an event; and it sends the answer to a hand-shake by itself, which here goes out with the session's first word.
+//! So a connection begins here. What is not usual, in whatever way, is not judged here: the connection is left to the library for
+//! good, with the bytes that were read. Heads are taken apart by the parser that the library has, too; an answer is that of
+//! [`routes`], and the same both ways.
 
 use std::cell::RefCell;
-use std::future::{poll_fn, ready};
+use std::future::{self, poll_fn};
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready as ready_or};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,6 +28,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::http::connection::Connection;
 use crate::http::error::Body;
 use crate::http::headers::Headers;
+use crate::http::request::ends_connection;
 use crate::http::routes;
 use crate::http::session::{self, TOKEN_SUBPROTOCOL};
 use crate::http::stream::{Phase, Stream};
@@ -41,6 +43,8 @@ const BUFFER_BYTES: usize = 16 * 1024;
 /// How many buffers a thread keeps for the next requests.
 const BUFFERS_KEPT: usize = 8;
 const HEADERS_MAX: usize = 24;
+/// Headers of requests that are not usual: more of them is to come, or a browser sends them.
+const UNUSUAL: [&str; 3] = ["transfer-encoding", "expect", "origin"];
 /// How long the rest of a request is waited for: many clients send the body in a packet of its own.
 const REST_PATIENCE: Duration = Duration::from_secs(1);
 /// In how many pieces a request can come; each has it looked at from its beginning.
@@ -151,7 +155,7 @@ fn is_hand_shake(lines: &[Header<'_>]) -> bool {
         } else if is("sec-websocket-protocol") {
             !offers_token()
         } else {
-            !["content-length", "transfer-encoding", "expect", "origin"].into_iter().any(is)
+            !is("content-length") && !UNUSUAL.into_iter().any(is)
         }
     })
 }
@@ -166,7 +170,7 @@ fn body_bytes(lines: &[Header<'_>]) -> Option<usize> {
             bytes = Some(std::str::from_utf8(line.value).ok().filter(|_| is_number)?.parse().ok()?);
         } else if is("connection") {
             line.value.eq_ignore_ascii_case(b"keep-alive").then_some(())?;
-        } else if ["transfer-encoding", "expect", "upgrade", "origin"].into_iter().any(is) {
+        } else if is("upgrade") || UNUSUAL.into_iter().any(is) {
             return None;
         }
     }
@@ -199,7 +203,7 @@ impl Buffer {
         if room.remaining() == 0 {
             return Poll::Ready(Ok(0));
         }
-        ready_or!(Pin::new(stream).poll_read(cx, &mut room))?;
+        ready!(Pin::new(stream).poll_read(cx, &mut room))?;
         let count = room.filled().len();
         self.filled += count;
         Poll::Ready(Ok(count))
@@ -257,7 +261,8 @@ impl Connection {
                                 stream.enter(Phase::Upgraded);
                                 let head = text(response, &id, taken, false).into();
                                 let early = Bytes::copy_from_slice(buffer.unanswered());
-                                session::begin(&self.node, admitted, ready(Some(Upgraded { io: stream, early, head })));
+                                let socket = Upgraded { io: stream, early, head: Some(head) };
+                                session::begin(&self.node, admitted, future::ready(Some(socket)));
                                 return None;
                             }
                             Err(response) => self.send(&mut stream, response, &id, taken).await?,
@@ -289,7 +294,7 @@ impl Connection {
 
     /// Gives nothing where the connection ends with the answer.
     async fn send(&self, stream: &mut Stream, response: Response<Body>, id: &HeaderValue, taken: Moment) -> Option<()> {
-        let is_last = self.is_stopping() || response.headers().get(CONNECTION).is_some_and(|value| value == "close");
+        let is_last = self.is_stopping() || ends_connection(&response);
         stream.enter(Phase::Idle);
         stream.write_all(&text(response, id, taken, is_last)).await.ok()?;
         // A line with TLS can hold what the socket does not take.

@@ -160,6 +160,24 @@ pub(crate) async fn raw(authority: &str, bytes: &[u8]) -> String {
     read_to_end(&mut stream).await
 }
 
+/// Reads the head of one answer of a connection that goes on.
+pub(crate) async fn answer_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(timeout(PATIENCE, stream.read_u8()).await.expect("an answer in time").unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// Reads one answer of a connection that goes on: head and body.
+pub(crate) async fn one_answer(stream: &mut TcpStream) -> (String, String) {
+    let head = answer_head(stream).await;
+    let length: usize = head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap().parse().unwrap();
+    let mut body = vec![0; length];
+    timeout(PATIENCE, stream.read_exact(&mut body)).await.expect("a body in time").unwrap();
+    (head, String::from_utf8(body).unwrap())
+}
+
 pub(crate) async fn read_to_end(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     // A reset behind the answer ends the reading as well.

@@ -19,46 +19,39 @@ fn usual(body: &str) -> String {
     request(&[("authorization", &token), ("reapit-customer", "SBOX"), ("content-type", "application/json")], body)
 }
 
-/// Reads one answer: status line, headers, body.
-async fn answer(stream: &mut TcpStream) -> (Vec<String>, String) {
-    let read = async {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.unwrap());
-        }
-        let head: Vec<_> = String::from_utf8(head).unwrap().trim_end().lines().map(str::to_owned).collect();
-        let length = head.iter().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
-        let mut body = vec![0; length.parse().unwrap()];
-        stream.read_exact(&mut body).await.unwrap();
-        (head, String::from_utf8(body).unwrap())
-    };
-    timeout(PATIENCE, read).await.expect("an answer in time")
-}
-
-async fn send(stream: &mut TcpStream, text: &str) -> (Vec<String>, String) {
+async fn send(stream: &mut TcpStream, text: &str) -> (String, String) {
     stream.write_all(text.as_bytes()).await.unwrap();
-    answer(stream).await
+    one_answer(stream).await
 }
 
 /// A connection that was left to the library, for asking something else first.
 async fn left_to_the_library(node: &TestNode) -> TcpStream {
     let mut stream = TcpStream::connect(&node.api).await.unwrap();
     let (head, _) = send(&mut stream, "GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    assert_eq!(head[0], "HTTP/1.1 200 OK");
+    assert_eq!(status(&head), "HTTP/1.1 200 OK");
     stream
 }
 
+fn status(head: &str) -> &str {
+    head.lines().next().unwrap()
+}
+
 /// What does not differ from answer to answer.
-fn lasting((head, body): (Vec<String>, String)) -> (Vec<String>, String) {
-    assert!(head.iter().any(|line| line.starts_with("date: ")));
-    let changes = ["x-request-id: 0", "date: "];
-    let mut head: Vec<_> = head.into_iter().filter(|line| !changes.iter().any(|begin| line.starts_with(begin))).collect();
-    head.sort_unstable();
+fn lasting((head, body): (String, String)) -> (Vec<String>, String) {
     let mut body: Value = if body.is_empty() { Value::Null } else { serde_json::from_str(&body).unwrap() };
     for changes in ["id", "dateTime"] {
         let _changed = body.get_mut(changes).map(Value::take);
     }
-    (head, body.to_string())
+    (lasting_lines(&head, &["x-request-id: 0", "date: "]), body.to_string())
+}
+
+/// The lines of a head, but for those that change.
+fn lasting_lines(head: &str, changes: &[&str]) -> Vec<String> {
+    assert!(head.contains("\r\ndate: "));
+    let lasting = head.trim_end().lines().filter(|line| !changes.iter().any(|begin| line.starts_with(begin)));
+    let mut lasting: Vec<_> = lasting.map(str::to_owned).collect();
+    lasting.sort_unstable();
+    lasting
 }
 
 #[tokio::test]
@@ -108,7 +101,7 @@ async fn a_key_answers_both_ways_with_what_was_said_first() {
     let (head, second) = send(&mut left_to_the_library(&node).await, &text).await;
     let (own_head, third) = send(&mut own_way, &text).await;
     assert_eq!((&first, &first), (&second, &third));
-    assert!([head, own_head].iter().all(|head| head.contains(&"idempotent-replayed: true".to_owned())));
+    assert!([head, own_head].iter().all(|head| head.contains("\r\nidempotent-replayed: true\r\n")));
     assert!((node.metrics().await.value("bellwire_events_total{sub_type=\"incomingCall\"}") - 1.0).abs() < f64::EPSILON);
 }
 
@@ -123,13 +116,13 @@ async fn requests_come_in_pieces_and_several_at_once() {
         stream.write_all(&text.as_bytes()[..place]).await.unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
         let (head, _) = send(&mut stream, &text[place..]).await;
-        assert_eq!(head[0], "HTTP/1.1 202 Accepted", "in two pieces, the first of {place} bytes");
+        assert_eq!(status(&head), "HTTP/1.1 202 Accepted", "in two pieces, the first of {place} bytes");
     }
     let half = text.len() / 2;
     stream.write_all(format!("{text}{text}{}", &text[..half]).as_bytes()).await.unwrap();
     stream.write_all(format!("{}GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n{text}", &text[half..]).as_bytes()).await.unwrap();
     for expected in ["202 Accepted", "202 Accepted", "202 Accepted", "200 OK", "202 Accepted"] {
-        assert_eq!(answer(&mut stream).await.0[0], format!("HTTP/1.1 {expected}"));
+        assert_eq!(status(&one_answer(&mut stream).await.0), format!("HTTP/1.1 {expected}"));
     }
     // In more pieces than a usual one has.
     let mut dripping = TcpStream::connect(&node.api).await.unwrap();
@@ -138,12 +131,12 @@ async fn requests_come_in_pieces_and_several_at_once() {
         dripping.write_all(piece).await.unwrap();
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert_eq!(answer(&mut dripping).await.0[0], "HTTP/1.1 202 Accepted");
+    assert_eq!(status(&one_answer(&mut dripping).await.0), "HTTP/1.1 202 Accepted");
     // Longer than the rest of a usual request is waited for.
     let mut slow = TcpStream::connect(&node.api).await.unwrap();
     slow.write_all(&text.as_bytes()[..half]).await.unwrap();
     tokio::time::sleep(Duration::from_millis(1500)).await;
-    assert_eq!(send(&mut slow, &text[half..]).await.0[0], "HTTP/1.1 202 Accepted");
+    assert_eq!(status(&send(&mut slow, &text[half..]).await.0), "HTTP/1.1 202 Accepted");
     let events = node.metrics().await.value("bellwire_events_total{sub_type=\"incomingCall\"}");
     assert!((events - 13.0).abs() < f64::EPSILON, "{events}: each once");
 }
@@ -167,7 +160,7 @@ async fn a_connection_that_waits_is_ended_when_the_node_stops() {
     let node = TestNode::start().await;
     let mut stream = TcpStream::connect(&node.api).await.unwrap();
     let (head, _) = send(&mut stream, &usual(&event("incomingCall", &["ADV"]).to_string())).await;
-    assert_eq!(head[0], "HTTP/1.1 202 Accepted");
+    assert_eq!(status(&head), "HTTP/1.1 202 Accepted");
     let stopping = tokio::time::Instant::now();
     node.stop().await;
     assert_eq!(read_to_end(&mut stream).await, "");
@@ -184,21 +177,7 @@ fn hand_shake(query: &str, token: &str, more: &str) -> String {
 /// The head of an answer, without what differs from answer to answer.
 async fn head_of(stream: &mut TcpStream, request: &str) -> Vec<String> {
     stream.write_all(request.as_bytes()).await.unwrap();
-    let read = async {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.unwrap());
-        }
-        let head = String::from_utf8(head).unwrap();
-        let lasting = head
-            .trim_end()
-            .lines()
-            .filter(|line| !["x-request-id: 0", "date: ", "content-length: "].iter().any(|begin| line.starts_with(begin)));
-        let mut lasting: Vec<_> = lasting.map(str::to_owned).collect();
-        lasting.sort_unstable();
-        lasting
-    };
-    timeout(PATIENCE, read).await.expect("an answer in time")
+    lasting_lines(&answer_head(stream).await, &["x-request-id: 0", "date: ", "content-length: "])
 }
 
 #[tokio::test]

@@ -2,14 +2,27 @@ use super::*;
 
 const REQUEST: &str = "POST /notifications HTTP/1.1\r\nhost: x\r\nAuthorization: Bearer a.b.c\r\ncontent-length: 4\r\n\r\n{..}";
 
-/// The body of a usual request, and where the next one begins; else whether something may be missing.
-fn read(text: &str) -> Result<(String, usize), bool> {
+/// What bytes begin with, where it is what is looked for; else whether something may be missing.
+fn begun<T>(text: &str, found: impl FnOnce(&Begun<'_>) -> Option<T>) -> Result<T, bool> {
     let mut lines = [EMPTY_HEADER; HEADERS_MAX];
-    match Begun::read(text.as_bytes(), &mut lines, &Clock::system()) {
-        Begun::Event(request, bytes) => Ok((String::from_utf8(request.body.to_vec()).unwrap(), bytes)),
-        Begun::Part => Err(true),
-        Begun::Other | Begun::HandShake(..) => Err(false),
-    }
+    let begun = Begun::read(text.as_bytes(), &mut lines, &Clock::system());
+    found(&begun).ok_or(matches!(begun, Begun::Part))
+}
+
+/// The body of an event, and where the next request begins.
+fn read(text: &str) -> Result<(String, usize), bool> {
+    begun(text, |begun| match begun {
+        Begun::Event(request, bytes) => Some((String::from_utf8(request.body.to_vec()).unwrap(), *bytes)),
+        _ => None,
+    })
+}
+
+/// The query of a hand-shake, and where what is behind it begins.
+fn read_hand_shake(text: &str) -> Result<(Option<String>, usize), bool> {
+    begun(text, |begun| match begun {
+        Begun::HandShake(request, bytes) => Some((request.query.map(str::to_owned), *bytes)),
+        _ => None,
+    })
 }
 
 fn with(line: &str) -> String {
@@ -103,16 +116,6 @@ fn an_answer_says_what_the_library_would() {
 }
 
 const HAND_SHAKE: &str = "GET /session?device=d HTTP/1.1\r\nhost: x\r\nConnection: Upgrade\r\nupgrade: websocket\r\n\r\n";
-
-/// The query of a hand-shake, and where what is behind it begins; else whether something may be missing.
-fn read_hand_shake(text: &str) -> Result<(Option<String>, usize), bool> {
-    let mut lines = [EMPTY_HEADER; HEADERS_MAX];
-    match Begun::read(text.as_bytes(), &mut lines, &Clock::system()) {
-        Begun::HandShake(request, bytes) => Ok((request.query.map(str::to_owned), bytes)),
-        Begun::Part => Err(true),
-        Begun::Other | Begun::Event(..) => Err(false),
-    }
-}
 
 #[test]
 fn a_hand_shake_is_read_once_it_is_whole_and_no_further() {
