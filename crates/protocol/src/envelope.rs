@@ -21,6 +21,34 @@ pub const TARGETS_MAX: usize = 100;
 /// The products of an event, in the order in which they were named.
 pub type Products = Arc<[Product]>;
 
+/// The products of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownProducts {
+    /// Each as the list of an event that names no other: nearly all do, and share it.
+    alone: Vec<Products>,
+}
+
+impl<'p> FromIterator<&'p Product> for KnownProducts {
+    fn from_iter<I: IntoIterator<Item = &'p Product>>(products: I) -> Self {
+        Self { alone: products.into_iter().map(|product| Products::from([*product])).collect() }
+    }
+}
+
+impl KnownProducts {
+    fn iter(&self) -> impl Iterator<Item = &Product> {
+        self.alone.iter().flat_map(|products| products.iter())
+    }
+
+    fn find(&self, name: &str) -> Option<&Product> {
+        self.iter().find(|product| product.as_str() == name)
+    }
+
+    fn list(&self, products: &[Product]) -> Products {
+        let shared = self.alone.iter().find(|alone| ***alone == *products);
+        shared.cloned().unwrap_or_else(|| products.into())
+    }
+}
+
 /// A well-formed notification; borrows from the body.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Envelope<'a> {
@@ -42,12 +70,12 @@ impl<'a> Envelope<'a> {
     ///
     /// # Errors
     /// [`Malformed::Unreadable`] with line and column, [`Malformed::Invalid`] with all that is wrong.
-    pub fn parse(body: &'a [u8], known: &[Product]) -> Result<Self, Malformed> {
+    pub fn parse(body: &'a [u8], known: &KnownProducts) -> Result<Self, Malformed> {
         usual::read(body, known).map_or_else(|| read_thoroughly(body, known), Ok)
     }
 }
 
-fn read_thoroughly<'a>(body: &'a [u8], known: &[Product]) -> Result<Envelope<'a>, Malformed> {
+fn read_thoroughly<'a>(body: &'a [u8], known: &KnownProducts) -> Result<Envelope<'a>, Malformed> {
     let json = json::read(body)?;
     let mut faults = Faults::default();
     let envelope = read(json, known, &mut faults);
@@ -57,7 +85,7 @@ fn read_thoroughly<'a>(body: &'a [u8], known: &[Product]) -> Result<Envelope<'a>
     }
 }
 
-fn read<'a>(json: Json<'a>, known: &[Product], faults: &mut Faults) -> Option<Envelope<'a>> {
+fn read<'a>(json: Json<'a>, known: &KnownProducts, faults: &mut Faults) -> Option<Envelope<'a>> {
     let mut members = Members::open(json, "", &MEMBERS, faults)?;
     let kind = one_of(&mut members, "type", &[TELEPHONY], faults);
     let names = SubType::ALL.map(SubType::name);
@@ -85,7 +113,7 @@ fn one_of(members: &mut Members<'_>, name: &str, names: &[&str], faults: &mut Fa
     None
 }
 
-fn products(json: Json<'_>, known: &[Product], faults: &mut Faults) -> Option<Products> {
+fn products(json: Json<'_>, known: &KnownProducts, faults: &mut Faults) -> Option<Products> {
     let values = list(json, "products", PRODUCTS_MAX, faults)?;
     let mut products = Vec::with_capacity(values.len());
     let before = faults.as_slice().len();
@@ -96,15 +124,14 @@ fn products(json: Json<'_>, known: &[Product], faults: &mut Faults) -> Option<Pr
             Err(message) => faults.add(format!("products[{place}]"), message),
         }
     }
-    (faults.as_slice().len() == before).then(|| products.into())
+    (faults.as_slice().len() == before).then(|| known.list(&products))
 }
 
-fn product(json: &Json<'_>, known: &[Product]) -> Result<Product, String> {
+fn product(json: &Json<'_>, known: &KnownProducts) -> Result<Product, String> {
     let Json::String(text) = json else {
         return Err(format!("must be a string, got {}", json.kind()));
     };
-    let found = known.iter().find(|product| product.as_str() == text);
-    found.copied().ok_or_else(|| {
+    known.find(text).copied().ok_or_else(|| {
         let names: Vec<_> = known.iter().map(Product::as_str).collect();
         format!("must be one of {}; got {}", names.join(", "), shown(text))
     })

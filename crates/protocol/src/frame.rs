@@ -2,6 +2,8 @@
 //!
 //! Nothing in a frame belongs to one session or one negotiator: the bytes are the same for every recipient.
 
+use std::borrow::Cow;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -26,9 +28,9 @@ pub enum CallState {
     Ended,
 }
 
-/// An `event` message, ready to be sent, with what must be known of it on its way.
+/// What must be known of an event on its way.
 #[derive(Debug, Clone)]
-pub struct EncodedFrame {
+pub struct Facts {
     /// The event's id, which is also its cursor.
     pub id: EventId,
     /// When the broker took it.
@@ -37,19 +39,26 @@ pub struct EncodedFrame {
     pub expires: Option<Timestamp>,
     /// The products that are told.
     pub products: Products,
-    /// The call that it is about: the provider's id, else the event's own.
-    pub call_id: Box<str>,
     /// What it makes of the call.
     pub state: CallState,
     /// When it happened by the provider's clock.
     pub created: Timestamp,
+}
+
+/// An `event` message, ready to be sent.
+#[derive(Debug, Clone)]
+pub struct EncodedFrame<'e> {
+    /// What must be known of it.
+    pub facts: Facts,
+    /// The call that it is about: the provider's id, else the event's own.
+    pub call_id: Cow<'e, str>,
     /// The text of the message; valid UTF-8.
     pub text: Vec<u8>,
 }
 
 /// Writes the `event` message of a live event.
 #[must_use]
-pub fn encode(event: &Event<'_>) -> EncodedFrame {
+pub fn encode<'e>(event: &'e Event<'_>) -> EncodedFrame<'e> {
     let (state, expires) = match event.sub_type() {
         SubType::IncomingCall => (CallState::Incoming, Some(event.at() + RING)),
         SubType::AnsweredCall => (CallState::Answered, None),
@@ -68,7 +77,8 @@ pub fn encode(event: &Event<'_>) -> EncodedFrame {
     write_notification(&mut text, event, Whom::Untold);
     text.raw("}");
     let (at, products, created) = (event.at(), event.products().clone(), event.created());
-    EncodedFrame { id: event.id(), at, expires, products, call_id: call_id.into(), state, created, text: text.0 }
+    let facts = Facts { id: event.id(), at, expires, products, state, created };
+    EncodedFrame { facts, call_id, text: text.0 }
 }
 
 /// Writes what is kept of a missed call: `{"type","subType","products","payload"}`.

@@ -13,6 +13,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry as Measurements;
 use protocol::authorise::Identity;
 use protocol::close::CloseCode;
+use protocol::envelope::KnownProducts;
 use protocol::id::{ConnectorId, EventId};
 use sessions::registry::{Registry, Renew};
 use store::Store;
@@ -75,6 +76,8 @@ pub struct Node {
     pub(crate) webhooks: Engine,
     pub(crate) metrics: Metrics,
     pub(crate) measurements: Measurements,
+    /// Those of the configuration, as events name them.
+    pub(crate) products: KnownProducts,
     pub(crate) openapi: bytes::Bytes,
     pub(crate) sessions: TaskTracker,
     connections: TaskTracker,
@@ -123,6 +126,7 @@ impl Node {
         let store_metrics = store::metrics::Metrics::register(&mut measurements);
         let auth = Arc::new(Authenticator::new(&config, clock.clone(), &metrics)?);
         let openapi = openapi::published(&config.products).map_err(StartError::OpenApi)?;
+        let products = config.products.iter().collect();
         let store = Store::open(&config.folder, config.store.clone(), store_metrics)?;
         let known_keys = store.known_keys(clock.now()).await?;
         let keys = Keys::new(config.limits.idempotency_keys, known_keys, clock.now(), clock.running());
@@ -133,6 +137,7 @@ impl Node {
         let descriptors = raise_descriptor_limit();
         Ok(Self {
             auth,
+            products,
             limits: Limits::new(&config.limits),
             slots: Slots::new(config.limits.connections.unwrap_or(descriptors), metrics.connections.clone()),
             operator_slots: Slots::new(OPERATOR_CONNECTIONS_MAX, metrics.operator_connections.clone()),

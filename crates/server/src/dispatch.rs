@@ -1,13 +1,12 @@
 //! Where does an event go? One function: who has read it knows the product.
 
-use std::time::Duration;
-
 use protocol::authorise::Event;
 use protocol::frame;
 use protocol::id::{EventId, NegotiatorId};
 use protocol::payload::Timing;
 use serde::Serialize;
 use sessions::receipts::Poster;
+use sessions::registry::When;
 use store::error::StoreError;
 use store::idempotency::{Claim, Claimed};
 use store::missed::NewMissed;
@@ -15,7 +14,6 @@ use store::webhooks::HandOver;
 
 use crate::app::Node;
 use crate::idempotency::Owner;
-use crate::metrics::OfSubType;
 use crate::{telemetry, tell};
 
 /// What became of an event.
@@ -46,8 +44,7 @@ pub(crate) enum Dispatched {
 /// How an event was posted.
 #[derive(Debug)]
 pub(crate) struct Posted {
-    /// When it was there whole, by the running clock.
-    pub(crate) taken: Duration,
+    pub(crate) when: When,
     pub(crate) key: Option<Keyed>,
     /// Whether the caller asks what became of it.
     pub(crate) asks: bool,
@@ -68,7 +65,7 @@ pub(crate) struct Keyed {
 /// slow; a missed call is on disk, and no longer rings; and what subscribers are to be told is on disk.
 pub(crate) async fn dispatch(node: &Node, event: &Event<'_>, posted: Posted) -> Result<Dispatched, StoreError> {
     let is_told = posted.asks || posted.key.is_some();
-    let Posted { taken, key, .. } = posted;
+    let Posted { when, key, .. } = posted;
     let hand_over = tell::hand_over(node, event);
     let receipt = match event.sub_type().timing() {
         Timing::Live => {
@@ -76,7 +73,7 @@ pub(crate) async fn dispatch(node: &Node, event: &Event<'_>, posted: Posted) -> 
             let receipt = match shown {
                 Some(receipt) => receipt,
                 None => {
-                    let counts = show(node, event, taken);
+                    let counts = show(node, event, when);
                     // Written only for who reads it.
                     if is_told { receipt(event, &counts) } else { String::new() }
                 }
@@ -108,18 +105,18 @@ pub(crate) async fn dispatch(node: &Node, event: &Event<'_>, posted: Posted) -> 
             }
         }
     };
-    node.metrics.events.get_or_create(&OfSubType { sub_type: event.sub_type().name() }).inc();
+    node.metrics.events.of(event.sub_type()).inc();
     tracing::debug!(event = %event.id(), customer = %event.customer(), targets = event.targets().len(), "dispatched");
     Ok(Dispatched::Done(receipt))
 }
 
 /// Shows a live event; gives in how many sessions of each target.
-fn show(node: &Node, event: &Event<'_>, taken: Duration) -> Vec<usize> {
+fn show(node: &Node, event: &Event<'_>, when: When) -> Vec<usize> {
     let poster = Poster { client_id: event.client_id(), customer: event.customer() };
-    let counts = node.registry.deliver(frame::encode(event), poster, event.recipients(), taken);
+    let counts = node.registry.deliver(frame::encode(event), poster, event.recipients(), when);
     let exemplar = telemetry::exemplar(node);
     let at = exemplar.is_some().then(|| node.clock.now().into());
-    node.metrics.taken_to_queued.observe(node.clock.running().saturating_sub(taken).as_secs_f64(), exemplar, at);
+    node.metrics.taken_to_queued.observe(node.clock.running().saturating_sub(when.taken).as_secs_f64(), exemplar, at);
     counts
 }
 

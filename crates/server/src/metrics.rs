@@ -6,13 +6,14 @@ use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
+use protocol::payload::SubType;
 use sessions::metrics::latency_buckets;
 
 /// The door's measurements; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     /// Events taken, by sub-type.
-    pub(crate) events: Family<OfSubType, Counter>,
+    pub(crate) events: EventsTaken,
     /// Refusals, by reason.
     pub(crate) refusals: Family<Because, Counter>,
     /// Repeated calls that were answered and not done again.
@@ -38,8 +39,36 @@ pub struct Metrics {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct OfSubType {
-    pub(crate) sub_type: &'static str,
+struct OfSubType {
+    sub_type: &'static str,
+}
+
+/// A counter for each sub-type, found once and not for each event.
+#[derive(Debug, Clone)]
+pub(crate) struct EventsTaken {
+    incoming: Counter,
+    answered: Counter,
+    ended: Counter,
+    missed: Counter,
+}
+
+impl EventsTaken {
+    fn register(registry: &mut Registry) -> Self {
+        let family = Family::<OfSubType, Counter>::default();
+        let of = |sub_type: SubType| family.get_or_create(&OfSubType { sub_type: sub_type.name() }).clone();
+        let [incoming, answered, ended, missed] = SubType::ALL.map(of);
+        registry.register("events", "Call events taken, by sub-type", family);
+        Self { incoming, answered, ended, missed }
+    }
+
+    pub(crate) fn of(&self, sub_type: SubType) -> &Counter {
+        match sub_type {
+            SubType::IncomingCall => &self.incoming,
+            SubType::AnsweredCall => &self.answered,
+            SubType::EndedCall => &self.ended,
+            SubType::MissedCall => &self.missed,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -88,7 +117,7 @@ impl Metrics {
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
-            events: Family::default(),
+            events: EventsTaken::register(registry),
             refusals: Family::default(),
             replays: Counter::default(),
             callbacks: Family::default(),
@@ -101,7 +130,6 @@ impl Metrics {
             certificate_expires: Family::default(),
             taken_to_queued: HistogramWithExemplars::new(latency_buckets()),
         };
-        registry.register("events", "Call events taken, by sub-type", metrics.events.clone());
         registry.register("refusals", "Requests that were refused, by reason", metrics.refusals.clone());
         registry.register(
             "idempotent_replays",

@@ -56,7 +56,7 @@ pub(crate) enum Fate {
 
 impl Call {
     fn is(&self, call_id: &str) -> bool {
-        &*self.delivery.frame.call_id == call_id
+        self.delivery.call_id() == call_id
     }
 
     /// When there is nothing more to remember, in this state.
@@ -73,13 +73,13 @@ impl Call {
 impl Calls {
     /// Brings a call to the state that an event says, unless the event is late. Gives also whether another call had to go.
     pub(crate) fn apply(&mut self, delivery: &Arc<Delivery>, now: Duration) -> (Fate, bool) {
-        let frame = &delivery.frame;
-        let (news, sign) = (Call { delivery: delivery.clone(), set: now }, Mark { hash: delivery.call_hash, state: frame.state });
+        let facts = &delivery.facts;
+        let (news, sign) = (Call { delivery: delivery.clone(), set: now }, Mark { hash: delivery.call_hash, state: facts.state });
         let end = news.end(sign.state);
-        let same = self.both().find(|(mark, call)| mark.hash == sign.hash && call.is(&frame.call_id));
+        let same = self.both().find(|(mark, call)| mark.hash == sign.hash && call.is(delivery.call_id()));
         if let Some((mark, call)) = same {
             let is_lower = sign.state < mark.state;
-            if is_lower && now < call.set + LATE && frame.created <= call.delivery.frame.created {
+            if is_lower && now < call.set + LATE && facts.created <= call.delivery.facts.created {
                 return (Fate::Late, false);
             }
             (*mark, *call) = (sign, news);
@@ -110,7 +110,7 @@ impl Calls {
     /// it rang again later than that.
     pub(crate) fn miss(&mut self, call_id: &str, created: Timestamp, now: Duration) -> Option<Arc<Delivery>> {
         let rings = |(mark, call): &(&mut Mark, &mut Call)| {
-            mark.state == CallState::Incoming && call.is(call_id) && call.delivery.frame.created <= created
+            mark.state == CallState::Incoming && call.is(call_id) && call.delivery.facts.created <= created
         };
         let (mark, call) = self.both().find(rings)?;
         mark.state = CallState::Ended;
@@ -153,7 +153,7 @@ impl Calls {
 
     /// The event that set the state of a live call.
     pub(crate) fn find_live(&self, call_id: &str) -> Option<&Arc<Delivery>> {
-        self.live().find(|delivery| &*delivery.frame.call_id == call_id)
+        self.live().find(|delivery| delivery.call_id() == call_id)
     }
 
     /// When to look for calls that are to be forgotten.

@@ -7,6 +7,7 @@
 pub(crate) mod heard; // what is heard of the same bytes, here and by another implementation
 
 use std::io::Cursor;
+use std::ops::Range;
 
 use bytes::Bytes;
 use protocol::close::CloseCode;
@@ -185,11 +186,17 @@ fn protocol(what: &'static str) -> Fault {
     Fault { code: CloseCode::Protocol, what }
 }
 
-/// A text, framed, and where in the frame it begins.
-pub(crate) fn text_frame(text: &[u8]) -> (Bytes, usize) {
-    let frame = framed(OpCode::Data(Data::Text), text);
-    let start = frame.len() - text.len();
-    (frame, start)
+/// A text, framed.
+pub(crate) fn text_frame(text: &[u8]) -> Bytes {
+    framed(OpCode::Data(Data::Text), text)
+}
+
+/// A text, framed, with `more` behind the frame, and where the text stands.
+pub(crate) fn text_frame_before(text: &[u8], more: &[u8]) -> (Box<[u8]>, Range<usize>) {
+    let mut frame = framed_with_room(OpCode::Data(Data::Text), text, more.len());
+    let end = frame.len();
+    frame.extend_from_slice(more);
+    (frame.into(), end - text.len()..end)
 }
 
 /// Bytes, framed.
@@ -219,13 +226,18 @@ pub(crate) fn close_answer(code: Option<u16>) -> Bytes {
 }
 
 fn framed(opcode: OpCode, payload: &[u8]) -> Bytes {
+    framed_with_room(opcode, payload, 0).into()
+}
+
+/// A frame, with exactly so much room behind it.
+fn framed_with_room(opcode: OpCode, payload: &[u8], room: usize) -> Vec<u8> {
     let header = FrameHeader { opcode, ..FrameHeader::default() };
     let length = payload.len() as u64;
-    let mut frame = Vec::with_capacity(header.len(length) + payload.len());
+    let mut frame = Vec::with_capacity(header.len(length) + payload.len() + room);
     #[expect(clippy::expect_used, reason = "a head is written to memory: there is nothing to fail at")]
     header.format(length, &mut frame).expect("a head is written to memory");
     frame.extend_from_slice(payload);
-    frame.into()
+    frame
 }
 
 #[cfg(test)]

@@ -1,16 +1,17 @@
 //! What goes to a session's socket: an event, or a word of a call.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use protocol::frame::EncodedFrame;
+use protocol::frame::{EncodedFrame, Facts};
 #[cfg(test)]
 use protocol::id::EventId;
 use protocol::id::Product;
 
-use crate::codec::text_frame;
+use crate::codec::text_frame_before;
 use crate::receipts::Trail;
 
 /// The same seeds each time: who finds two ids with one hash gains nothing but a look at both.
@@ -19,11 +20,11 @@ const CALL_HASH: ahash::RandomState = ahash::RandomState::with_seeds(1, 2, 3, 4)
 /// An event on its way: one for all sessions that get it.
 #[derive(Debug)]
 pub(crate) struct Delivery {
-    /// Without its text, which is a part of `wire`.
-    pub(crate) frame: EncodedFrame,
-    /// The text in the frame of a WebSocket.
-    pub(crate) wire: Bytes,
-    text_at: usize,
+    pub(crate) facts: Facts,
+    /// The text in the frame of a WebSocket, and behind it the call's id: each piece of memory that an event takes costs it time.
+    bytes: Box<[u8]>,
+    /// Where the text begins and ends.
+    text: Range<usize>,
     /// A hash of the call's id: most calls are told apart by it, without a look at their ids.
     pub(crate) call_hash: u32,
     /// When the node had it whole, by its running clock.
@@ -33,43 +34,58 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    pub(crate) fn new(mut frame: EncodedFrame, taken: Duration, trail: Option<Arc<Trail>>) -> Self {
-        let (wire, text_at) = text_frame(&std::mem::take(&mut frame.text));
-        let [a, b, c, d, ..] = CALL_HASH.hash_one(&frame.call_id).to_le_bytes();
+    pub(crate) fn new(frame: EncodedFrame<'_>, taken: Duration, trail: Option<Arc<Trail>>) -> Self {
+        let EncodedFrame { facts, call_id, text } = frame;
+        let (bytes, text) = text_frame_before(&text, call_id.as_bytes());
+        let [a, b, c, d, ..] = CALL_HASH.hash_one(&*call_id).to_le_bytes();
         let call_hash = u32::from_le_bytes([a, b, c, d]);
-        Self { frame, wire, text_at, call_hash, taken, trail }
+        Self { facts, bytes, text, call_hash, taken, trail }
+    }
+
+    /// What goes to a socket.
+    pub(crate) fn wire(&self) -> &[u8] {
+        self.bytes.get(..self.text.end).unwrap_or_default()
+    }
+
+    /// The call that it is about.
+    pub(crate) fn call_id(&self) -> &str {
+        self.part(self.text.end..self.bytes.len())
     }
 
     /// The text of the message.
     pub(crate) fn text(&self) -> &str {
-        self.wire.get(self.text_at..).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
+        self.part(self.text.clone())
+    }
+
+    fn part(&self, range: Range<usize>) -> &str {
+        self.bytes.get(range).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
     }
 
     /// Whether sessions of this product are told.
     pub(crate) fn tells(&self, product: Product) -> bool {
-        self.frame.products.contains(&product)
+        self.facts.products.contains(&product)
     }
 
     pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
-        self.frame.expires.is_some_and(|expires| now > expires)
+        self.facts.expires.is_some_and(|expires| now > expires)
     }
 }
 
-/// Something to write.
+/// Something to write. Small, as each session keeps room for some; what is seldom is boxed.
 #[derive(Debug, Clone)]
 pub(crate) enum Item {
     /// An event.
     Event(Arc<Delivery>),
     /// A frame with word of a call that no event tells of.
-    Sync(Bytes),
+    Sync(Box<Bytes>),
     /// What goes before the first frame: without it no frame can be understood.
-    Head(Bytes),
+    Head(Box<Bytes>),
 }
 
 impl Item {
-    pub(crate) fn wire(&self) -> &Bytes {
+    pub(crate) fn wire(&self) -> &[u8] {
         match self {
-            Self::Event(delivery) => &delivery.wire,
+            Self::Event(delivery) => delivery.wire(),
             Self::Sync(bytes) | Self::Head(bytes) => bytes,
         }
     }
@@ -77,7 +93,7 @@ impl Item {
     #[cfg(test)]
     pub(crate) fn event(&self) -> Option<EventId> {
         match self {
-            Self::Event(delivery) => Some(delivery.frame.id),
+            Self::Event(delivery) => Some(delivery.facts.id),
             Self::Sync(_) | Self::Head(_) => None,
         }
     }

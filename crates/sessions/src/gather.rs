@@ -39,6 +39,21 @@ pub async fn gather() {
     .await
 }
 
+/// Returns after what is ready by now has had its turn: who takes requests takes all of them first, and answers then.
+///
+/// That a thread goes from one piece of work to another, and that a client wakes up for each answer, costs more than the turn.
+pub async fn behind_the_others() {
+    let mut has_waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await
+}
+
 /// Has this thread bring out a queue in a moment; `false` where it has to be done at once.
 pub(crate) fn put_off(queue: &Arc<Queue>) -> bool {
     GATHERED.with_borrow_mut(|gathered| {

@@ -93,7 +93,7 @@ impl Life {
         {
             self.look_for_silent();
         }
-        let asked = delivery.frame.state != CallState::Incoming;
+        let asked = delivery.facts.state != CallState::Incoming;
         if !asked {
             self.silent.get_or_insert(now);
         }
@@ -102,7 +102,7 @@ impl Life {
 
     /// Everything up to and including this event has been received; gives what that was.
     pub(crate) fn acknowledged(&mut self, id: EventId) -> Vec<Arc<Delivery>> {
-        let count = self.unacknowledged.iter().position(|sent| sent.delivery.frame.id == id).map_or(0, |place| place + 1);
+        let count = self.unacknowledged.iter().position(|sent| sent.delivery.facts.id == id).map_or(0, |place| place + 1);
         let received = self.unacknowledged.drain(..count).map(|sent| sent.delivery).collect();
         self.look_for_silent();
         received

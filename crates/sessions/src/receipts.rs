@@ -3,9 +3,10 @@
 //! A session writes into the trail of an event under that trail's own lock, so that neither other sessions nor the recipient's
 //! lock are in the way.
 
+mod trail; // what became of one event, in little room
 mod operators; // for who runs the node
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,13 +17,15 @@ use protocol::id::{ClientId, CustomerId, DeviceId, EventId, NegotiatorId};
 use protocol::time;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::sync::{Mutex, MutexGuard, lock};
+pub(crate) use self::trail::Trail;
 
-/// How many devices of a negotiator are remembered for one event; devices without a name are new ones each time they come back.
-const DEVICES_MAX: usize = 32;
+use crate::sync::{Mutex, lock};
+
+/// How many of those who posted are remembered; when there are more, all are looked up anew.
+const POSTERS_MAX: usize = 4096;
 
 /// Who posted an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Poster {
     /// The application.
     pub client_id: ClientId,
@@ -41,13 +44,12 @@ pub struct TargetReceipts {
     devices: Vec<DeviceReceipts>,
 }
 
-/// What became of an event at one device; the times are of the broker's clock, each of the first time. There is one for each
-/// delivery: it is kept small.
+/// What became of an event at one device; the times are of the broker's clock, each of the first time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct DeviceReceipts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    device: Option<Box<DeviceId>>,
+    device: Option<DeviceId>,
     /// The session that got it first.
     session_id: EventId,
     sent: At,
@@ -101,115 +103,25 @@ pub(crate) enum Word {
     Dismissed,
 }
 
-/// The receipts of one event.
-#[derive(Debug)]
-pub(crate) struct Trail {
-    poster: Poster,
-    entered: Duration,
-    // Guards what became of the event; nothing is called inside.
-    inner: Mutex<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    targets: Vec<TargetReceipts>,
-    /// Behind the one that was asked for last: an event goes to its targets in their order.
-    next: usize,
-    /// Let go: what comes now is counted nowhere.
-    closed: bool,
-}
-
 /// The trails of all events of this node, oldest first out.
 #[derive(Debug)]
 pub(crate) struct Receipts {
     trails: DashMap<EventId, Arc<Trail>, ahash::RandomState>,
     // Guards the order in which trails are let go. Inside, trails are closed.
     order: Mutex<VecDeque<(Duration, EventId)>>,
+    /// Those who posted of late: each event of theirs refers to the same.
+    // Guards the table while one is looked up.
+    posters: Mutex<HashSet<Arc<Poster>, ahash::RandomState>>,
     /// Negotiators and devices in all trails.
     lines: Gauge,
     lines_max: usize,
     age_max: Duration,
 }
 
-impl TargetReceipts {
-    fn new(negotiator_id: NegotiatorId) -> Self {
-        Self { negotiator_id, late: false, devices: Vec::new() }
-    }
-
-    fn device(&mut self, who: &Who) -> Option<&mut DeviceReceipts> {
-        self.devices.iter_mut().find(|device| match who.device {
-            Some(name) => device.device.as_deref() == Some(&name),
-            None => device.session_id == who.session,
-        })
-    }
-
-    fn lines(&self) -> usize {
-        1 + self.devices.len()
-    }
-}
-
-impl Trail {
-    /// Says that the event came too late for this negotiator.
-    pub(crate) fn late(&self, negotiator: NegotiatorId) {
-        if let Some(target) = self.lock().target(negotiator) {
-            target.late = true;
-        }
-    }
-
-    /// What a device says; the first time counts, and only of what it was sent.
-    pub(crate) fn note(&self, who: &Who, word: Word, at: Timestamp) {
-        let mut inner = self.lock();
-        let Some(device) = inner.target(who.negotiator).and_then(|target| target.device(who)) else { return };
-        let said = match word {
-            Word::Acknowledged => &mut device.acknowledged,
-            Word::Shown => &mut device.shown,
-            Word::Dismissed => &mut device.dismissed,
-        };
-        said.get_or_insert(at.into());
-    }
-
-    /// Adds a device; gives whether it is a new one.
-    fn sent(&self, who: &Who, at: Timestamp) -> bool {
-        let mut inner = self.lock();
-        if inner.closed {
-            return false;
-        }
-        let Some(target) = inner.target(who.negotiator) else { return false };
-        let is_new = target.device(who).is_none() && target.devices.len() < DEVICES_MAX;
-        if is_new {
-            let (session_id, device, sent) = (who.session, who.device.map(Box::new), at.into());
-            let (acknowledged, shown, dismissed) = (None, None, None);
-            // Most negotiators have one device: no room is made for more before there are more.
-            target.devices.reserve_exact(1);
-            target.devices.push(DeviceReceipts { device, session_id, sent, acknowledged, shown, dismissed });
-        }
-        is_new
-    }
-
-    fn close(&self) -> usize {
-        let mut inner = self.lock();
-        inner.closed = true;
-        std::mem::take(&mut inner.targets).iter().map(TargetReceipts::lines).sum()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        lock(&self.inner)
-    }
-}
-
-impl Inner {
-    fn target(&mut self, negotiator: NegotiatorId) -> Option<&mut TargetReceipts> {
-        let is_it = |(_, target): &(usize, &TargetReceipts)| target.negotiator_id == negotiator;
-        let mut from_next = self.targets.iter().enumerate().cycle().skip(self.next).take(self.targets.len());
-        let (place, _) = from_next.find(is_it)?;
-        self.next = place + 1;
-        self.targets.get_mut(place)
-    }
-}
-
 impl Receipts {
     pub(crate) fn new(lines_max: usize, age_max: Duration, lines: Gauge) -> Self {
-        Self { trails: DashMap::default(), order: Mutex::default(), lines, lines_max, age_max }
+        let (trails, order, posters) = (DashMap::default(), Mutex::default(), Mutex::default());
+        Self { trails, order, posters, lines, lines_max, age_max }
     }
 
     /// Begins the trail of an event.
@@ -220,17 +132,31 @@ impl Receipts {
         targets: impl Iterator<Item = NegotiatorId>,
         now: Duration,
     ) -> Arc<Trail> {
-        let trail = self.keep(id, poster, targets.map(TargetReceipts::new).collect(), now);
+        let targets = targets.map(|negotiator_id| TargetReceipts { negotiator_id, late: false, devices: Vec::new() });
+        let trail = self.keep(id, poster, targets, now);
         self.expire(now);
         trail
     }
 
-    fn keep(&self, id: EventId, poster: Poster, targets: Vec<TargetReceipts>, entered: Duration) -> Arc<Trail> {
-        self.count(targets.iter().map(TargetReceipts::lines).sum());
-        let trail = Arc::new(Trail { poster, entered, inner: Mutex::new(Inner { targets, next: 0, closed: false }) });
+    fn keep(&self, id: EventId, poster: Poster, targets: impl Iterator<Item = TargetReceipts>, entered: Duration) -> Arc<Trail> {
+        let trail = Arc::new(Trail::new(self.poster(poster), entered, targets));
+        self.count(trail.lines());
         self.trails.insert(id, trail.clone());
         lock(&self.order).push_back((entered, id));
         trail
+    }
+
+    fn poster(&self, poster: Poster) -> Arc<Poster> {
+        let mut posters = lock(&self.posters);
+        if let Some(known) = posters.get(&poster) {
+            return known.clone();
+        }
+        if posters.len() >= POSTERS_MAX {
+            posters.clear();
+        }
+        let poster = Arc::new(poster);
+        posters.insert(poster.clone());
+        poster
     }
 
     /// What the next run needs to know, oldest first.
@@ -238,9 +164,9 @@ impl Receipts {
         let order: Vec<_> = lock(&self.order).iter().map(|(_, id)| *id).collect();
         let saved = order.into_iter().filter_map(|id| {
             let trail = self.trail(id)?;
-            let targets = trail.lock().targets.clone();
+            let targets = trail.receipts();
             let at = wall.saturating_sub(now.saturating_sub(trail.entered)).unwrap_or(wall);
-            Some(SavedReceipts { id, poster: trail.poster, at, targets })
+            Some(SavedReceipts { id, poster: *trail.poster, at, targets })
         });
         saved.collect()
     }
@@ -250,7 +176,7 @@ impl Receipts {
         saved.sort_by_key(|trail| trail.at);
         for SavedReceipts { id, poster, at, targets } in saved {
             let age = Duration::try_from(wall.duration_since(at)).unwrap_or_default();
-            self.keep(id, poster, targets, now.saturating_sub(age));
+            self.keep(id, poster, targets.into_iter(), now.saturating_sub(age));
         }
         self.expire(now);
     }
@@ -270,8 +196,8 @@ impl Receipts {
     /// What became of an event, for who posted it.
     pub(crate) fn find(&self, id: EventId, poster: Poster, now: Duration) -> Option<Vec<TargetReceipts>> {
         let trail = self.trail(id)?;
-        let is_theirs = trail.poster == poster && now < trail.entered + self.age_max;
-        is_theirs.then(|| trail.lock().targets.clone())
+        let is_theirs = *trail.poster == poster && now < trail.entered + self.age_max;
+        is_theirs.then(|| trail.receipts())
     }
 
     /// Lets go what is too old, or too much.

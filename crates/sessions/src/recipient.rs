@@ -254,7 +254,7 @@ impl RecipientState {
 }
 
 fn sync_frame(call: &Delivery, action: SyncAction) -> Bytes {
-    text_frame(&encode_sync(&call.frame.call_id, action)).0
+    text_frame(&encode_sync(call.call_id(), action))
 }
 
 impl Inner {
@@ -299,11 +299,11 @@ impl Inner {
     fn over(&self, missed: &[Arc<Delivery>]) -> Vec<Bytes> {
         let mut last: Vec<&Arc<Delivery>> = Vec::new();
         for delivery in missed {
-            last.retain(|earlier| earlier.frame.call_id != delivery.frame.call_id);
+            last.retain(|earlier| earlier.call_id() != delivery.call_id());
             last.push(delivery);
         }
         let rings_no_longer = |delivery: &&&Arc<Delivery>| {
-            delivery.frame.state == CallState::Incoming && self.calls.find_live(&delivery.frame.call_id).is_none()
+            delivery.facts.state == CallState::Incoming && self.calls.find_live(delivery.call_id()).is_none()
         };
         last.iter().filter(rings_no_longer).map(|delivery| sync_frame(delivery, SyncAction::Missed)).collect()
     }
@@ -316,9 +316,9 @@ impl Inner {
 
     /// Notes what a device says of a call with each event of it that the device was sent, back to when it last began to ring.
     fn note(&self, call_id: &str, who: &Who, word: Word, at: Timestamp) {
-        for delivery in self.ring.entries().rev().filter(|delivery| &*delivery.frame.call_id == call_id) {
+        for delivery in self.ring.entries().rev().filter(|delivery| delivery.call_id() == call_id) {
             delivery.trail.iter().for_each(|trail| trail.note(who, word, at));
-            if delivery.frame.state == CallState::Incoming {
+            if delivery.facts.state == CallState::Incoming {
                 return;
             }
         }
@@ -326,12 +326,12 @@ impl Inner {
 
     /// Notes that a device had received what it was sent up to this place: it brings it as its cursor.
     fn acknowledge(&self, cursor: EventId, who: &Who, at: Timestamp) {
-        let up_to_it = self.ring.entries().rev().skip_while(|delivery| delivery.frame.id != cursor);
+        let up_to_it = self.ring.entries().rev().skip_while(|delivery| delivery.facts.id != cursor);
         up_to_it.filter_map(|delivery| delivery.trail.as_ref()).for_each(|trail| trail.note(who, Word::Acknowledged, at));
     }
 
     fn sync(&self, call: &Delivery, action: SyncAction, except: Option<EventId>) {
-        let item = Item::Sync(sync_frame(call, action));
+        let item = Item::Sync(Box::new(sync_frame(call, action)));
         let others = self.sessions.iter().filter(|member| Some(member.queue.who.session) != except);
         for member in others.filter(|member| call.tells(member.product)) {
             member.queue.put(&item);

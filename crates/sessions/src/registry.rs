@@ -35,6 +35,15 @@ const DRAIN_MIN: Duration = Duration::from_secs(1);
 /// Says when a new token of a recipient ends; `None` when it is not good, or is somebody else's.
 pub type Renew = Arc<dyn Fn(&Recipient, &str) -> Option<Timestamp> + Send + Sync>;
 
+/// The times of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct When {
+    /// When the node had it whole ([`Clock::running`]).
+    pub taken: Duration,
+    /// When it is delivered.
+    pub now: Moment,
+}
+
 /// All sessions of this node, and what they can come back for; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Registry {
@@ -83,19 +92,18 @@ impl Registry {
     }
 
     /// Puts an event into the ring of every recipient, and into the socket, or else the queue, of each session whose product is
-    /// told. Never waits.
-    /// Gives how many sessions took it, recipient by recipient; a session without room is closed as slow and not counted. `taken` says when
-    /// the node had it whole ([`Clock::running`]).
+    /// told.
+    /// Gives how many sessions took it, recipient by recipient; a session without room is closed as slow and not counted. Never waits.
     pub fn deliver(
         &self,
-        frame: EncodedFrame,
+        frame: EncodedFrame<'_>,
         poster: Poster,
         recipients: impl Iterator<Item = Recipient> + Clone,
-        taken: Duration,
+        when: When,
     ) -> Vec<usize> {
         let negotiators = recipients.clone().map(|recipient| recipient.negotiator);
-        let now = self.clock().moment();
-        let trail = self.receipts().begin(frame.id, poster, negotiators, now.running);
+        let When { taken, now } = when;
+        let trail = self.receipts().begin(frame.facts.id, poster, negotiators, now.running);
         let delivery = Arc::new(Delivery::new(frame, taken, Some(trail)));
         let counts: Vec<_> = recipients.map(|recipient| self.deliver_to(recipient, &delivery, now)).collect();
         self.metrics().queued.inc_by(counts.iter().sum::<usize>() as u64);

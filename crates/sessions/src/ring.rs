@@ -72,11 +72,11 @@ impl Ring {
     /// Lets the oldest entry go. Gives the bytes that come free.
     pub(crate) fn let_oldest_go(&mut self) -> usize {
         let Some(oldest) = self.entries.pop_front() else { return 0 };
-        let frame = &oldest.delivery.frame;
-        for product in frame.products.iter() {
+        let facts = &oldest.delivery.facts;
+        for product in facts.products.iter() {
             match self.let_go.iter_mut().find(|(other, _)| other == product) {
-                Some((_, id)) => *id = frame.id,
-                None => self.let_go.push((*product, frame.id)),
+                Some((_, id)) => *id = facts.id,
+                None => self.let_go.push((*product, facts.id)),
             }
         }
         cost(&oldest.delivery)
@@ -86,7 +86,7 @@ impl Ring {
     /// beginning, which is `fresh` where there is none yet.
     pub(crate) fn end(&mut self, product: Product, fresh: EventId) -> EventId {
         let newest = self.entries.iter().rev().find(|entry| entry.delivery.tells(product));
-        let newest = newest.map(|entry| entry.delivery.frame.id).or(self.last_let_go(product));
+        let newest = newest.map(|entry| entry.delivery.facts.id).or(self.last_let_go(product));
         newest.unwrap_or_else(|| *self.beginning.get_or_insert(fresh))
     }
 
@@ -94,7 +94,7 @@ impl Ring {
     pub(crate) fn after(&self, cursor: EventId, product: Product) -> Option<Vec<Arc<Delivery>>> {
         let let_go = self.last_let_go(product);
         let at_the_start = let_go == Some(cursor) || (let_go.is_none() && self.beginning == Some(cursor));
-        let place = match self.entries.iter().position(|entry| entry.delivery.frame.id == cursor) {
+        let place = match self.entries.iter().position(|entry| entry.delivery.facts.id == cursor) {
             Some(place) => place + 1,
             None if at_the_start => 0,
             None => return None,
@@ -134,7 +134,7 @@ impl Ring {
 }
 
 fn cost(delivery: &Delivery) -> usize {
-    delivery.wire.len() + ENTRY_BYTES
+    delivery.wire().len() + ENTRY_BYTES
 }
 
 #[cfg(test)]

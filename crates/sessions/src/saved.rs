@@ -1,10 +1,11 @@
 //! What a run of the node hands to the next one, so that a restart looks to clients like a broken line.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use protocol::frame::{CallState, EncodedFrame};
+use protocol::frame::{CallState, EncodedFrame, Facts};
 use protocol::id::{EventId, Product};
 use serde::{Deserialize, Serialize};
 
@@ -48,15 +49,16 @@ impl SavedEvent {
     pub(crate) fn delivery(&self, receipts: &Receipts, taken: Duration) -> Arc<Delivery> {
         let Self { id, at, expires, call_id, state, created, text, .. } = self.clone();
         let products = self.products.iter().copied().take(protocol::envelope::PRODUCTS_MAX).collect();
-        let frame = EncodedFrame { id, at, expires, products, call_id, state, created, text: text.into() };
+        let facts = Facts { id, at, expires, products, state, created };
+        let frame = EncodedFrame { facts, call_id: Cow::Borrowed(&call_id), text: text.into() };
         Arc::new(Delivery::new(frame, taken, receipts.trail(self.id)))
     }
 }
 
 impl From<&Delivery> for SavedEvent {
     fn from(delivery: &Delivery) -> Self {
-        let EncodedFrame { id, at, expires, products, call_id, state, created, .. } = delivery.frame.clone();
-        let text = delivery.text().to_owned();
+        let Facts { id, at, expires, products, state, created } = delivery.facts.clone();
+        let (call_id, text) = (delivery.call_id().into(), delivery.text().to_owned());
         Self { id, at, expires, products: products.to_vec(), call_id, state, created, text }
     }
 }

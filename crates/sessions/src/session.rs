@@ -174,16 +174,17 @@ impl<S: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static> Session<S> {
     /// Says where the session stands, then what was missed.
     async fn welcome(&mut self) -> Result<(), End> {
         let (desk, line) = (&self.desk, Box::new(self.reader.io().clone()));
-        let head = self.head.take().map(Item::Head);
+        let head = self.head.take().map(|head| Item::Head(Box::new(head)));
         let Some(joined) = self.joined.take().filter(|_| !ECHOES) else {
             desk.seat.queue.open(line, head);
             return desk.write().await;
         };
         tracing::info!(resume = ?joined.resume, missed = joined.missed.len(), "session opened");
         desk.metrics().resumed.get_or_create(&Resumed { resume: joined.resume.into() }).inc();
-        let welcome = Item::Sync(text_frame(&desk.encode_welcome(&joined)).0);
+        let welcome = Item::Sync(Box::new(text_frame(&desk.encode_welcome(&joined))));
         let missed = joined.missed.into_iter().map(Item::Event);
-        let own = head.into_iter().chain([welcome]).chain(missed).chain(joined.over.into_iter().map(Item::Sync));
+        let own =
+            head.into_iter().chain([welcome]).chain(missed).chain(joined.over.into_iter().map(|over| Item::Sync(Box::new(over))));
         desk.seat.queue.open(line, own);
         desk.write().await?;
         // Who logs in while the telephone rings learns of the call here.
@@ -289,7 +290,7 @@ impl Desk {
 
     /// Puts a text before all that waits; it is brought out before anything more is read.
     fn say(&self, text: &[u8]) {
-        self.seat.queue.say(text_frame(text).0);
+        self.seat.queue.say(text_frame(text));
     }
 
     fn hear(&mut self, message: Message<'_>) -> Result<(), End> {

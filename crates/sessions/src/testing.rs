@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use protocol::frame::{CallState, EncodedFrame};
+use protocol::frame::{CallState, EncodedFrame, Facts};
 use protocol::id::{ClientId, CustomerId, EventId, NegotiatorId, Product, Recipient};
 
 use crate::delivery::Delivery;
@@ -27,17 +27,16 @@ pub(crate) fn poster() -> Poster {
 }
 
 /// An event for product `A` that sets `call` to `state`, created at this second.
-pub(crate) fn frame(number: u64, call: &str, state: CallState, created: i64) -> EncodedFrame {
-    EncodedFrame {
+pub(crate) fn frame(number: u64, call: &str, state: CallState, created: i64) -> EncodedFrame<'_> {
+    let facts = Facts {
         id: id(number),
         at: Timestamp::UNIX_EPOCH,
         expires: None,
         products: std::iter::once(product("A")).collect(),
-        call_id: call.into(),
         state,
         created: Timestamp::from_second(created).unwrap(),
-        text: format!("{{\"number\":{number}}}").into(),
-    }
+    };
+    EncodedFrame { facts, call_id: call.into(), text: format!("{{\"number\":{number}}}").into() }
 }
 
 pub(crate) fn delivery(number: u64, call: &str, state: CallState, created: i64) -> Arc<Delivery> {

@@ -123,7 +123,7 @@ fn each_call_becomes_what_its_document_says() {
 
 #[test]
 fn what_they_become_are_good_envelopes() {
-    let products = [Product::parse("AgencyCloud").unwrap()];
+    let products = [Product::parse("AgencyCloud").unwrap()].iter().collect();
     for sequence in sequences() {
         let actions = sequence.run(sequence.callbacks()).concat();
         for action in actions.iter().filter(|action| matches!(action, Action::Post(_))) {
@@ -194,7 +194,7 @@ proptest! {
         let mut places = Vec::new();
         pointers(&callbacks[changed]["body"], "", &mut places);
         *callbacks[changed]["body"].pointer_mut(&places[place.index(places.len())]).unwrap() = value;
-        let products = [Product::parse("AgencyCloud").unwrap()];
+        let products = [Product::parse("AgencyCloud").unwrap()].iter().collect();
         for action in sequence.run(&callbacks).concat() {
             if let Action::Post(_) = action {
                 let body = written(&action).to_string();

@@ -75,7 +75,7 @@ fn stamps_say_when_a_person_came_and_was_changed() {
 fn who_is_not_in_it_is_named_with_the_nearest() {
     let body = br#"{"type":"telephony","subType":"answeredCall","products":["A"],"targets":{"negotiatorId":["ADV","ADX"]},
         "payload":{"created":"2023-11-01T10:28:00","callerId":"1","destinationId":"2","answeredById":"JA5"}}"#;
-    let envelope = Envelope::parse(body, &[Product::parse("A").unwrap()]).unwrap();
+    let envelope = Envelope::parse(body, &[Product::parse("A").unwrap()].iter().collect()).unwrap();
     let customer = CustomerId::parse("SBOX").unwrap();
     let faults = directory().check_envelope(&envelope, customer);
     assert_eq!(fields(&faults), ["targets.negotiatorId[1]", "payload.answeredById"]);

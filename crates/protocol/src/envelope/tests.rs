@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn faults(body: &str) -> Vec<(String, String)> {
-    let known = ["AgencyCloud", "PropertyCloud"].map(|name| Product::parse(name).unwrap());
+    let known = ["AgencyCloud", "PropertyCloud"].map(|name| Product::parse(name).unwrap()).iter().collect();
     match Envelope::parse(body.as_bytes(), &known) {
         Ok(_) => Vec::new(),
         Err(Malformed::Invalid(faults)) => {
@@ -117,7 +117,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(20_000))]
     #[test]
     fn what_is_taken_in_one_go_is_what_a_thorough_look_takes(body in body()) {
-        let known = ["AgencyCloud", "PropertyCloud"].map(|name| Product::parse(name).unwrap());
+        let known = ["AgencyCloud", "PropertyCloud"].map(|name| Product::parse(name).unwrap()).iter().collect();
         let thorough = read_thoroughly(body.as_bytes(), &known);
         match (usual::read(body.as_bytes(), &known), thorough) {
             (Some(usual), Ok(thorough)) => prop_assert_eq!(usual, thorough),

@@ -9,8 +9,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::{Envelope, PRODUCTS_MAX, Products, TARGETS_MAX, TELEPHONY};
-use crate::id::{NegotiatorId, Product};
+use super::{Envelope, KnownProducts, PRODUCTS_MAX, Products, TARGETS_MAX, TELEPHONY};
+use crate::id::NegotiatorId;
 use crate::payload::{Payload, SubType, Texts};
 
 #[derive(Deserialize)]
@@ -34,7 +34,7 @@ struct Targets<'a> {
 }
 
 /// Reads a body that is as it should be; `None` says nothing of one.
-pub(super) fn read<'a>(body: &'a [u8], known: &[Product]) -> Option<Envelope<'a>> {
+pub(super) fn read<'a>(body: &'a [u8], known: &KnownProducts) -> Option<Envelope<'a>> {
     let mut json = serde_json::Deserializer::from_str(std::str::from_utf8(body).ok()?);
     let members: Members<'a> = object(&mut json).ok()?;
     json.end().ok()?;
@@ -63,15 +63,15 @@ fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(json: D) -> Result<T, 
     json.deserialize_map(Object(PhantomData))
 }
 
-fn products(names: &[&str], known: &[Product]) -> Option<Products> {
+fn products(names: &[&str], known: &KnownProducts) -> Option<Products> {
     let mut products = ArrayVec::<_, PRODUCTS_MAX>::new();
     for name in names {
-        let product = known.iter().find(|product| product.as_str() == *name)?;
+        let product = known.find(name)?;
         if !products.contains(product) {
             products.try_push(*product).ok()?;
         }
     }
-    (!products.is_empty()).then(|| Products::from(products.as_slice()))
+    (!products.is_empty()).then(|| known.list(&products))
 }
 
 fn targets(names: &[&str]) -> Option<Vec<NegotiatorId>> {
@@ -85,6 +85,9 @@ fn targets(names: &[&str]) -> Option<Vec<NegotiatorId>> {
 }
 
 fn is_named_twice(names: &[&str]) -> bool {
+    if names.len() == 1 {
+        return false;
+    }
     let mut sorted = names.to_vec();
     sorted.sort_unstable();
     sorted.array_windows().any(|[one, next]| one == next)

@@ -6,7 +6,7 @@ use crate::envelope::Envelope;
 use crate::id::{ClientId, CustomerId};
 
 fn event(body: &str) -> Event<'_> {
-    let known = [Product::parse("AgencyCloud").unwrap()];
+    let known = [Product::parse("AgencyCloud").unwrap()].iter().collect();
     let caller = Caller {
         client_id: ClientId::parse("app").ok(),
         scopes: BTreeSet::from(["notifications.telephony.write".to_owned()]),
@@ -31,7 +31,8 @@ fn an_incoming_call_is_written_with_its_end_and_without_its_targets() {
         "incomingCall",
         r#"{"created":"2023-11-01T10:28:00","huntGroup":false,"answeredById":null,"destinationId":"01234 567890","callerId":"Withheld","id":"caf\u00e9"}"#,
     );
-    let frame = encode(&event(&body));
+    let event = event(&body);
+    let frame = encode(&event);
     let expected = concat!(
         r#"{"type":"event","id":"00000000000177078707070707070707","callId":"café","at":"2026-11-22T03:00:00.500Z","#,
         r#""expires":"2026-11-22T03:00:45.500Z","customerId":"SBOX","notification":{"type":"telephony","subType":"incomingCall","#,
@@ -44,8 +45,9 @@ fn an_incoming_call_is_written_with_its_end_and_without_its_targets() {
 #[test]
 fn a_call_without_an_id_is_called_by_its_event() {
     let body = body("endedCall", r#"{"created":"2023-11-01T10:28:00","callerId":"1","destinationId":"2"}"#);
-    let frame = encode(&event(&body));
-    assert!(frame.expires.is_none());
+    let event = event(&body);
+    let frame = encode(&event);
+    assert!(frame.facts.expires.is_none());
     let json: serde_json::Value = serde_json::from_slice(&frame.text).unwrap();
     assert_eq!(json["callId"], json["id"]);
     assert!(json.get("expires").is_none());

@@ -48,7 +48,7 @@ fn envelope_schema() -> jsonschema::Validator {
 
 /// What the code says of a body: its faults, or the error of one that cannot be read.
 fn verdict(body: &[u8]) -> Result<Value, String> {
-    let known = ["AgencyCloud", "PropertyCloud"].map(|name| Product::parse(name).unwrap());
+    let known = ["AgencyCloud", "PropertyCloud"].map(|name| Product::parse(name).unwrap()).iter().collect();
     match Envelope::parse(body, &known) {
         Ok(_) => Ok(json!([])),
         Err(Malformed::Invalid(faults)) => Ok(serde_json::to_value(faults.as_slice()).unwrap()),

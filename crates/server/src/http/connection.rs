@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,7 +21,7 @@ use hyper_util::rt::TokioIo;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::AsyncRead;
 use tokio::runtime::Handle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Node;
@@ -167,22 +167,29 @@ impl Connection {
     /// Serves until the connection ends, or until a deadline, which gives the phase that lasted too long. Requests see for themselves
     /// that the node stops; here they are woken for it.
     async fn drive(&self, mut requests: Pin<&mut impl Future<Output = ()>>) -> Option<Phase> {
-        let mut overdue = pin!(self.overdue());
-        let mut stopping = false;
-        loop {
-            // Cancel safety: `requests` keep their state; the deadline is reckoned anew from the phase.
-            tokio::select! {
-                biased;
-                () = requests.as_mut() => return None,
-                () = self.stop.cancelled(), if !stopping => stopping = true,
-                phase = overdue.as_mut() => return Some(phase),
+        let (mut stopped, mut timer) = (pin!(self.stop.cancelled()), pin!(sleep(self.node.config.limits.head_timeout)));
+        // Whom the shutdown and the timer wake: as long as it is the same task, they need not be asked again.
+        let mut woken: Option<Waker> = None;
+        poll_fn(|cx| {
+            if requests.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
             }
-        }
+            let is_known = woken.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+            if !is_known {
+                woken = Some(cx.waker().clone());
+                if stopped.as_mut().poll(cx).is_ready() {
+                    // The requests have perhaps not seen it yet.
+                    cx.waker().wake_by_ref();
+                }
+            }
+            self.poll_overdue(timer.as_mut(), cx, is_known).map(Some)
+        })
+        .await
     }
 
     /// Says that nothing more comes from us; nothing where the socket is a session's.
     fn half_close(&self) {
-        if self.stream.phase().0 != Phase::Upgraded {
+        if self.stream.phase() != Phase::Upgraded {
             self.stream.try_end(&[]);
         }
     }
@@ -242,29 +249,33 @@ impl Connection {
         }
     }
 
-    /// Waits until the connection has been in one phase for too long; each turn of it begins the time of a phase that is new. Moves its
-    /// timer seldom: it may fire early and look again.
-    async fn overdue(&self) -> Phase {
-        let mut timer = pin!(sleep_until(self.deadline().1));
-        poll_fn(|cx| {
-            loop {
-                let (phase, deadline) = self.deadline();
-                if deadline < timer.deadline() {
-                    timer.as_mut().reset(deadline);
-                }
-                ready!(timer.as_mut().poll(cx));
-                if deadline <= timer.deadline() {
-                    return Poll::Ready(phase);
-                }
-                timer.as_mut().reset(deadline);
+    /// Gives the phase that the connection has been in for too long; each look begins the time of a phase that is new. Moves the timer
+    /// seldom: it may fire early and look again.
+    fn poll_overdue(&self, mut timer: Pin<&mut Sleep>, cx: &mut Context<'_>, is_known: bool) -> Poll<Phase> {
+        let mut is_set = is_known;
+        loop {
+            let phase = self.stream.phase();
+            // Nearly all answers are given sooner than anybody has to know when they were begun.
+            if phase == Phase::Busy && is_set && !timer.is_elapsed() {
+                return Poll::Pending;
             }
-        })
-        .await
+            let deadline = self.deadline(phase);
+            if deadline < timer.deadline() {
+                timer.as_mut().reset(deadline);
+            } else if is_set && !timer.is_elapsed() {
+                return Poll::Pending;
+            }
+            ready!(timer.as_mut().poll(cx));
+            if deadline <= timer.deadline() {
+                return Poll::Ready(phase);
+            }
+            timer.as_mut().reset(deadline);
+            is_set = false;
+        }
     }
 
-    fn deadline(&self) -> (Phase, Instant) {
+    fn deadline(&self, phase: Phase) -> Instant {
         let limits = &self.node.config.limits;
-        let (phase, since) = self.stream.phase();
         let patience = match phase {
             Phase::Fresh | Phase::Head => limits.head_timeout,
             // A client that does not say goodbye over HTTP/2 holds no shutdown up.
@@ -272,12 +283,12 @@ impl Connection {
             Phase::Idle | Phase::Open => limits.idle_timeout,
             Phase::Busy | Phase::Upgraded => BUSY_MAX,
         };
-        (phase, since + patience)
+        self.stream.since() + patience
     }
 
     /// Reads what the client still sends, so that the reset that unread bytes cause does not overtake our answer (RFC 9112 §9.6).
     async fn linger(&self) {
-        if self.stream.phase().0 != Phase::Upgraded {
+        if self.stream.phase() != Phase::Upgraded {
             read_out(&mut self.stream.clone()).await;
         }
     }

@@ -19,6 +19,7 @@ use protocol::envelope::Envelope;
 use protocol::fault::Malformed;
 use protocol::id::{ClientId, ConnectorId, IdempotencyKey, NegotiatorId, Product, Recipient};
 use protocol::payload::SubType;
+use sessions::registry::When;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
@@ -168,12 +169,12 @@ async fn give(node: &Node, connector: &Connector, client_id: ClientId, (post, ke
     // A product may have left the configuration since.
     let products = connector.setting.products.iter().filter(|product| node.config.products.contains(product));
     let body = post.envelope(&products.map(Product::as_str).collect::<Vec<_>>()).to_string();
-    let envelope = Envelope::parse(body.as_bytes(), &node.config.products).map_err(refuse)?;
+    let envelope = Envelope::parse(body.as_bytes(), &node.products).map_err(refuse)?;
     let stamp = Stamp { id: node.new_id(), at: node.clock.now() };
     let event = authorise(&caller(connector, client_id), customer, Grant::Everything, envelope, stamp)?;
     let claim = claim(key, post).map(|(key, body)| Keyed { owner: (client_id, Some(customer), key), body, shown: None });
-    let taken = node.clock.running();
-    match dispatch(node, &event, Posted { taken, key: claim, asks: false }).await? {
+    let now = node.clock.moment();
+    match dispatch(node, &event, Posted { when: When { taken: now.running, now }, key: claim, asks: false }).await? {
         Dispatched::Done(_) | Dispatched::Repeated(_) => Ok(()),
         Dispatched::Shown(_, error) => Err(error.into()),
         Dispatched::Conflict => {

@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use bytes::Bytes;
 use clock::Moment;
@@ -17,6 +16,7 @@ use protocol::id::{EventId, IdempotencyKey, Product};
 use protocol::time;
 use serde::Serialize;
 use sessions::receipts::{Poster, TargetReceipts};
+use sessions::registry::When;
 use sha2::{Digest, Sha256};
 use store::missed::{ListVersion, Listed, Page};
 
@@ -39,21 +39,23 @@ const PAGE_SIZE_MAX: u32 = 100;
 pub(crate) async fn post(node: &Node, peer: IpAddr, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
     let asked = Asked::read(node, peer, request.headers(), node.clock.moment()).await?;
     let body = read_body(request.body_mut(), BODY_BYTES_MAX, node.config.limits.body_timeout).await?;
-    take(node, asked, &body, node.clock.running()).await
+    let now = node.clock.moment();
+    take(node, asked, &body, When { taken: now.running, now }).await
 }
 
 /// As [`post`], where head and body came at one time.
 pub(crate) async fn post_usual(node: &Node, peer: IpAddr, request: &Usual<'_>) -> Result<Response<Body>, ApiError> {
     let asked = Asked::read(node, peer, &request.headers, request.taken).await?;
-    take(node, asked, request.body, request.taken.running).await
+    // A token that is not known has perhaps been waited for.
+    let now = if asked.speaker.is_known { request.taken } else { node.clock.moment() };
+    take(node, asked, request.body, When { taken: request.taken.running, now }).await
 }
 
-async fn take(node: &Node, asked: Asked, body: &[u8], taken: Duration) -> Result<Response<Body>, ApiError> {
+async fn take(node: &Node, asked: Asked, body: &[u8], when: When) -> Result<Response<Body>, ApiError> {
+    let now = when.now;
     let Asked { speaker, key, represent } = asked;
-    let envelope = Envelope::parse(body, &node.config.products).map_err(refuse_body)?;
+    let envelope = Envelope::parse(body, &node.products).map_err(refuse_body)?;
     check_directory(node, &speaker, &envelope)?;
-    // Not before: a token that is not known has been waited for.
-    let now = node.clock.moment();
     let stamp = Stamp { id: node.new_id_at(now.wall), at: now.wall };
     let event = authorise(&speaker.caller, speaker.customer, speaker.grant(), envelope, stamp)?;
 
@@ -69,7 +71,7 @@ async fn take(node: &Node, asked: Asked, body: &[u8], taken: Duration) -> Result
     };
     let shown = running.as_ref().and_then(|running| running.shown.clone());
     let keyed = claim.map(|(owner, body)| Keyed { owner, body, shown });
-    match dispatch(node, &event, Posted { taken, key: keyed, asks: represent }).await? {
+    match dispatch(node, &event, Posted { when, key: keyed, asks: represent }).await? {
         Dispatched::Done(receipt) => {
             remember(running, &receipt);
             Ok(accepted(receipt, represent))

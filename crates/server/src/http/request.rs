@@ -36,6 +36,8 @@ const UNREAD_BYTES_MAX: usize = 64 * 1024;
 pub(crate) struct Speaker {
     pub(crate) caller: Arc<Caller>,
     pub(crate) customer: CustomerId,
+    /// Whether the token was verified before: else time may have passed.
+    pub(crate) is_known: bool,
     application: Option<Arc<StoredApplication>>,
     dev: bool,
 }
@@ -43,10 +45,10 @@ pub(crate) struct Speaker {
 impl Speaker {
     /// Token → `api-version` → `reapit-customer` → rate, in this order.
     pub(crate) async fn identify(node: &Node, peer: IpAddr, headers: &impl Headers, now: Moment) -> Result<Self, ApiError> {
-        let Authenticated { caller, .. } = authenticate(node, peer, bearer(headers)?, now.wall).await?;
+        let Authenticated { caller, known: is_known } = authenticate(node, peer, bearer(headers)?, now.wall).await?;
         let customer = spoken_for(&caller, headers)?;
         let application = caller.client_id.and_then(|client_id| node.store.application(&client_id));
-        let speaker = Self { caller, customer, application, dev: node.config.dev };
+        let speaker = Self { caller, customer, is_known, application, dev: node.config.dev };
         speaker.admit(node, now.running)?;
         Ok(speaker)
     }

@@ -65,10 +65,13 @@ impl Stream {
         Self { inner: Arc::new(StreamInner { socket, tls, progress: Mutex::new(progress), _slot: slot }) }
     }
 
-    /// The phase, and when somebody first asked for it.
-    pub(super) fn phase(&self) -> (Phase, Instant) {
-        let mut progress = self.progress();
-        (progress.phase, *progress.since.get_or_insert_with(Instant::now))
+    pub(super) fn phase(&self) -> Phase {
+        self.progress().phase
+    }
+
+    /// When somebody first asked this in the phase that it is in.
+    pub(super) fn since(&self) -> Instant {
+        *self.progress().since.get_or_insert_with(Instant::now)
     }
 
     pub(super) fn enter(&self, phase: Phase) {

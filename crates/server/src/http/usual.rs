@@ -21,6 +21,7 @@ use http_body_util::BodyExt;
 use httparse::{EMPTY_HEADER, Header, Status};
 use hyper::Response;
 use hyper::header::{CONNECTION, HeaderName, HeaderValue};
+use sessions::gather::behind_the_others;
 use sessions::session::Upgraded;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout_at};
@@ -215,6 +216,11 @@ impl Buffer {
         (self.pieces, self.until) = (1, None);
     }
 
+    /// What is not answered yet, if there is anything; else the room serves others.
+    fn rest(self) -> Option<Self> {
+        Some(self).filter(|buffer| !buffer.unanswered().is_empty())
+    }
+
     /// Waits a moment for more; gives whether it came.
     async fn more_came(&mut self, stream: &mut Stream) -> bool {
         self.bytes.copy_within(self.answered..self.filled, 0);
@@ -240,42 +246,48 @@ impl Connection {
     /// Answers requests as long as they are usual. Gives what was read of another; nothing where the connection is to end.
     pub(super) async fn answer_usual(&self) -> Option<Vec<u8>> {
         let mut stream = self.stream.clone();
+        let mut buffer = self.first_bytes(&mut stream).await?;
         loop {
-            let mut buffer = self.first_bytes(&mut stream).await?;
-            while !buffer.unanswered().is_empty() {
-                let mut lines = [EMPTY_HEADER; HEADERS_MAX];
-                match Begun::read(buffer.unanswered(), &mut lines, &self.node.clock) {
-                    Begun::Event(request, bytes) => {
-                        stream.enter(Phase::Busy);
-                        let (response, id) = routes::answer_usual(&self.node, self.peer.ip(), &request).await;
-                        self.send(&mut stream, response, &id, request.taken).await?;
-                        buffer.answer(bytes);
-                    }
-                    Begun::HandShake(request, bytes) => {
-                        stream.enter(Phase::Busy);
-                        let (opened, id) = routes::open_usual(&self.node, self.peer.ip(), &request).await;
-                        let taken = request.taken;
-                        buffer.answer(bytes);
-                        match opened {
-                            Ok((response, admitted)) => {
-                                stream.enter(Phase::Upgraded);
-                                let head = text(response, &id, taken, false).into();
-                                let early = Bytes::copy_from_slice(buffer.unanswered());
-                                let socket = Upgraded { io: stream, early, head: Some(head) };
-                                session::begin(&self.node, admitted, future::ready(Some(socket)));
-                                return None;
-                            }
-                            Err(response) => self.send(&mut stream, response, &id, taken).await?,
-                        }
-                    }
-                    Begun::Part => {
-                        if !buffer.more_came(&mut stream).await {
-                            return Some(buffer.unanswered().to_vec());
-                        }
-                    }
-                    Begun::Other => return Some(buffer.unanswered().to_vec()),
+            let mut lines = [EMPTY_HEADER; HEADERS_MAX];
+            let answer = match Begun::read(buffer.unanswered(), &mut lines, &self.node.clock) {
+                Begun::Event(request, bytes) => {
+                    stream.enter(Phase::Busy);
+                    let (response, id) = routes::answer_usual(&self.node, self.peer.ip(), &request).await;
+                    let answer = self.write(response, &id, request.taken);
+                    buffer.answer(bytes);
+                    answer
                 }
-            }
+                Begun::HandShake(request, bytes) => {
+                    stream.enter(Phase::Busy);
+                    let (opened, id) = routes::open_usual(&self.node, self.peer.ip(), &request).await;
+                    let taken = request.taken;
+                    buffer.answer(bytes);
+                    match opened {
+                        Ok((response, admitted)) => {
+                            stream.enter(Phase::Upgraded);
+                            let head = text(response, &id, taken, false).into();
+                            let early = Bytes::copy_from_slice(buffer.unanswered());
+                            let socket = Upgraded { io: stream, early, head: Some(head) };
+                            session::begin(&self.node, admitted, future::ready(Some(socket)));
+                            return None;
+                        }
+                        Err(response) => self.write(response, &id, taken),
+                    }
+                }
+                Begun::Part => {
+                    if !buffer.more_came(&mut stream).await {
+                        return Some(buffer.unanswered().to_vec());
+                    }
+                    continue;
+                }
+                Begun::Other => return Some(buffer.unanswered().to_vec()),
+            };
+            let rest = buffer.rest();
+            Self::send(&mut stream, answer).await?;
+            buffer = match rest {
+                Some(rest) => rest,
+                None => self.first_bytes(&mut stream).await?,
+            };
         }
     }
 
@@ -292,14 +304,26 @@ impl Connection {
         .await
     }
 
-    /// Gives nothing where the connection ends with the answer.
-    async fn send(&self, stream: &mut Stream, response: Response<Body>, id: &HeaderValue, taken: Moment) -> Option<()> {
+    fn write(&self, response: Response<Body>, id: &HeaderValue, taken: Moment) -> Answer {
         let is_last = self.is_stopping() || ends_connection(&response);
+        Answer { text: text(response, id, taken, is_last), is_last }
+    }
+
+    /// Sends an answer, once the requests that are ready by now have been taken. Gives nothing where the connection ends with it.
+    async fn send(stream: &mut Stream, Answer { text, is_last }: Answer) -> Option<()> {
+        behind_the_others().await;
         stream.enter(Phase::Idle);
-        stream.write_all(&text(response, id, taken, is_last)).await.ok()?;
+        stream.write_all(&text).await.ok()?;
         // A line with TLS can hold what the socket does not take.
         stream.flush().await.ok().filter(|()| !is_last)
     }
+}
+
+/// An answer that is yet to be sent.
+struct Answer {
+    text: Vec<u8>,
+    /// The connection ends with it.
+    is_last: bool,
 }
 
 /// The answer, as it is sent.

@@ -10,7 +10,7 @@ fn apply(calls: &mut Calls, call: &str, state: CallState, created: i64, now: Dur
 }
 
 fn live(calls: &Calls) -> Vec<(String, CallState)> {
-    calls.live().map(|delivery| (delivery.frame.call_id.to_string(), delivery.frame.state)).collect()
+    calls.live().map(|delivery| (delivery.call_id().to_owned(), delivery.facts.state)).collect()
 }
 
 #[test]

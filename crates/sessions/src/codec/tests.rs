@@ -65,8 +65,9 @@ fn what_the_protocol_forbids_is_a_fault() {
 #[test]
 fn what_the_server_says_is_framed_with_the_shortest_length() {
     for (length, head) in [(0, 2), (125, 2), (126, 4), (65_535, 4), (65_536, 10)] {
-        let (frame, start) = text_frame(&vec![b'x'; length]);
-        assert_eq!((start, frame.len(), frame[0]), (head, head + length, 0x81), "{length} bytes");
+        let (frame, text) = text_frame_before(&vec![b'x'; length], b"more");
+        assert_eq!((text.clone(), frame[0]), (head..head + length, 0x81), "{length} bytes");
+        assert_eq!(&frame[text.end..], b"more");
     }
     assert_eq!(close_frame(CloseCode::Slow), [&[0x88, 10], &4202_u16.to_be_bytes()[..], b"too slow"].concat());
     assert_eq!((close_answer(None), close_answer(Some(1000))), ([0x88, 0][..].into(), Bytes::from_static(&[0x88, 2, 3, 232])));

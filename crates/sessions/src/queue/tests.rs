@@ -112,7 +112,7 @@ fn item(bytes: usize) -> Item {
 }
 
 fn word(text: &str) -> Bytes {
-    text_frame(text.as_bytes()).0
+    text_frame(text.as_bytes())
 }
 
 fn next(queue: &Queue) -> Option<Outgoing> {
@@ -213,7 +213,7 @@ fn events_wait_until_the_session_was_welcomed() {
     let (queue, socket) = (queue(), Socket::with_room(1000));
     queue.put(&item(10));
     assert_eq!(next(&queue), Some(Outgoing::Write));
-    queue.open(Box::new(socket.clone()), [Item::Sync(word("welcome")), item(3)]);
+    queue.open(Box::new(socket.clone()), [Item::Sync(Box::new(word("welcome"))), item(3)]);
     queue.put(&item(20));
     assert!(socket.taken().is_empty());
     write_all(&queue, &socket);
@@ -275,8 +275,8 @@ fn an_event_larger_than_the_bound_of_which_a_part_is_out_is_kept() {
 fn what_stopped_ringing_while_it_waited_is_left_out_unless_it_was_begun() {
     let ringing = |text: &str| {
         let expires = Timestamp::UNIX_EPOCH.checked_add(SignedDuration::from_secs(45)).unwrap();
-        let frame =
-            EncodedFrame { expires: Some(expires), text: text.to_owned().into(), ..frame(1, "c", CallState::Incoming, 0) };
+        let mut frame = EncodedFrame { text: text.to_owned().into(), ..frame(1, "c", CallState::Incoming, 0) };
+        frame.facts.expires = Some(expires);
         Item::Event(Arc::new(Delivery::new(frame, Duration::ZERO, None)))
     };
     let (queue, socket) = open(3);

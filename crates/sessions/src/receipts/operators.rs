@@ -2,7 +2,7 @@
 
 use protocol::id::{CustomerId, NegotiatorId};
 
-use super::{Receipts, SavedReceipts, TargetReceipts, Trail};
+use super::{Receipts, SavedReceipts, Trail};
 
 impl Receipts {
     /// Forgets what became of a customer's events, or of what one negotiator got of them. Gives how many events that concerned.
@@ -21,16 +21,6 @@ impl Receipts {
             lines > 0
         };
         theirs.iter().filter(|trail| purge(trail)).count()
-    }
-}
-
-impl Trail {
-    fn forget(&self, negotiator: NegotiatorId) -> usize {
-        let mut inner = self.lock();
-        let gone: usize =
-            inner.targets.iter().filter(|target| target.negotiator_id == negotiator).map(TargetReceipts::lines).sum();
-        inner.targets.retain(|target| target.negotiator_id != negotiator);
-        gone
     }
 }
 

@@ -28,7 +28,7 @@ impl RecipientState {
         context.freed(freed);
         let live: Vec<_> = inner.calls.live().cloned().collect();
         inner.calls = Calls::default();
-        for call in live.iter().filter(|call| call.frame.state == CallState::Incoming) {
+        for call in live.iter().filter(|call| call.facts.state == CallState::Incoming) {
             inner.sync(call, SyncAction::Expired, None);
         }
         (events, live.len())

@@ -36,13 +36,15 @@ fn join(registry: &Registry, number: u64, resume: Option<EventId>) -> (Seat, Joi
 }
 
 fn post(registry: &Registry, number: u64) -> usize {
-    let event = frame(number, &number.to_string(), CallState::Incoming, 0);
-    registry.deliver(event, poster(), std::iter::once(recipient("AAA", "ADV")), Duration::ZERO).iter().sum()
+    let call = number.to_string();
+    let event = frame(number, &call, CallState::Incoming, 0);
+    let when = When { taken: Duration::ZERO, now: registry.clock().moment() };
+    registry.deliver(event, poster(), std::iter::once(recipient("AAA", "ADV")), when).iter().sum()
 }
 
 /// What a session got: what it missed, then what came into its queue.
 fn got(seat: &Seat, joined: &Joined) -> Vec<EventId> {
-    let mut ids: Vec<_> = joined.missed.iter().map(|delivery| delivery.frame.id).collect();
+    let mut ids: Vec<_> = joined.missed.iter().map(|delivery| delivery.facts.id).collect();
     ids.extend(seat.queue.take().iter().filter_map(Item::event));
     ids
 }
@@ -75,7 +77,7 @@ fn two_posts_and_a_reconnect_at_the_same_instant_lose_nothing_and_repeat_nothing
         let (mut all, seat, joined) = back.join().unwrap();
         all.extend(got(&seat, &joined));
         let in_the_ring: VecDeque<_> =
-            join(&registry, 3, Some(cursor)).1.missed.iter().map(|delivery| delivery.frame.id).collect();
+            join(&registry, 3, Some(cursor)).1.missed.iter().map(|delivery| delivery.facts.id).collect();
         assert_eq!(VecDeque::from(all.clone()), in_the_ring, "everything once, in the order of the ring");
         all.sort_unstable();
         assert_eq!(all, [id(10), id(11)]);
@@ -105,7 +107,7 @@ fn forgetting_an_idle_ring_while_somebody_logs_in_and_something_happens_loses_no
         assert_eq!(heard.len(), queued, "what the caller was told is so");
         let (_, again) = join(&registry, 3, Some(joined.cursor));
         assert_eq!(again.resume, Resume::Full, "a place that was given is good");
-        let missed: Vec<_> = again.missed.iter().map(|delivery| delivery.frame.id).collect();
+        let missed: Vec<_> = again.missed.iter().map(|delivery| delivery.facts.id).collect();
         assert_eq!(missed, heard, "and what followed it is whole");
         assert_eq!(registry.shared.recipients.len(), 1);
     };

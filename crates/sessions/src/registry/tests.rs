@@ -48,8 +48,9 @@ impl Comes {
 
 fn post(registry: &Registry, number: u64, to: &[Recipient]) -> Vec<usize> {
     // Each event is a call of its own, so that none is late.
-    let event = frame(number, &number.to_string(), CallState::Incoming, 0);
-    registry.deliver(event, poster(), to.iter().copied(), Duration::ZERO)
+    let call = number.to_string();
+    let event = frame(number, &call, CallState::Incoming, 0);
+    registry.deliver(event, poster(), to.iter().copied(), When { taken: Duration::ZERO, now: registry.clock().moment() })
 }
 
 fn queued(seat: &Seat) -> Vec<EventId> {
@@ -68,7 +69,7 @@ fn closed(seat: &Seat) -> Option<CloseCode> {
 }
 
 fn ids(deliveries: &[Arc<Delivery>]) -> Vec<EventId> {
-    deliveries.iter().map(|delivery| delivery.frame.id).collect()
+    deliveries.iter().map(|delivery| delivery.facts.id).collect()
 }
 
 #[test]
@@ -232,7 +233,7 @@ fn a_call_that_was_missed_while_the_line_was_broken_does_not_pop() {
     registry.miss(&adv, "1", Timestamp::UNIX_EPOCH);
     let back = Comes { resume: Some(joined.cursor), ..comes(adv) }.to(&registry, 2).1;
     assert_eq!((back.resume, ids(&back.missed), back.calls.len()), (Resume::Full, vec![id(1)], 0));
-    assert_eq!(back.over, [text_frame(br#"{"type":"sync","callId":"1","action":"missed"}"#).0]);
+    assert_eq!(back.over, [text_frame(br#"{"type":"sync","callId":"1","action":"missed"}"#)]);
 }
 
 #[test]
@@ -351,7 +352,7 @@ proptest! {
                     forgotten = false;
                     seen = history.len();
                     cursor = Some(joined.cursor);
-                    cursor = joined.missed.last().map(|delivery| delivery.frame.id).or(cursor);
+                    cursor = joined.missed.last().map(|delivery| delivery.facts.id).or(cursor);
                     seat = Some(opened);
                 }
             }

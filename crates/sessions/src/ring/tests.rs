@@ -8,7 +8,7 @@ fn event(number: u64) -> Arc<Delivery> {
 }
 
 fn ids(after: Option<Vec<Arc<Delivery>>>) -> Option<Vec<EventId>> {
-    after.map(|deliveries| deliveries.iter().map(|delivery| delivery.frame.id).collect())
+    after.map(|deliveries| deliveries.iter().map(|delivery| delivery.facts.id).collect())
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -65,7 +65,7 @@ fn what_other_products_were_told_moves_no_place() {
     ring.push(event(1), Duration::ZERO);
     for number in 2..=3 {
         let mut told_to_others = frame(number, "c", CallState::Incoming, 0);
-        told_to_others.products = std::iter::once(product("B")).collect();
+        told_to_others.facts.products = std::iter::once(product("B")).collect();
         ring.push(Arc::new(Delivery::new(told_to_others, SECOND, None)), SECOND);
     }
     assert_eq!(ring.end(product("A"), id(900)), id(1));
