@@ -39,7 +39,7 @@ static PUBLISHED: LazyLock<Validator> = LazyLock::new(|| {
 fn event(envelope: Envelope<'_>) -> Event<'_> {
     let customer = CustomerId::parse("SBOX").unwrap();
     let caller = Caller {
-        client_id: Some(ClientId::parse("fuzz").unwrap()),
+        client_id: Some(Box::new(ClientId::parse("fuzz").unwrap())),
         scopes: [Scope::TelephonyWrite.name().to_owned()].into(),
         identity: Identity::Customer(customer),
         expires: Timestamp::MAX,

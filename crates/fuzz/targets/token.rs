@@ -247,7 +247,7 @@ fn check_caller(caller: &Caller, claims: &Value) {
             (Some(person.customer.to_string()), Some(person.negotiator.to_string()))
         }
     };
-    let client = caller.client_id.map(|client| client.to_string());
+    let client = caller.client_id().map(|client| client.to_string());
     assert_eq!(names(claims), Some([client, customer, negotiator]), "who calls");
     let scopes = claims["scope"].as_str().unwrap_or_default().split_ascii_whitespace();
     let scopes: BTreeSet<_> = scopes.map(|scope| scope.strip_prefix("agencyCloud/").unwrap_or(scope).to_owned()).collect();

@@ -14,8 +14,8 @@ use crate::payload::{Payload, SubType};
 /// Who is calling, as a verified token says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The application; tokens without one cannot post.
-    pub client_id: Option<ClientId>,
+    /// The application; tokens without one cannot post. Boxed, as people's tokens have none and are many.
+    pub client_id: Option<Box<ClientId>>,
     /// What the token may, without the prefix `agencyCloud/`.
     pub scopes: BTreeSet<String>,
     /// Whom the token belongs to.
@@ -123,6 +123,12 @@ pub struct Stamp {
 }
 
 impl Caller {
+    /// The application.
+    #[must_use]
+    pub fn client_id(&self) -> Option<ClientId> {
+        self.client_id.as_deref().copied()
+    }
+
     /// The customer that this request speaks for; `header` is the one it names in `reapit-customer`.
     ///
     /// # Errors
@@ -183,7 +189,7 @@ pub fn authorise<'a>(
     stamp: Stamp,
 ) -> Result<Event<'a>, Refusal> {
     caller.permit(Scope::TelephonyWrite, customer, grant)?;
-    let client_id = caller.client_id.ok_or(Refusal::NoApplication)?;
+    let client_id = caller.client_id().ok_or(Refusal::NoApplication)?;
     Ok(Event { stamp, client_id, customer, envelope })
 }
 

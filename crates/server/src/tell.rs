@@ -2,9 +2,9 @@
 
 use protocol::authorise::Event;
 use protocol::frame;
-use protocol::id::{DeviceId, Product, Recipient};
 use protocol::payload::SubType;
 use serde_json::json;
+use sessions::session::LoggedIn;
 use store::webhooks::HandOver;
 use webhooks::engine::OwnEvent;
 
@@ -26,18 +26,9 @@ pub(crate) fn hand_over(node: &Node, event: &Event<'_>) -> Option<HandOver> {
     node.webhooks.own(OwnEvent { topic, id, customer, entity: &entity, time, data: &data, in_order: true })
 }
 
-/// A session that has opened or closed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SessionChange {
-    pub(crate) topic: &'static str,
-    pub(crate) recipient: Recipient,
-    pub(crate) product: Product,
-    pub(crate) device: Option<DeviceId>,
-}
-
-/// Tells subscribers of a session, if any ask. It waits for the disk, but for no receiver; what the disk refuses is not told.
-pub(crate) async fn tell_session(node: &Node, change: SessionChange) {
-    let SessionChange { topic, recipient, product, device } = change;
+/// Tells subscribers of a session that has opened or closed, if any ask. It waits for the disk, but for no receiver; what the disk refuses is not told.
+pub(crate) async fn tell_session(node: &Node, topic: &'static str, who: LoggedIn) {
+    let LoggedIn { recipient, product, device } = who;
     if !node.webhooks.is_asked_for(topic) {
         return;
     }

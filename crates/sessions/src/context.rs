@@ -1,5 +1,6 @@
 //! What all recipients and sessions of a node share.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ const RECIPIENTS_MAX: i64 = 200_000;
 
 #[derive(Debug)]
 pub(crate) struct Context {
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
     /// What the rings of all recipients take.
@@ -36,7 +37,7 @@ impl Context {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let session_reminders = (0..cores).map(|_| Wheel::new()).collect();
         let (ring_bytes, waiting_bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { config, metrics, clock, ring_bytes, waiting_bytes, receipts, session_reminders }
+        Self { config: Arc::new(config), metrics, clock, ring_bytes, waiting_bytes, receipts, session_reminders }
     }
 
     /// Notes that rings have let so many bytes go.

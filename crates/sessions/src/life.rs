@@ -47,7 +47,7 @@ pub(crate) enum Due {
 
 #[derive(Debug)]
 pub(crate) struct Life {
-    config: LifeConfig,
+    config: Arc<Config>,
     /// This session's own interval, so that those that came together do not ping together.
     interval: Duration,
     next_ping: Duration,
@@ -56,8 +56,6 @@ pub(crate) struct Life {
     unacknowledged: VecDeque<Sent>,
     /// When the oldest of them was sent for which no ping has asked.
     silent: Option<Duration>,
-    /// As many as a resume can bring at once; of older ones an acknowledgement is not counted.
-    unacknowledged_max: usize,
 }
 
 #[derive(Debug)]
@@ -69,14 +67,12 @@ struct Sent {
 }
 
 impl Life {
-    pub(crate) fn new(config: &Config, session: EventId, now: Duration) -> Self {
-        let unacknowledged_max = config.ring.events_max.max(config.queue_events_max);
-        let config = config.life;
+    pub(crate) fn new(config: Arc<Config>, session: EventId, now: Duration) -> Self {
         // The last byte of an id is random: 0.8 to 1.2 of the interval.
         let random = session.as_bytes().last().copied().unwrap_or_default();
-        let interval = config.ping_interval.mul_f64(0.8 + 0.4 * f64::from(random) / 255.0);
+        let interval = config.life.ping_interval.mul_f64(0.8 + 0.4 * f64::from(random) / 255.0);
         let (next_ping, unacknowledged) = (now + interval, VecDeque::new());
-        Self { config, interval, next_ping, dead: None, unacknowledged, silent: None, unacknowledged_max }
+        Self { config, interval, next_ping, dead: None, unacknowledged, silent: None }
     }
 
     /// Something came from the client: it is alive.
@@ -87,7 +83,8 @@ impl Life {
 
     /// An event was written.
     pub(crate) fn sent(&mut self, delivery: Arc<Delivery>, now: Duration) {
-        if self.unacknowledged.len() >= self.unacknowledged_max
+        // As many as a resume can bring at once; of older ones an acknowledgement is not counted.
+        if self.unacknowledged.len() >= self.config.ring.events_max.max(self.config.queue_events_max)
             && let Some(oldest) = self.unacknowledged.pop_front()
             && !oldest.asked
         {
@@ -117,12 +114,12 @@ impl Life {
         if self.dead.is_some_and(|dead| now >= dead) {
             return Due::Dead;
         }
-        let patience = self.config.ack_timeout;
+        let patience = self.config.life.ack_timeout;
         let oldest = self.silent;
         if oldest.is_none_or(|at| now < at + patience) && now < self.next_ping {
             return Due::Nothing;
         }
-        let timeout = if oldest.is_some() { patience } else { self.config.pong_timeout };
+        let timeout = if oldest.is_some() { patience } else { self.config.life.pong_timeout };
         // An answer to this ping vouches for all that was sent before it.
         self.unacknowledged.iter_mut().for_each(|sent| sent.asked = true);
         self.silent = None;
@@ -133,7 +130,7 @@ impl Life {
 
     /// When to look again.
     pub(crate) fn next_due(&self) -> Duration {
-        let silent = self.silent.map(|at| at + self.config.ack_timeout);
+        let silent = self.silent.map(|at| at + self.config.life.ack_timeout);
         [Some(self.next_ping), self.dead, silent].into_iter().flatten().min().unwrap_or(self.next_ping)
     }
 }

@@ -110,7 +110,7 @@ impl Queue {
             line: None,
             unflushed: false,
             gathered: false,
-            life: Life::new(&context.config, who.session, context.clock.running()),
+            life: Life::new(context.config.clone(), who.session, context.clock.running()),
             reminder: Duration::MAX,
             token_end: Timestamp::MAX,
             go_away: None,

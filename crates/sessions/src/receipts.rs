@@ -88,11 +88,12 @@ pub struct SavedReceipts {
 }
 
 /// A session, as the device that it is of.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Who {
     pub(crate) negotiator: NegotiatorId,
     pub(crate) session: EventId,
-    pub(crate) device: Option<DeviceId>,
+    /// Shared with the receipts of what it gets.
+    pub(crate) device: Option<Arc<DeviceId>>,
 }
 
 /// What a client says of an event that it was sent.

@@ -117,7 +117,7 @@ impl RecipientState {
             return Err(Forgotten);
         }
         inner.expire(context, now);
-        inner.make_room(queue.who.device, context);
+        inner.make_room(queue.who.device.as_deref(), context);
         let Joining { product, at, resume, fresh } = how;
         let found = resume.flatten().and_then(|cursor| Some((cursor, inner.ring.after(cursor, product)?)));
         let end = inner.ring.end(product, fresh);
@@ -259,9 +259,9 @@ fn sync_frame(call: &Delivery, action: SyncAction) -> Bytes {
 
 impl Inner {
     /// Closes the older session of the same device, and the oldest where there are too many.
-    fn make_room(&mut self, device: Option<DeviceId>, context: &Context) {
+    fn make_room(&mut self, device: Option<&DeviceId>, context: &Context) {
         self.sessions.retain(|member| {
-            let is_replaced = device.is_some() && member.queue.who.device == device;
+            let is_replaced = device.is_some() && member.queue.who.device.as_deref() == device;
             if is_replaced {
                 member.queue.close(CloseCode::Replaced);
             }

@@ -269,9 +269,10 @@ impl Registry {
 
     /// Takes a place: what was missed is found, and every event from now on goes into its queue.
     pub(crate) fn join(&self, recipient: Recipient, who: Who, how: Joining) -> (Seat, Joined) {
+        let session = who.session;
         let queue = Arc::new(Queue::new(who, self.shared.context.clone()));
         let now = self.clock().running();
-        self.queues().insert(who.session, queue.clone());
+        self.queues().insert(session, queue.clone());
         self.metrics().open.inc();
         self.metrics().opened.inc();
         let (state, joined) = loop {

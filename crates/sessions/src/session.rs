@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -49,6 +50,17 @@ pub struct Opening {
     pub token_expires: Timestamp,
 }
 
+/// Who has a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoggedIn {
+    /// Who it is.
+    pub recipient: Recipient,
+    /// What they are logged in to.
+    pub product: Product,
+    /// The device, where it has a name.
+    pub device: Option<DeviceId>,
+}
+
 /// A socket that has been upgraded.
 #[derive(Debug)]
 pub struct Upgraded<S> {
@@ -67,7 +79,7 @@ pub struct Session<S> {
     desk: Desk,
     joined: Option<Box<Joined>>,
     /// Goes out before everything else.
-    head: Option<Bytes>,
+    head: Option<Box<Bytes>>,
     reset: fn(&S),
     /// The slot at which this session is closed, once the node shuts down.
     slot: Option<Pin<Box<Sleep>>>,
@@ -77,6 +89,7 @@ pub struct Session<S> {
 #[derive(Debug)]
 struct Desk {
     seat: Seat,
+    product: Product,
     token_expires: Timestamp,
     window: Window,
 }
@@ -112,18 +125,25 @@ impl<S: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static> Session<S> {
     pub fn open(socket: Upgraded<S>, registry: &Registry, opening: Opening, reset: fn(&S)) -> Self {
         let Upgraded { io, early, head } = socket;
         let Opening { session, fresh_cursor: fresh, recipient, product, device, resume, token_expires } = opening;
-        let who = Who { negotiator: recipient.negotiator, session, device };
+        let who = Who { negotiator: recipient.negotiator, session, device: device.map(Arc::new) };
         let (seat, joined) = registry.join(recipient, who, Joining { product, at: registry.clock().now(), resume, fresh });
-        let desk = Desk { seat, token_expires, window: Window::default() };
-        Self { reader: Reader::new(io, &early), desk, joined: Some(Box::new(joined)), head, reset, slot: None }
+        let desk = Desk { seat, product, token_expires, window: Window::default() };
+        Self { reader: Reader::new(io, &early), desk, joined: Some(Box::new(joined)), head: head.map(Box::new), reset, slot: None }
     }
 
-    /// Runs until the session ends. Ends by itself soon after it was asked to close.
+    /// Who has this session.
+    #[must_use]
+    pub fn who(&self) -> LoggedIn {
+        let Desk { seat, product, .. } = &self.desk;
+        LoggedIn { recipient: seat.recipient, product: *product, device: seat.queue.who.device.as_deref().copied() }
+    }
+
+    /// Runs until the session ends, and says whose it was. Ends by itself soon after it was asked to close.
     ///
     /// In a box of its own: a future has room for what it was called with twice, and what is aligned to the lines of the processor's
     /// cache, as tasks are, comes from the allocator in ever larger steps. What is done once is boxed, so that it takes no room while
     /// the session is idle.
-    pub async fn run(mut self: Box<Self>) {
+    pub async fn run(mut self: Box<Self>) -> Box<LoggedIn> {
         let end = match Box::pin(self.welcome()).await {
             Ok(()) => self.serve().await,
             Err(end) => end,
@@ -135,7 +155,9 @@ impl<S: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static> Session<S> {
         };
         self.desk.metrics().closed.get_or_create(&Closed { code }).inc();
         tracing::info!(?code, "session ended");
+        let who = Box::new(self.who());
         Box::pin(self.close(end)).await;
+        who
     }
 
     /// Says the last word, and lets the socket go.
@@ -174,7 +196,7 @@ impl<S: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static> Session<S> {
     /// Says where the session stands, then what was missed.
     async fn welcome(&mut self) -> Result<(), End> {
         let (desk, line) = (&self.desk, Box::new(self.reader.io().clone()));
-        let head = self.head.take().map(|head| Item::Head(Box::new(head)));
+        let head = self.head.take().map(Item::Head);
         let Some(joined) = self.joined.take().filter(|_| !ECHOES) else {
             desk.seat.queue.open(line, head);
             return desk.write().await;

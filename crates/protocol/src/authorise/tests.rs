@@ -13,7 +13,7 @@ fn person(of: CustomerId) -> Identity {
 
 fn caller(identity: Identity, scopes: &[&str]) -> Caller {
     let scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
-    Caller { client_id: ClientId::parse("app").ok(), scopes, identity, expires: Timestamp::MAX }
+    Caller { client_id: ClientId::parse("app").ok().map(Box::new), scopes, identity, expires: Timestamp::MAX }
 }
 
 fn application(scopes: &[&str], customers: &[CustomerId]) -> Application {

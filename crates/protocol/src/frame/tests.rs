@@ -8,7 +8,7 @@ use crate::id::{ClientId, CustomerId};
 fn event(body: &str) -> Event<'_> {
     let known = [Product::parse("AgencyCloud").unwrap()].iter().collect();
     let caller = Caller {
-        client_id: ClientId::parse("app").ok(),
+        client_id: ClientId::parse("app").ok().map(Box::new),
         scopes: BTreeSet::from(["notifications.telephony.write".to_owned()]),
         identity: Identity::Application,
         expires: Timestamp::MAX,

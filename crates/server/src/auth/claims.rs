@@ -76,7 +76,7 @@ impl Claims {
             (None, Some(_)) => return Err(TokenError::Claims("a negotiatorId needs a customerId beside it".to_owned())),
         };
         let scopes = scopes(self.scope.as_deref().unwrap_or_default());
-        Ok(Caller { client_id, scopes, identity, expires: timestamp("exp", expires)? })
+        Ok(Caller { client_id: client_id.map(Box::new), scopes, identity, expires: timestamp("exp", expires)? })
     }
 }
 

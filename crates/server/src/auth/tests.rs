@@ -129,7 +129,7 @@ fn a_good_token_says_who_calls_and_prefixes_of_scopes_go() {
     let caller = check(&with_secret(), &hs256(&claims(&json!({})), SECRET)).unwrap();
     assert_eq!(caller.identity, Identity::Application);
     assert!(caller.scopes.contains("notifications.telephony.write") && caller.scopes.contains("openid"));
-    assert_eq!(caller.client_id.unwrap().as_str(), "app");
+    assert_eq!(caller.client_id().unwrap().as_str(), "app");
 }
 
 #[test]

@@ -186,7 +186,7 @@ async fn give(node: &Node, connector: &Connector, client_id: ClientId, (post, ke
 
 fn caller(connector: &Connector, client_id: ClientId) -> Caller {
     Caller {
-        client_id: Some(client_id),
+        client_id: Some(Box::new(client_id)),
         scopes: [Scope::TelephonyWrite.name().to_owned()].into(),
         identity: Identity::Customer(connector.setting.customer),
         expires: Timestamp::MAX,

@@ -59,7 +59,7 @@ async fn take(node: &Node, asked: Asked, body: &[u8], when: When) -> Result<Resp
     let stamp = Stamp { id: node.new_id_at(now.wall), at: now.wall };
     let event = authorise(&speaker.caller, speaker.customer, speaker.grant(), envelope, stamp)?;
 
-    let owner = speaker.caller.client_id.zip(key).map(|(client_id, key)| (client_id, Some(speaker.customer), key));
+    let owner = speaker.caller.client_id().zip(key).map(|(client_id, key)| (client_id, Some(speaker.customer), key));
     let claim = owner.map(|owner| (owner, <[u8; 32]>::from(Sha256::digest(body))));
     let running = match claim.map(|(owner, body)| node.keys.claim(owner, body, now.running)) {
         None => None,
@@ -246,7 +246,7 @@ pub(crate) async fn receipts(
     let speaker = Speaker::identify(node, peer, request.headers(), node.clock.moment()).await?;
     let [] = query(request.uri().query(), [])?;
     speaker.permit(Scope::TelephonyWrite)?;
-    let poster = speaker.caller.client_id.map(|client_id| Poster { client_id, customer: speaker.customer });
+    let poster = speaker.caller.client_id().map(|client_id| Poster { client_id, customer: speaker.customer });
     let found = EventId::parse(id).ok().zip(poster).and_then(|(id, poster)| Some((id, node.registry.receipts_of(id, poster)?)));
     let (id, targets) = found.ok_or(ApiError::NoReceipts(node.config.sessions.ring.age_max))?;
     let text = serde_json::to_string(&Receipts { id, targets }).map_err(|_unserialisable| ApiError::Internal)?;

@@ -47,7 +47,7 @@ impl Speaker {
     pub(crate) async fn identify(node: &Node, peer: IpAddr, headers: &impl Headers, now: Moment) -> Result<Self, ApiError> {
         let Authenticated { caller, known: is_known } = authenticate(node, peer, bearer(headers)?, now.wall).await?;
         let customer = spoken_for(&caller, headers)?;
-        let application = caller.client_id.and_then(|client_id| node.store.application(&client_id));
+        let application = caller.client_id.as_deref().and_then(|client_id| node.store.application(client_id));
         let speaker = Self { caller, customer, is_known, application, dev: node.config.dev };
         speaker.admit(node, now.running)?;
         Ok(speaker)
@@ -56,7 +56,7 @@ impl Speaker {
     /// Takes one request out of the budget of the caller.
     fn admit(&self, node: &Node, now: Duration) -> Result<(), ApiError> {
         let is_installed = self.dev || self.application.as_ref().is_some_and(|app| app.customers.contains(&self.customer));
-        match (self.caller.identity, self.caller.client_id) {
+        match (self.caller.identity, self.caller.client_id()) {
             (Identity::Person(recipient, _), _) => node.limits.polls.admit(recipient, now)?,
             (Identity::Application | Identity::Customer(_), Some(client_id)) => {
                 node.limits.requests.admit((client_id, is_installed.then_some(self.customer)), now)?;
@@ -97,7 +97,7 @@ impl Application {
             (Identity::Application, header) => header,
             (_, header) => Some(caller.speaks_for(header)?),
         };
-        let client_id = caller.client_id.ok_or(Refusal::NoApplication)?;
+        let client_id = caller.client_id().ok_or(Refusal::NoApplication)?;
         let stored = node.store.application(&client_id);
         let application = Self { client_id, bound_to, caller, stored, dev: node.config.dev };
         let installed = bound_to.filter(|customer| application.is_installed(customer));

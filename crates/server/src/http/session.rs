@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use protocol::authorise::{Caller, Identity};
 use protocol::close::CloseCode;
 use protocol::id::{DeviceId, EventId, Recipient};
-use sessions::session::{Opening, Session, TOKEN_GRACE, Upgraded};
+use sessions::session::{LoggedIn, Opening, Session, TOKEN_GRACE, Upgraded};
 use sessions::socket::{accept_key, refuse};
 use tokio::runtime::Handle;
 use tracing::Instrument;
@@ -31,7 +31,7 @@ use crate::http::error::{ApiError, Body, Unavailable};
 use crate::http::headers::{Headers, listed};
 use crate::http::request::{admit_stranger, authenticate, bearer, query, spoken_for};
 use crate::http::stream::Stream;
-use crate::tell::{SessionChange, tell_session};
+use crate::tell::tell_session;
 
 /// The subprotocol, for clients that offer some.
 const SUBPROTOCOL: &str = "bellwire.v1";
@@ -214,25 +214,24 @@ fn close_code(error: &ApiError) -> Option<CloseCode> {
 
 /// What is only done when a session begins or ends is boxed, so that it takes no room in between.
 async fn run(node: Arc<Node>, socket: Pin<Box<Socket>>, opening: Box<Opening>, slot: SessionSlot) {
-    let Some(session) = Box::pin(join(&node, socket, &opening)).await else { return };
-    let change = |topic| {
-        let Opening { recipient, product, device, .. } = *opening;
-        SessionChange { topic, recipient, product, device }
-    };
+    let Some((opened, session)) = Box::pin(join(&node, socket, opening)).await else { return };
     // Beside the session, which does not wait for a disk.
-    let told = Box::pin(tell_session(&node, change("session.opened")));
-    futures::future::join(session, told).await;
-    Box::pin(tell_session(&node, change("session.closed"))).await;
+    let (gone, ()) = futures::future::join(session, Box::pin(tell_session(&node, "session.opened", opened))).await;
+    Box::pin(tell_session(&node, "session.closed", *gone)).await;
     drop(slot);
 }
 
-async fn join(node: &Node, socket: Pin<Box<Socket>>, opening: &Opening) -> Option<impl Future<Output = ()> + use<>> {
+async fn join(
+    node: &Node,
+    socket: Pin<Box<Socket>>,
+    opening: Box<Opening>,
+) -> Option<(LoggedIn, impl Future<Output = Box<LoggedIn>> + use<>)> {
     let socket = socket.await?;
     let (customer, negotiator) = (opening.recipient.customer, opening.recipient.negotiator);
     let span =
         tracing::info_span!(parent: None, "session", id = %opening.session, %customer, %negotiator, product = %opening.product);
     let session = Box::new(Session::open(socket, &node.registry, *opening, Stream::reset));
-    Some(session.run().instrument(span))
+    Some((session.who(), session.run().instrument(span)))
 }
 
 /// The socket, and what the client sent behind its request.

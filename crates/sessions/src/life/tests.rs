@@ -5,7 +5,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn life() -> Life {
     // The last byte of the id is 0: pings after 0.8 of the interval.
-    Life::new(&Config::default(), id(1), Duration::ZERO)
+    Life::new(Arc::default(), id(1), Duration::ZERO)
 }
 
 fn incoming(number: u64) -> Arc<Delivery> {

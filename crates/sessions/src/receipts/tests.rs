@@ -16,7 +16,7 @@ fn negotiator(name: &str) -> NegotiatorId {
 }
 
 fn who(session: u64, device: Option<&str>) -> Who {
-    Who { negotiator: negotiator("ADV"), session: id(session), device: device.map(|name| DeviceId::parse(name).unwrap()) }
+    Who { negotiator: negotiator("ADV"), session: id(session), device: device.map(|name| Arc::new(DeviceId::parse(name).unwrap())) }
 }
 
 fn at(second: i64) -> Timestamp {

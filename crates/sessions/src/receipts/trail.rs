@@ -45,7 +45,7 @@ struct Target {
 
 #[derive(Debug)]
 struct Device {
-    name: Option<Box<DeviceId>>,
+    name: Option<Arc<DeviceId>>,
     session: EventId,
     sent: At,
     acknowledged: Option<After>,
@@ -73,8 +73,8 @@ impl After {
 impl Device {
     fn is(&self, target: usize, who: &Who) -> bool {
         self.target == target
-            && match who.device {
-                Some(name) => self.name.as_deref() == Some(&name),
+            && match &who.device {
+                Some(name) => self.name.as_ref() == Some(name),
                 None => self.session == who.session,
             }
     }
@@ -91,7 +91,7 @@ impl Device {
         let DeviceReceipts { device, session_id: session, sent, acknowledged, shown, dismissed } = receipts;
         let after = |at: Option<At>| at.map(|at| After::new(sent, at));
         let (acknowledged, shown, dismissed) = (after(acknowledged), after(shown), after(dismissed));
-        Self { name: device.map(Box::new), session, sent, acknowledged, shown, dismissed, target }
+        Self { name: device.map(Arc::new), session, sent, acknowledged, shown, dismissed, target }
     }
 }
 
@@ -133,15 +133,15 @@ impl Trail {
             return false;
         }
         target.devices += 1;
-        let receipts = DeviceReceipts {
-            device: who.device,
-            session_id: who.session,
+        devices.push(Device {
+            name: who.device.clone(),
+            session: who.session,
             sent: at.into(),
             acknowledged: None,
             shown: None,
             dismissed: None,
-        };
-        devices.push(Device::of(receipts, place));
+            target: place,
+        });
         true
     }
 

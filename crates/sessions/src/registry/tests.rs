@@ -39,7 +39,7 @@ fn comes(of: Recipient) -> Comes {
 impl Comes {
     fn to(self, registry: &Registry, number: u64) -> (Seat, Joined) {
         let session = EventId::new(number, [1; 10]);
-        let device = self.device.map(|device| DeviceId::parse(device).unwrap());
+        let device = self.device.map(|device| Arc::new(DeviceId::parse(device).unwrap()));
         let who = Who { negotiator: self.of.negotiator, session, device };
         let (resume, fresh) = (self.resume.map(Some), EventId::new(number, [2; 10]));
         registry.join(self.of, who, Joining { product: self.product, at: Timestamp::UNIX_EPOCH, resume, fresh })
