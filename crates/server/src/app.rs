@@ -306,7 +306,7 @@ async fn until_end(shutdown: impl Future<Output = ()>, tasks: Vec<JoinHandle<()>
 /// with a new key too early is refused, and the key is there when it tries again.
 fn renewal(auth: Arc<Authenticator>, clock: Clock) -> Renew {
     Arc::new(move |recipient, token| {
-        let caller = auth.authenticate(token).ok()?.caller;
+        let caller = auth.authenticate(token).ok()?.verified.caller;
         http::session::check_lasts(&caller, clock.now()).ok()?;
         let is_theirs = matches!(caller.identity, Identity::Person(other, _) if other == *recipient);
         is_theirs.then_some(caller.expires)

@@ -44,9 +44,10 @@ struct TrustedIssuer {
     keys: Arc<KeyRing>,
 }
 
+/// A token that verified.
 #[derive(Debug, Clone)]
-struct Verified {
-    caller: Arc<Caller>,
+pub(crate) struct Verified {
+    pub(crate) caller: Arc<Caller>,
     not_before: Option<Timestamp>,
     /// What it was verified with.
     key: Arc<Key>,
@@ -64,7 +65,7 @@ enum Unverified<'a> {
 /// A good token.
 #[derive(Debug, Clone)]
 pub(crate) struct Authenticated {
-    pub(crate) caller: Arc<Caller>,
+    pub(crate) verified: Verified,
     /// Whether it was verified before.
     pub(crate) known: bool,
 }
@@ -163,7 +164,7 @@ impl Authenticator {
             return Err(TokenError::Malformed.into());
         }
         let hash: [u8; 32] = Sha256::digest(token).into();
-        let remembered = self.verified.get(&hash).filter(|verified| !verified.key.is_withdrawn());
+        let remembered = self.verified.get(&hash).filter(|verified| !verified.is_withdrawn());
         let known = remembered.is_some();
         let verified = match remembered {
             Some(verified) => verified,
@@ -173,7 +174,7 @@ impl Authenticator {
         if !known {
             self.verified.insert(hash, verified.clone());
         }
-        Ok(Authenticated { caller: verified.caller, known })
+        Ok(Authenticated { verified, known })
     }
 
     fn verify(&self, token: &str) -> Result<Verified, Unverified<'_>> {
@@ -199,6 +200,17 @@ impl Authenticator {
         let not_before = claims.not_before()?;
         let caller = Arc::new(claims.into_caller()?);
         Ok(Verified { caller, not_before, key })
+    }
+}
+
+impl Verified {
+    /// Whether it still holds.
+    pub(crate) fn is_good(&self, now: Timestamp) -> bool {
+        !self.is_withdrawn() && check_times(self, now).is_ok()
+    }
+
+    fn is_withdrawn(&self) -> bool {
+        self.key.is_withdrawn()
     }
 }
 

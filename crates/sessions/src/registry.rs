@@ -31,6 +31,8 @@ use clock::{Clock, Moment};
 /// The time in which sessions are told to go, for each thousand of them, and its bounds.
 const DRAIN_PER_THOUSAND: Duration = Duration::from_secs(1);
 const DRAIN_MIN: Duration = Duration::from_secs(1);
+/// How many reminders are seen to before others have their turn.
+const REMINDED_AT_ONCE: usize = 4;
 
 /// Says when a new token of a recipient ends; `None` when it is not good, or is somebody else's.
 pub type Renew = Arc<dyn Fn(&Recipient, &str) -> Option<Timestamp> + Send + Sync>;
@@ -235,36 +237,38 @@ impl Registry {
 
     /// Wakes whoever asked to be reminded, for ever. `wheel` counts from 0.
     ///
-    /// Cancel safety: a reminder that is taken is given at once.
+    /// Cancel safety: what is due at that moment is not seen to any more.
     pub async fn keep_time(self, wheel: usize) {
         loop {
             tokio::time::sleep(TICK).await;
             let now = self.clock().moment();
-            self.remind_sessions(wheel, now);
+            some_at_a_time(&self.queues_due(wheel, now.running), |queue| queue.check(now)).await;
             if wheel == 0 {
                 self.receipts().expire(now.running);
-                self.look_at_recipients(now.running);
+                let due = self.shared.recipient_reminders.due(now.running);
+                some_at_a_time(&due, |recipient| self.look_at(*recipient, now.running)).await;
             }
         }
     }
 
-    fn remind_sessions(&self, wheel: usize, now: Moment) {
-        let due = self.shared.context.session_reminders.get(wheel).map(|wheel| wheel.due(now.running)).unwrap_or_default();
+    fn queues_due(&self, wheel: usize, now: Duration) -> Vec<Arc<Queue>> {
+        let due = self.shared.context.session_reminders.get(wheel).map(|wheel| wheel.due(now)).unwrap_or_default();
         if due.is_empty() {
-            return;
+            return Vec::new();
         }
         let open = self.queues();
-        let queues: Vec<_> = due.iter().filter_map(|session| open.get(session).cloned()).collect();
-        drop(open);
-        queues.iter().for_each(|queue| queue.check(now));
+        due.iter().filter_map(|session| open.get(session).cloned()).collect()
     }
 
-    fn look_at_recipients(&self, now: Duration) {
-        for recipient in self.shared.recipient_reminders.due(now) {
-            if let Some(state) = self.find(&recipient) {
-                self.follow(recipient, &state, &state.look(&self.shared.context, now));
-            }
+    fn look_at(&self, recipient: Recipient, now: Duration) {
+        if let Some(state) = self.find(&recipient) {
+            self.follow(recipient, &state, &state.look(&self.shared.context, now));
         }
+    }
+
+    #[cfg(test)]
+    fn look_at_recipients(&self, now: Duration) {
+        self.shared.recipient_reminders.due(now).into_iter().for_each(|recipient| self.look_at(recipient, now));
     }
 
     /// Takes a place: what was missed is found, and every event from now on goes into its queue.
@@ -344,6 +348,15 @@ impl Registry {
 
     fn queues(&self) -> MutexGuard<'_, HashMap<EventId, Arc<Queue>>> {
         lock(&self.shared.queues)
+    }
+}
+
+/// Sees to what is due, and lets what has come meanwhile go first again and again: among ten thousand sessions forty pings are due at each
+/// tick, which takes as long as twenty events.
+async fn some_at_a_time<T>(due: &[T], mut see_to: impl FnMut(&T)) {
+    for some in due.chunks(REMINDED_AT_ONCE) {
+        some.iter().for_each(&mut see_to);
+        tokio::task::yield_now().await;
     }
 }
 

@@ -45,7 +45,7 @@ fn with_secret() -> Authenticator {
 }
 
 fn check(authenticator: &Authenticator, token: &str) -> Result<Arc<Caller>, TokenError> {
-    authenticator.authenticate(token).map(|authenticated| authenticated.caller)
+    authenticator.authenticate(token).map(|authenticated| authenticated.verified.caller)
 }
 
 /// A key pair of each kind that is taken, made by openssl, with its JWK.

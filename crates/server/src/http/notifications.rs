@@ -27,7 +27,7 @@ use crate::http::headers::{Headers, listed};
 use crate::http::request::{
     Speaker, check_content_type, check_length, idempotency_key, list_owner, prefers_representation, query, read_body,
 };
-use crate::http::usual::Usual;
+use crate::http::usual::{Head, Said, Usual};
 use crate::idempotency::{Running, Seen};
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -43,9 +43,20 @@ pub(crate) async fn post(node: &Node, peer: IpAddr, request: &mut Request<Incomi
     take(node, asked, &body, When { taken: now.running, now }).await
 }
 
-/// As [`post`], where head and body came at one time.
-pub(crate) async fn post_usual(node: &Node, peer: IpAddr, request: &Usual<'_>) -> Result<Response<Body>, ApiError> {
-    let asked = Asked::read(node, peer, &request.headers, request.taken).await?;
+/// As [`post`], where head and body came at one time. `said` is told what a head said that was good.
+pub(crate) async fn post_usual(
+    node: &Node,
+    peer: IpAddr,
+    request: &Usual<'_>,
+    said: &mut Option<Said>,
+) -> Result<Response<Body>, ApiError> {
+    let asked = match &request.head {
+        Head::New(headers) => Asked::read(node, peer, headers, request.taken).await?,
+        Head::Again(said) => Asked::again(node, said, request.taken)?,
+    };
+    if matches!(request.head, Head::New(_)) {
+        *said = Some(asked.said());
+    }
     // A token that is not known has perhaps been waited for.
     let now = if asked.speaker.is_known { request.taken } else { node.clock.moment() };
     take(node, asked, request.body, When { taken: request.taken.running, now }).await
@@ -57,9 +68,9 @@ async fn take(node: &Node, asked: Asked, body: &[u8], when: When) -> Result<Resp
     let envelope = Envelope::parse(body, &node.products).map_err(refuse_body)?;
     check_directory(node, &speaker, &envelope)?;
     let stamp = Stamp { id: node.new_id_at(now.wall), at: now.wall };
-    let event = authorise(&speaker.caller, speaker.customer, speaker.grant(), envelope, stamp)?;
+    let event = authorise(speaker.caller(), speaker.customer, speaker.grant(), envelope, stamp)?;
 
-    let owner = speaker.caller.client_id().zip(key).map(|(client_id, key)| (client_id, Some(speaker.customer), key));
+    let owner = speaker.caller().client_id().zip(key).map(|(client_id, key)| (client_id, Some(speaker.customer), key));
     let claim = owner.map(|owner| (owner, <[u8; 32]>::from(Sha256::digest(body))));
     let running = match claim.map(|(owner, body)| node.keys.claim(owner, body, now.running)) {
         None => None,
@@ -106,6 +117,17 @@ impl Asked {
         let speaker = Speaker::identify(node, peer, headers, now).await?;
         check_content_type(headers)?;
         Ok(Self { speaker, key: idempotency_key(headers)?, represent: prefers_representation(headers) })
+    }
+
+    /// As [`Asked::read`], of a head that was good before.
+    fn again(node: &Node, said: &Said, now: Moment) -> Result<Self, ApiError> {
+        let Said { verified, customer, key, represent } = said;
+        Ok(Self { speaker: Speaker::again(node, verified.clone(), *customer, now)?, key: *key, represent: *represent })
+    }
+
+    fn said(&self) -> Said {
+        let Speaker { verified, customer, .. } = &self.speaker;
+        Said { verified: verified.clone(), customer: *customer, key: self.key, represent: self.represent }
     }
 }
 
@@ -169,7 +191,7 @@ pub(crate) async fn list(node: &Node, peer: IpAddr, request: &Request<Incoming>)
 
 /// A person sees what named the product of the token, an application sees all.
 fn product(speaker: &Speaker) -> Option<Product> {
-    match speaker.caller.identity {
+    match speaker.caller().identity {
         Identity::Person(_, product) => Some(product),
         Identity::Application | Identity::Customer(_) => None,
     }
@@ -246,7 +268,7 @@ pub(crate) async fn receipts(
     let speaker = Speaker::identify(node, peer, request.headers(), node.clock.moment()).await?;
     let [] = query(request.uri().query(), [])?;
     speaker.permit(Scope::TelephonyWrite)?;
-    let poster = speaker.caller.client_id().map(|client_id| Poster { client_id, customer: speaker.customer });
+    let poster = speaker.caller().client_id().map(|client_id| Poster { client_id, customer: speaker.customer });
     let found = EventId::parse(id).ok().zip(poster).and_then(|(id, poster)| Some((id, node.registry.receipts_of(id, poster)?)));
     let (id, targets) = found.ok_or(ApiError::NoReceipts(node.config.sessions.ring.age_max))?;
     let text = serde_json::to_string(&Receipts { id, targets }).map_err(|_unserialisable| ApiError::Internal)?;
@@ -260,7 +282,7 @@ pub(crate) async fn receipts(
 pub(crate) async fn delete(node: &Node, peer: IpAddr, request: &Request<Incoming>, id: &str) -> Result<Response<Body>, ApiError> {
     let speaker = Speaker::identify(node, peer, request.headers(), node.clock.moment()).await?;
     let [] = query(request.uri().query(), [])?;
-    let of = match speaker.caller.identity {
+    let of = match speaker.caller().identity {
         Identity::Person(own, product) => Some((own.negotiator, product)),
         Identity::Application | Identity::Customer(_) => {
             speaker.permit(Scope::TelephonyWrite)?;

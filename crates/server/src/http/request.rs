@@ -17,7 +17,7 @@ use protocol::id::{ClientId, CustomerId, IdempotencyKey, Recipient};
 use tokio::time::timeout;
 
 use crate::app::Node;
-use crate::auth::{Authenticated, TokenError};
+use crate::auth::{Authenticated, TokenError, Verified};
 use crate::http::error::ApiError;
 use crate::http::headers::{Headers, listed, single, text};
 use crate::limits::subscriber;
@@ -34,7 +34,7 @@ const UNREAD_BYTES_MAX: usize = 64 * 1024;
 /// Whom a request speaks for, and what their application may do.
 #[derive(Debug)]
 pub(crate) struct Speaker {
-    pub(crate) caller: Arc<Caller>,
+    pub(crate) verified: Verified,
     pub(crate) customer: CustomerId,
     /// Whether the token was verified before: else time may have passed.
     pub(crate) is_known: bool,
@@ -45,10 +45,20 @@ pub(crate) struct Speaker {
 impl Speaker {
     /// Token → `api-version` → `reapit-customer` → rate, in this order.
     pub(crate) async fn identify(node: &Node, peer: IpAddr, headers: &impl Headers, now: Moment) -> Result<Self, ApiError> {
-        let Authenticated { caller, known: is_known } = authenticate(node, peer, bearer(headers)?, now.wall).await?;
-        let customer = spoken_for(&caller, headers)?;
+        let Authenticated { verified, known: is_known } = authenticate(node, peer, bearer(headers)?, now.wall).await?;
+        let customer = spoken_for(&verified.caller, headers)?;
+        Self::admitted(node, verified, customer, is_known, now)
+    }
+
+    /// As [`Speaker::identify`], of a token that is known to be good for this customer.
+    pub(crate) fn again(node: &Node, verified: Verified, customer: CustomerId, now: Moment) -> Result<Self, ApiError> {
+        Self::admitted(node, verified, customer, true, now)
+    }
+
+    fn admitted(node: &Node, verified: Verified, customer: CustomerId, is_known: bool, now: Moment) -> Result<Self, ApiError> {
+        let caller = &verified.caller;
         let application = caller.client_id.as_deref().and_then(|client_id| node.store.application(client_id));
-        let speaker = Self { caller, customer, is_known, application, dev: node.config.dev };
+        let speaker = Self { verified, customer, is_known, application, dev: node.config.dev };
         speaker.admit(node, now.running)?;
         Ok(speaker)
     }
@@ -56,7 +66,7 @@ impl Speaker {
     /// Takes one request out of the budget of the caller.
     fn admit(&self, node: &Node, now: Duration) -> Result<(), ApiError> {
         let is_installed = self.dev || self.application.as_ref().is_some_and(|app| app.customers.contains(&self.customer));
-        match (self.caller.identity, self.caller.client_id()) {
+        match (self.caller().identity, self.caller().client_id()) {
             (Identity::Person(recipient, _), _) => node.limits.polls.admit(recipient, now)?,
             (Identity::Application | Identity::Customer(_), Some(client_id)) => {
                 node.limits.requests.admit((client_id, is_installed.then_some(self.customer)), now)?;
@@ -66,6 +76,11 @@ impl Speaker {
         Ok(())
     }
 
+    /// Who brings the token.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.verified.caller
+    }
+
     /// What is known of the application.
     pub(crate) fn grant(&self) -> Grant<'_> {
         if self.dev { Grant::Everything } else { Grant::Stored(self.application.as_deref()) }
@@ -73,7 +88,7 @@ impl Speaker {
 
     /// Checks that the application may do this for the customer.
     pub(crate) fn permit(&self, scope: Scope) -> Result<(), ApiError> {
-        Ok(self.caller.permit(scope, self.customer, self.grant())?)
+        Ok(self.caller().permit(scope, self.customer, self.grant())?)
     }
 }
 
@@ -91,7 +106,7 @@ pub(crate) struct Application {
 impl Application {
     /// Token → `api-version` → `reapit-customer`, if it is there → rate, in this order.
     pub(crate) async fn identify(node: &Node, peer: IpAddr, headers: &HeaderMap) -> Result<Self, ApiError> {
-        let Authenticated { caller, .. } = authenticate(node, peer, bearer(headers)?, node.clock.now()).await?;
+        let Authenticated { verified: Verified { caller, .. }, .. } = authenticate(node, peer, bearer(headers)?, node.clock.now()).await?;
         check_api_version(headers)?;
         let bound_to = match (caller.identity, customer_header(headers)?) {
             (Identity::Application, header) => header,
@@ -187,9 +202,12 @@ pub(crate) fn request_id(node: &Node, headers: &impl Headers, now: Timestamp) ->
         (1..=REQUEST_ID_CHARACTERS_MAX).contains(&value.len())
             && value.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
     };
-    let own = headers.all(&REQUEST_ID).next().filter(plain).map(HeaderValue::from_bytes);
-    let own = own.unwrap_or_else(|| HeaderValue::from_str(&node.new_id_at(now).text()));
-    own.unwrap_or(HeaderValue::from_static("-"))
+    let own = headers.all(&REQUEST_ID).next().filter(plain).and_then(|own| HeaderValue::from_bytes(own).ok());
+    own.unwrap_or_else(|| new_request_id(node, now))
+}
+
+pub(crate) fn new_request_id(node: &Node, now: Timestamp) -> HeaderValue {
+    HeaderValue::from_str(&node.new_id_at(now).text()).unwrap_or(HeaderValue::from_static("-"))
 }
 
 /// Refuses a body that is said to be larger than `max` before anything of it is read.
@@ -287,7 +305,7 @@ pub(crate) fn query<const N: usize>(text: Option<&str>, known: [&str; N]) -> Res
 pub(crate) fn list_owner(speaker: &Speaker, negotiator: Option<&str>) -> Result<Recipient, ApiError> {
     let named = negotiator.map(protocol::id::NegotiatorId::parse).transpose();
     let named = named.map_err(|error| ApiError::Unreadable(format!("negotiatorId {error}")))?;
-    match (speaker.caller.identity, named) {
+    match (speaker.caller().identity, named) {
         (Identity::Person(own, _), Some(named)) if named != own.negotiator => {
             Err(ApiError::Forbidden("The token belongs to another negotiator".to_owned()))
         }

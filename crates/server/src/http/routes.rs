@@ -9,9 +9,9 @@ use tracing::Instrument;
 
 use crate::app::Node;
 use crate::http::error::{ApiError, Body};
-use crate::http::request::{REQUEST_ID, admit_stranger, finish_body, request_id};
+use crate::http::request::{REQUEST_ID, admit_stranger, finish_body, new_request_id, request_id};
 use crate::http::session::Admitted;
-use crate::http::usual::{HandShake, Usual};
+use crate::http::usual::{HandShake, Head, Said, Usual};
 use crate::http::{connectors, cors, events, negotiators, notifications, session, webhooks};
 use crate::telemetry;
 
@@ -37,12 +37,20 @@ pub(crate) async fn answer(node: &std::sync::Arc<Node>, peer: IpAddr, mut reques
 
 /// As [`answer`], of the request that is usual; its id stands beside the answer. A span cost a tenth of its instructions, and what is taken
 /// says nothing in the log but at its finest: there is one where it is needed.
-pub(crate) async fn answer_usual(node: &Node, peer: IpAddr, request: &Usual<'_>) -> (Response<Body>, HeaderValue) {
-    let request_id = request_id(node, &request.headers, request.taken.wall);
+pub(crate) async fn answer_usual(
+    node: &Node,
+    peer: IpAddr,
+    request: &Usual<'_>,
+    said: &mut Option<Said>,
+) -> (Response<Body>, HeaderValue) {
+    let (request_id, client) = match &request.head {
+        Head::New(headers) => (request_id(node, headers, request.taken.wall), node.config.proxies.client(peer, headers)),
+        // Whose it is matters of strangers alone.
+        Head::Again(_) => (new_request_id(node, request.taken.wall), peer),
+    };
     let span = tracing::debug_span!("request", id = ?request_id, method = "POST");
-    let client = node.config.proxies.client(peer, &request.headers);
     let answered = async {
-        let posted = notifications::post_usual(node, client, request).await;
+        let posted = notifications::post_usual(node, client, request, said).await;
         posted.unwrap_or_else(|error| {
             tracing::info_span!(parent: None, "request", id = ?request_id, method = "POST").in_scope(|| refused(node, error))
         })

@@ -25,7 +25,7 @@ use tokio::runtime::Handle;
 use tracing::Instrument;
 
 use crate::app::Node;
-use crate::auth::{Authenticated, TokenError};
+use crate::auth::{Authenticated, TokenError, Verified};
 use crate::http::connection::SessionSlot;
 use crate::http::error::{ApiError, Body, Unavailable};
 use crate::http::headers::{Headers, listed};
@@ -149,7 +149,7 @@ async fn admit_session(
         return Err(ApiError::Unavailable(Unavailable::Draining));
     }
     let token = bearer(headers)?.or(offered.token.as_deref());
-    let Authenticated { caller, known } = authenticate(node, peer, token, node.clock.now()).await?;
+    let Authenticated { verified: Verified { caller, .. }, known } = authenticate(node, peer, token, node.clock.now()).await?;
     let Identity::Person(recipient, product) = caller.identity else {
         return Err(ApiError::Forbidden("A session needs a token that names a negotiator (negotiatorId)".to_owned()));
     };

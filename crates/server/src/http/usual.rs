@@ -7,6 +7,8 @@
 //! good, with the bytes that were read. Heads are taken apart by the parser that the library has, too; an answer is that of
 //! [`routes`], and the same both ways.
 
+mod again; // the head of the request before
+
 use std::cell::RefCell;
 use std::future::{self, poll_fn};
 use std::io;
@@ -26,6 +28,9 @@ use sessions::session::Upgraded;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout_at};
 
+pub(crate) use self::again::Said;
+
+use self::again::Remembered;
 use crate::http::connection::Connection;
 use crate::http::error::Body;
 use crate::http::headers::Headers;
@@ -61,10 +66,18 @@ thread_local! {
 /// An event.
 #[derive(Debug)]
 pub(crate) struct Usual<'a> {
-    pub(crate) headers: Lines<'a>,
+    pub(crate) head: Head<'a>,
     pub(crate) body: &'a [u8],
     /// When its last byte was there.
     pub(crate) taken: Moment,
+}
+
+/// The head of an event.
+#[derive(Debug)]
+pub(crate) enum Head<'a> {
+    New(Lines<'a>),
+    /// It is the one that said this, but for the length of the body.
+    Again(&'a Said),
 }
 
 /// A request for a session.
@@ -102,21 +115,29 @@ enum Begun<'a> {
 }
 
 impl<'a> Begun<'a> {
-    fn read(bytes: &'a [u8], lines: &'a mut [Header<'a>], clock: &Clock) -> Self {
+    fn read(bytes: &'a [u8], lines: &'a mut [Header<'a>], remembered: Option<&'a Remembered>, clock: &Clock) -> Self {
         if let Some(rest) = bytes.strip_prefix(GET) {
             return Self::read_hand_shake(bytes, rest, lines, clock);
         }
         let Some(rest) = bytes.strip_prefix(POST) else {
             return if POST.starts_with(bytes) || GET.starts_with(bytes) { Self::Part } else { Self::Other };
         };
-        let (begin, lines) = match httparse::parse_headers(rest, lines) {
-            Ok(Status::Complete(read)) => read,
-            Ok(Status::Partial) => return Self::Part,
-            Err(_) => return Self::Other,
+        let taken = clock.moment();
+        let again = remembered.and_then(|remembered| Some((remembered.find(rest)?, remembered.said_still(taken.wall)?)));
+        let (head, begin, length) = match again {
+            Some(((begin, length), said)) => (Head::Again(said), begin, length),
+            None => match httparse::parse_headers(rest, lines) {
+                Ok(Status::Complete((begin, lines))) => match body_bytes(lines) {
+                    Some(length) => (Head::New(Lines(lines)), begin, length),
+                    None => return Self::Other,
+                },
+                Ok(Status::Partial) => return Self::Part,
+                Err(_) => return Self::Other,
+            },
         };
-        let Some(end) = body_bytes(lines).map(|length| begin + length) else { return Self::Other };
+        let end = begin + length;
         match rest.get(begin..end) {
-            Some(body) => Self::Event(Usual { headers: Lines(lines), body, taken: clock.moment() }, POST.len() + end),
+            Some(body) => Self::Event(Usual { head, body, taken }, POST.len() + end),
             None if POST.len() + end > BUFFER_BYTES => Self::Other,
             None => Self::Part,
         }
@@ -247,13 +268,22 @@ impl Connection {
     pub(super) async fn answer_usual(&self) -> Option<Vec<u8>> {
         let mut stream = self.stream.clone();
         let mut buffer = self.first_bytes(&mut stream).await?;
+        let mut remembered: Option<Box<Remembered>> = None;
         loop {
             let mut lines = [EMPTY_HEADER; HEADERS_MAX];
-            let answer = match Begun::read(buffer.unanswered(), &mut lines, &self.node.clock) {
+            let answer = match Begun::read(buffer.unanswered(), &mut lines, remembered.as_deref(), &self.node.clock) {
                 Begun::Event(request, bytes) => {
                     stream.enter(Phase::Busy);
-                    let (response, id) = routes::answer_usual(&self.node, self.peer.ip(), &request).await;
+                    let mut said = None;
+                    let (response, id) = routes::answer_usual(&self.node, self.peer.ip(), &request, &mut said).await;
                     let answer = self.write(response, &id, request.taken);
+                    // One is enough, until its token has ended: heads that are others each time are not remembered each time.
+                    let is_stale = |known: &Box<Remembered>| known.said_still(request.taken.wall).is_none();
+                    if let Some(said) = said.filter(|_| remembered.as_ref().is_none_or(is_stale)) {
+                        let head = bytes - request.body.len();
+                        let again = Remembered::new(buffer.unanswered().get(POST.len()..head).unwrap_or_default(), said);
+                        remembered = again.map(Box::new);
+                    }
                     buffer.answer(bytes);
                     answer
                 }
