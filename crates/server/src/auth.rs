@@ -214,6 +214,16 @@ impl Verified {
     }
 }
 
+#[cfg(test)]
+impl Verified {
+    /// One that nobody signed, which ends at this time.
+    pub(crate) fn of_nobody(expires: Timestamp) -> Self {
+        let identity = protocol::authorise::Identity::Application;
+        let caller = Arc::new(Caller { client_id: None, scopes: BTreeSet::new(), identity, expires });
+        Self { caller, not_before: None, key: Arc::new(Key::secret(b"")) }
+    }
+}
+
 /// Checks the signature with the key's own algorithm; times and audience are checked here, by the node's clock.
 fn signature_only(key: &Key) -> Validation {
     let mut validation = Validation::new(key.algorithm);

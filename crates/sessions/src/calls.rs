@@ -41,7 +41,7 @@ struct Call {
 #[derive(Debug, Clone, Copy)]
 struct Mark {
     /// Of the call's id.
-    hash: u32,
+    hash: u16,
     state: CallState,
 }
 
@@ -76,7 +76,7 @@ impl Calls {
         let facts = &delivery.facts;
         let (news, sign) = (Call { delivery: delivery.clone(), set: now }, Mark { hash: delivery.call_hash, state: facts.state });
         let end = news.end(sign.state);
-        let same = self.both().find(|(mark, call)| mark.hash == sign.hash && call.is(delivery.call_id()));
+        let same = self.place_of(delivery).and_then(|place| Some((self.marks.get_mut(place)?, self.calls.get_mut(place)?)));
         if let Some((mark, call)) = same {
             let is_lower = sign.state < mark.state;
             if is_lower && now < call.set + LATE && facts.created <= call.delivery.facts.created {
@@ -91,6 +91,13 @@ impl Calls {
         self.marks.push_back(sign);
         self.look_at(end);
         (Fate::Deliver, crowded_out)
+    }
+
+    /// Where the call of this event stands.
+    fn place_of(&self, delivery: &Delivery) -> Option<usize> {
+        let alike = self.marks.iter().enumerate().filter(|(_, mark)| mark.hash == delivery.call_hash);
+        let is_it = |place: &usize| self.calls.get(*place).is_some_and(|call| call.is(delivery.call_id()));
+        alike.map(|(place, _)| place).find(is_it)
     }
 
     /// The calls with their marks, oldest first.

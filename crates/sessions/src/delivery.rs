@@ -26,7 +26,7 @@ pub(crate) struct Delivery {
     /// Where the text begins and ends.
     text: Range<usize>,
     /// A hash of the call's id: most calls are told apart by it, without a look at their ids.
-    pub(crate) call_hash: u32,
+    pub(crate) call_hash: u16,
     /// When the node had it whole, by its running clock.
     pub(crate) taken: Duration,
     /// What became of it; `None` where nobody may ask any more.
@@ -37,8 +37,8 @@ impl Delivery {
     pub(crate) fn new(frame: EncodedFrame<'_>, taken: Duration, trail: Option<Arc<Trail>>) -> Self {
         let EncodedFrame { facts, call_id, text } = frame;
         let (bytes, text) = text_frame_before(&text, call_id.as_bytes());
-        let [a, b, c, d, ..] = CALL_HASH.hash_one(&*call_id).to_le_bytes();
-        let call_hash = u32::from_le_bytes([a, b, c, d]);
+        let [a, b, ..] = CALL_HASH.hash_one(&*call_id).to_le_bytes();
+        let call_hash = u16::from_le_bytes([a, b]);
         Self { facts, bytes, text, call_hash, taken, trail }
     }
 

@@ -128,7 +128,14 @@ impl<S: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static> Session<S> {
         let who = Who { negotiator: recipient.negotiator, session, device: device.map(Arc::new) };
         let (seat, joined) = registry.join(recipient, who, Joining { product, at: registry.clock().now(), resume, fresh });
         let desk = Desk { seat, product, token_expires, window: Window::default() };
-        Self { reader: Reader::new(io, &early), desk, joined: Some(Box::new(joined)), head: head.map(Box::new), reset, slot: None }
+        Self {
+            reader: Reader::new(io, &early),
+            desk,
+            joined: Some(Box::new(joined)),
+            head: head.map(Box::new),
+            reset,
+            slot: None,
+        }
     }
 
     /// Who has this session.

@@ -28,16 +28,16 @@ pub(crate) fn build(target: &str) -> Result<PathBuf, String> {
         fs::remove_dir_all(&counts).map_err(|error| format!("cannot remove {}: {error}", counts.display()))?;
     }
     let counting = format!("{STATIC} -C profile-generate={}", counts.display());
-    cargo(target, "release", &folder, &counting)?;
+    cargo(target, &folder, &counting)?;
     work(&folder.join(target).join("release/bellwire"))?;
     succeed(Command::new(merger()?).arg("merge").arg("-o").arg(&profile).arg(&counts))?;
-    cargo(target, "dist", Path::new("target"), &format!("{STATIC} -C profile-use={}", profile.display()))?;
-    Ok(Path::new("target").join(target).join("dist/bellwire"))
+    cargo(target, Path::new("target"), &format!("{STATIC} -C profile-use={}", profile.display()))?;
+    Ok(Path::new("target").join(target).join("release/bellwire"))
 }
 
-fn cargo(target: &str, profile: &str, folder: &Path, flags: &str) -> Result<(), String> {
+fn cargo(target: &str, folder: &Path, flags: &str) -> Result<(), String> {
     let mut build = Command::new("cargo");
-    build.args(["build", "--locked", "--package", "server", "--bin", "bellwire", "--profile", profile]);
+    build.args(["build", "--locked", "--package", "server", "--bin", "bellwire", "--release"]);
     // The target is named, since without it build scripts and macros would be linked that way too, which macros cannot be.
     succeed(build.args(["--target", target, "--target-dir"]).arg(folder).env("RUSTFLAGS", flags))
 }

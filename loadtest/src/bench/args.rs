@@ -178,7 +178,7 @@ pub(crate) async fn run(measurement: Measurement) -> Result<ExitCode> {
         }
     };
     let Rounds { rounds, json } = common.rounds;
-    let results = Results::gather(&jobs, &common.server, rounds).await?;
+    let results = Results::gather(&jobs, &common.server, rounds, rounds).await?;
     results.print();
     if let Some(path) = &json {
         results.write_json(path)?;

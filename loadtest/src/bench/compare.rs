@@ -22,6 +22,9 @@ pub(crate) struct CompareArgs {
     /// How many rounds; medians are shown. Default: 3, or 1 of the short form.
     #[arg(long)]
     rounds: Option<usize>,
+    /// How many of them have `steady`, `idle` and `churn` as well, which last a minute each.
+    #[arg(long, default_value_t = 1)]
+    long_rounds: usize,
     /// Smaller sizes and shorter times, in a few minutes: to see a change, not to quote.
     #[arg(long)]
     short: bool,
@@ -37,7 +40,7 @@ pub(super) async fn run(args: &CompareArgs) -> Result<ExitCode> {
     }
     let (mut jobs, rounds) = if args.short { (short(), 1) } else { (full(), 3) };
     jobs.retain(|job| args.workload.is_empty() || args.workload.iter().any(|workload| workload == job.workload()));
-    let results = Results::gather(&jobs, &args.server, args.rounds.unwrap_or(rounds)).await?;
+    let results = Results::gather(&jobs, &args.server, args.rounds.unwrap_or(rounds), args.long_rounds).await?;
     results.print();
     write(&results, &args.out)?;
     println!("{} has the report, its figures and a drawing.", args.out.display());
@@ -55,16 +58,16 @@ fn write(results: &Results, folder: &Path) -> Result<()> {
 /// What is quoted.
 fn full() -> Vec<Job> {
     let mut jobs = Vec::new();
-    jobs.extend([100, 1_000, 10_000].map(|sessions| events(1, sessions, 100_000)));
-    jobs.extend([10_000, 300_000].map(|deliveries| events(1, 1_000, deliveries)));
+    jobs.extend([100, 1_000, 10_000].map(|sessions| events(1, sessions, 60_000)));
+    jobs.extend([6_000, 200_000].map(|deliveries| events(1, 1_000, deliveries)));
     jobs.extend(
         [(10, 1_000), (10, 10_000), (30, 10_000), (100, 1_000), (100, 10_000)]
-            .map(|(group, sessions)| events(group, sessions, 200_000)),
+            .map(|(group, sessions)| events(group, sessions, 100_000)),
     );
-    jobs.extend([(500, 20), (1_000, 20), (2_000, 60)].map(|(rate, seconds)| punctual(rate, seconds, 0)));
+    jobs.extend([(500, 10), (1_000, 10), (2_000, 60)].map(|(rate, seconds)| punctual(rate, seconds, 0)));
     jobs.push(punctual(2_000, 60, 8_000));
     jobs.extend([1_000, 3_000, 10_000].map(|sessions| Job::Connect(Connect { sessions })));
-    jobs.extend([(1_000, 30), (3_000, 30), (10_000, 60)].map(|(sessions, seconds)| Job::Idle(Idle { sessions, seconds })));
+    jobs.extend([(1_000, 10), (3_000, 10), (10_000, 60)].map(|(sessions, seconds)| Job::Idle(Idle { sessions, seconds })));
     jobs.extend([1, 16, 64].map(|connections| missed(20_000 * u64::from(connections).min(5), connections)));
     jobs.push(Job::Churn(Churn { sessions: 10_000, times: 10 }));
     jobs

@@ -17,6 +17,8 @@ use crate::figures::{float, median};
 pub(super) struct Results {
     pub(super) machine: Machine,
     pub(super) rounds: usize,
+    /// Of what lasts a minute.
+    pub(super) long_rounds: usize,
     pub(super) rows: Vec<Row>,
     /// What could not be measured, and why.
     pub(super) failures: Vec<String>,
@@ -43,16 +45,18 @@ pub(super) struct Machine {
 
 impl Results {
     /// Runs each job for each of the servers, before the next job, and all of them again in the next round: what slows the machine down
-    /// for a while slows down all.
-    pub(super) async fn gather(jobs: &[Job], kinds: &[Kind], rounds: usize) -> Result<Self> {
+    /// for a while slows down all. What lasts a minute takes part in the first `long_rounds` only.
+    pub(super) async fn gather(jobs: &[Job], kinds: &[Kind], rounds: usize, long_rounds: usize) -> Result<Self> {
         let before = ticks()?;
         let pairs: Vec<_> = jobs.iter().flat_map(|job| kinds.iter().map(move |kind| (job, *kind))).collect();
         let pairs: Vec<_> = pairs.into_iter().filter(|(job, kind)| job.concerns(*kind)).collect();
         let (mut rows, mut failures) = (Vec::new(), Vec::new());
         let style = ProgressStyle::with_template("{elapsed_precise} {bar:30} {pos}/{len} {msg}")?;
-        let progress = ProgressBar::new(u64::try_from(pairs.len() * rounds)?).with_style(style);
+        let in_round = |round: usize| pairs.iter().filter(move |(job, _)| round <= long_rounds || !job.lasts_a_minute());
+        let all = (1..=rounds).map(|round| in_round(round).count()).sum::<usize>();
+        let progress = ProgressBar::new(u64::try_from(all)?).with_style(style);
         for round in 1..=rounds {
-            for (job, kind) in &pairs {
+            for (job, kind) in in_round(round) {
                 progress.set_message(format!("{}, {}: {}", job.workload(), job.setting(), kind.name()));
                 match job.measure(*kind).await {
                     Ok(figures) => note(&mut rows, job, *kind, figures),
@@ -66,7 +70,7 @@ impl Results {
             }
         }
         progress.finish_and_clear();
-        Ok(Self { machine: Machine::since(before)?, rounds, rows, failures })
+        Ok(Self { machine: Machine::since(before)?, rounds, long_rounds: long_rounds.min(rounds), rows, failures })
     }
 
     /// The servers that were measured.
@@ -99,11 +103,11 @@ impl Results {
 
     /// Under which the figures were taken.
     pub(super) fn conditions(&self) -> String {
-        let Machine { processor, cores, kernel, steal } = &self.machine;
+        let Self { machine: Machine { processor, cores, kernel, steal }, rounds, long_rounds, .. } = self;
+        let of_long = if long_rounds < rounds { format!(", {long_rounds} of what lasts a minute") } else { String::new() };
         format!(
-            "{cores} cores ({processor}), Linux {kernel}, over loopback, the client on the same cores; {} rounds; the host took {} % of \
-             the processors away.",
-            self.rounds,
+            "{cores} cores ({processor}), Linux {kernel}, over loopback, the client on the same cores; {rounds} rounds{of_long}; the host \
+             took {} % of the processors away.",
             shown(*steal)
         )
     }

@@ -49,6 +49,14 @@ impl Job {
         }
     }
 
+    /// Whether time is what it measures by, and not work: the rounds of the others are short beside it.
+    pub(super) fn lasts_a_minute(&self) -> bool {
+        match self {
+            Self::Steady(_) | Self::Idle(_) | Self::Churn(_) => true,
+            Self::Events(_) | Self::Connect(_) | Self::Missed(_) => false,
+        }
+    }
+
     /// The size, in words.
     pub(super) fn setting(&self) -> String {
         match self {

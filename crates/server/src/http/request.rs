@@ -106,7 +106,8 @@ pub(crate) struct Application {
 impl Application {
     /// Token → `api-version` → `reapit-customer`, if it is there → rate, in this order.
     pub(crate) async fn identify(node: &Node, peer: IpAddr, headers: &HeaderMap) -> Result<Self, ApiError> {
-        let Authenticated { verified: Verified { caller, .. }, .. } = authenticate(node, peer, bearer(headers)?, node.clock.now()).await?;
+        let Authenticated { verified: Verified { caller, .. }, .. } =
+            authenticate(node, peer, bearer(headers)?, node.clock.now()).await?;
         check_api_version(headers)?;
         let bound_to = match (caller.identity, customer_header(headers)?) {
             (Identity::Application, header) => header,

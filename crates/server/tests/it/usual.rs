@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use hyper::Method;
 use serde_json::Value;
+use server::config::Rate;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -220,5 +222,47 @@ async fn what_stands_behind_a_hand_shake_is_heard() {
             }
         };
         timeout(PATIENCE, until_pong).await.expect("an answer in time");
+    }
+}
+
+#[tokio::test]
+async fn the_same_head_again_says_no_more_than_is_so_by_then() {
+    let node = TestNode::start_with(strict).await;
+    let mut operator = Caller { api: client::api::Api::new(&node.ops), token: String::new(), customer: None };
+    let scopes = serde_json::json!({"scopes": ["notifications.telephony.write"]}).to_string();
+    let json = [("content-type", "application/json")];
+    let installed = "/applications/app/customers/SBOX";
+    assert_eq!(operator.send(Method::PUT, "/applications/app", scopes, &json).await.status, 204);
+    assert_eq!(operator.send(Method::PUT, installed, "", &[]).await.status, 204);
+
+    let text = |call: &str| usual(&event("incomingCall", &["ADV"]).to_string().replace("ax2uyio8p", call));
+    let mut stream = TcpStream::connect(&node.api).await.unwrap();
+    for call in ["a", "longer", "b"] {
+        assert_eq!(status(&send(&mut stream, &text(call)).await.0), "HTTP/1.1 202 Accepted", "{call}");
+    }
+    let (first, second) = (send(&mut stream, &text("c")).await.0, send(&mut stream, &text("d")).await.0);
+    let id = |head: &str| head.lines().find(|line| line.starts_with("x-request-id: ")).unwrap().to_owned();
+    assert_ne!(id(&first), id(&second), "each request has an id of its own");
+    let (_, refused) = send(&mut stream, &text("c").replace("\"AgencyCloud\"", "\"Other\"")).await;
+    assert!(refused.contains("must be one of"), "{refused}");
+    let foreign = text("e").replace("reapit-customer: SBOX", "reapit-customer: OTHR");
+    assert_eq!(status(&send(&mut stream, &foreign).await.0), "HTTP/1.1 403 Forbidden");
+    assert_eq!(status(&send(&mut stream, &text("f")).await.0), "HTTP/1.1 202 Accepted");
+
+    assert_eq!(operator.send(Method::DELETE, installed, "", &[]).await.status, 204);
+    assert_eq!(status(&send(&mut stream, &text("g")).await.0), "HTTP/1.1 403 Forbidden", "not installed any more");
+    assert_eq!(operator.send(Method::PUT, installed, "", &[]).await.status, 204);
+    assert_eq!(status(&send(&mut stream, &text("h")).await.0), "HTTP/1.1 202 Accepted");
+    node.clock.advance(Duration::from_secs(3600 + 61));
+    assert_eq!(status(&send(&mut stream, &text("i")).await.0), "HTTP/1.1 401 Unauthorized", "the token has ended");
+}
+
+#[tokio::test]
+async fn rates_count_the_same_head_each_time() {
+    let node = TestNode::start_with(|config| config.limits.requests = Rate { per_second: 1, burst: 3 }).await;
+    let text = usual(&event("incomingCall", &["ADV"]).to_string());
+    let mut stream = TcpStream::connect(&node.api).await.unwrap();
+    for expected in ["202 Accepted", "202 Accepted", "202 Accepted", "429 Too Many Requests"] {
+        assert_eq!(status(&send(&mut stream, &text).await.0), format!("HTTP/1.1 {expected}"));
     }
 }

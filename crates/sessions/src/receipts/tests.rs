@@ -16,7 +16,11 @@ fn negotiator(name: &str) -> NegotiatorId {
 }
 
 fn who(session: u64, device: Option<&str>) -> Who {
-    Who { negotiator: negotiator("ADV"), session: id(session), device: device.map(|name| Arc::new(DeviceId::parse(name).unwrap())) }
+    Who {
+        negotiator: negotiator("ADV"),
+        session: id(session),
+        device: device.map(|name| Arc::new(DeviceId::parse(name).unwrap())),
+    }
 }
 
 fn at(second: i64) -> Timestamp {
@@ -86,4 +90,47 @@ fn a_later_run_goes_on_with_all_of_them_in_their_order() {
     assert!(found(id(1), 1_154).is_some() && found(id(1), 1_155).is_none(), "25 s old when it came");
     second.expire(seconds(1_155));
     assert_eq!(second.lines.get(), 1);
+}
+
+#[test]
+fn each_of_a_group_has_lines_of_their_own_whatever_the_order() {
+    let (receipts, names) = (receipts(100), ["ADV", "JAB", "TST"]);
+    let trail = receipts.begin(id(1), poster("app"), names.map(negotiator).into_iter(), seconds(0));
+    let who = |name, session, device| Who { negotiator: negotiator(name), ..who(session, device) };
+    for (second, who) in [
+        (1, who("TST", 30, None)),
+        (2, who("ADV", 10, Some("desk"))),
+        (3, who("ADV", 11, None)),
+        (4, who("TST", 30, None)),
+        (5, who("NONE", 40, None)),
+        (6, who("JAB", 20, Some("desk"))),
+    ] {
+        receipts.sent(&trail, &who, at(second));
+    }
+    trail.note(&who("JAB", 20, Some("desk")), Word::Shown, at(8));
+    trail.note(&who("ADV", 20, Some("desk")), Word::Dismissed, at(1));
+    trail.late(negotiator("TST"));
+    let of = |found: Vec<TargetReceipts>| {
+        let sent = |target: &TargetReceipts| target.devices.iter().map(|device| device.sent).collect::<Vec<_>>();
+        found.iter().map(|target| (target.negotiator_id.to_string(), target.late, sent(target))).collect::<Vec<_>>()
+    };
+    let found = receipts.find(id(1), poster("app"), seconds(1)).unwrap();
+    assert_eq!(found[1].devices[0].shown, Some(at(8).into()));
+    assert_eq!(found[0].devices[0].dismissed, Some(at(2).into()), "not before it was sent");
+    let lines = |name: &str, late, sent: &[i64]| (name.to_owned(), late, sent.iter().map(|second| at(*second).into()).collect());
+    let expected = vec![lines("ADV", false, &[2, 3]), lines("JAB", false, &[6]), lines("TST", true, &[1])];
+    assert_eq!((of(found), receipts.lines.get()), (expected, 7));
+    assert_eq!(trail.forget(negotiator("ADV")), 3);
+    let left = vec![lines("JAB", false, &[6]), lines("TST", true, &[1])];
+    assert_eq!((of(receipts.find(id(1), poster("app"), seconds(1)).unwrap()), trail.lines()), (left, 4));
+}
+
+#[test]
+fn those_who_posted_are_forgotten_when_they_are_too_many() {
+    let receipts = receipts(100_000);
+    for number in 0..=POSTERS_MAX {
+        receipts.begin(id(number as u64), poster(&format!("app{number}")), [negotiator("ADV")].into_iter(), seconds(0));
+    }
+    assert_eq!(lock(&receipts.posters).len(), 1);
+    assert!(receipts.find(id(0), poster("app0"), seconds(1)).is_some(), "what they posted is not");
 }

@@ -10,7 +10,11 @@ use crate::calls::Calls;
 impl RecipientState {
     /// The sessions, oldest first.
     pub(crate) fn members(&self) -> Vec<(EventId, Product, Option<DeviceId>)> {
-        self.lock().sessions.iter().map(|member| (member.queue.who.session, member.product, member.queue.who.device.as_deref().copied())).collect()
+        self.lock()
+            .sessions
+            .iter()
+            .map(|member| (member.queue.who.session, member.product, member.queue.who.device.as_deref().copied()))
+            .collect()
     }
 
     /// Lets go what clients could come back for, and all calls; those that ring go from the screens. Gives how many events and live

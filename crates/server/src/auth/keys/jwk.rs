@@ -47,7 +47,7 @@ struct Named {
 
 impl Key {
     /// HS256 by a secret.
-    pub(super) fn secret(secret: &[u8]) -> Self {
+    pub(in crate::auth) fn secret(secret: &[u8]) -> Self {
         let key = DecodingKey::from_secret(secret);
         Self { id: None, algorithm: Algorithm::HS256, key, material: None, withdrawn: AtomicBool::new(false) }
     }

@@ -1,7 +1,7 @@
 use tokio::task::{JoinSet, yield_now};
 
 use super::*;
-use crate::gather::gather;
+use crate::gather::{behind_the_others, gather};
 
 /// Has this thread gather.
 async fn gathering() -> JoinSet<()> {
@@ -106,4 +106,21 @@ async fn the_task_may_be_first_and_a_thread_that_stops_leaves_nothing() {
     assert_eq!(socket.taken(), [item(1).wire().to_vec(), item(2).wire().to_vec()].concat());
     assert!(queue.put(&item(3)));
     assert_eq!(calls(&socket), 3, "at once, from now on");
+}
+
+#[tokio::test]
+async fn who_goes_behind_the_others_comes_after_all_that_was_ready() {
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let mut tasks = JoinSet::new();
+    for number in 1..=3 {
+        let order = order.clone();
+        tasks.spawn(async move {
+            order.lock().unwrap().push((number, "takes"));
+            behind_the_others().await;
+            order.lock().unwrap().push((number, "answers"));
+        });
+    }
+    tasks.join_all().await;
+    let expected = [1, 2, 3].map(|number| (number, "takes")).into_iter().chain([1, 2, 3].map(|number| (number, "answers")));
+    assert_eq!(*order.lock().unwrap(), expected.collect::<Vec<_>>());
 }

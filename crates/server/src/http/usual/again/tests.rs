@@ -1,0 +1,57 @@
+use clock::Clock;
+
+use super::*;
+use crate::auth::Verified;
+
+const HEAD: &str = "host: x\r\nauthorization: Bearer a.b.c\r\nContent-Length: 4\r\ncontent-type: application/json\r\n\r\n";
+
+fn remembered(head: &str) -> Option<Remembered> {
+    let expires = Clock::system().now();
+    let said = Said {
+        verified: Verified::of_nobody(expires),
+        customer: CustomerId::parse("SBOX").unwrap(),
+        key: None,
+        represent: false,
+    };
+    Remembered::new(head.as_bytes(), said)
+}
+
+fn find(head: &str) -> Option<(usize, usize)> {
+    remembered(HEAD).unwrap().find(head.as_bytes())
+}
+
+#[test]
+fn a_head_is_known_again_whatever_the_length_of_the_body() {
+    for (digits, length) in [("4", 4), ("0", 0), ("123", 123), ("16384", 16_384), ("00012", 12)] {
+        let head = HEAD.replace(": 4", &format!(": {digits}"));
+        assert_eq!(find(&format!("{head}{{..}}")), Some((head.len(), length)), "{digits}");
+    }
+    for digits in ["", "16385", "99999", "123456", "-1", "+4", "4x", " 4", "4 "] {
+        assert_eq!(find(&HEAD.replace(": 4", &format!(": {digits}"))), None, "{digits:?}");
+    }
+}
+
+#[test]
+fn another_head_is_another_wherever_it_differs() {
+    for place in (0..HEAD.len()).filter(|place| !HEAD[*place..].starts_with("4\r\n")) {
+        let mut other = HEAD.as_bytes().to_vec();
+        other[place] ^= 1;
+        assert_eq!(remembered(HEAD).unwrap().find(&other), None, "byte {place}");
+        assert_eq!(find(&HEAD[..place]), None, "{place} bytes of it");
+    }
+}
+
+#[test]
+fn what_is_not_said_again_is_not_remembered() {
+    assert!(remembered(&HEAD.replace("host: x", "X-Request-Id: 1")).is_none());
+    assert!(remembered(&HEAD.replace("Content-Length: 4\r\n", "")).is_none());
+    assert!(remembered(&HEAD.replace("host: x", "host: 4")).is_some());
+}
+
+#[test]
+fn what_was_said_holds_no_longer_than_its_token() {
+    let known = remembered(HEAD).unwrap();
+    let expires = known.said.verified.caller.expires;
+    assert!(known.said_still(expires).is_some(), "clocks can be apart");
+    assert!(known.said_still(expires + jiff::SignedDuration::from_secs(60)).is_none());
+}
