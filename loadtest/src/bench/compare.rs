@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::results::Results;
 use super::subject::Kind;
+use super::swarm::Steady;
 use super::work::{Churn, Connect, Events, Idle, Job, Manner, Missed, Punctual, steady};
 use super::{install, plot, report};
 
@@ -64,8 +65,8 @@ fn full() -> Vec<Job> {
         [(10, 1_000), (10, 10_000), (30, 10_000), (100, 1_000), (100, 10_000)]
             .map(|(group, sessions)| events(group, sessions, 100_000)),
     );
-    jobs.extend([(500, 10), (1_000, 10), (2_000, 60)].map(|(rate, seconds)| punctual(rate, seconds, 0)));
-    jobs.push(punctual(2_000, 60, 8_000));
+    jobs.extend([(500, 10), (1_000, 10), (2_000, 60)].map(|(rate, seconds)| punctual(10_000, steady(rate, seconds, 0))));
+    jobs.push(punctual(10_000, steady(2_000, 60, 8_000)));
     jobs.extend([1_000, 3_000, 10_000].map(|sessions| Job::Connect(Connect { sessions })));
     jobs.extend([(1_000, 10), (3_000, 10), (10_000, 60)].map(|(sessions, seconds)| Job::Idle(Idle { sessions, seconds })));
     jobs.extend([1, 16, 64].map(|connections| missed(20_000 * u64::from(connections).min(5), connections)));
@@ -77,8 +78,7 @@ fn full() -> Vec<Job> {
 fn short() -> Vec<Job> {
     let mut jobs = vec![events(1, 1_000, 30_000)];
     jobs.extend([10, 100].map(|group| events(group, 1_000, 60_000)));
-    jobs.push(Job::Steady(Punctual { sessions: 2_000, steady: steady(1_000, 5, 0), manner: Manner::Listening }));
-    jobs.push(Job::Steady(Punctual { sessions: 2_000, steady: steady(1_000, 5, 2_000), manner: Manner::Listening }));
+    jobs.extend([0, 2_000].map(|more| punctual(2_000, steady(1_000, 5, more))));
     jobs.push(Job::Connect(Connect { sessions: 3_000 }));
     jobs.push(Job::Idle(Idle { sessions: 3_000, seconds: 5 }));
     jobs.push(missed(20_000, 64));
@@ -90,8 +90,9 @@ fn events(group: usize, sessions: usize, deliveries: u64) -> Job {
     Job::Events(Events { sessions, deliveries, group, outstanding: 64, manner: Manner::Listening })
 }
 
-fn punctual(rate: u32, seconds: u64, more: usize) -> Job {
-    Job::Steady(Punctual { sessions: 10_000, steady: steady(rate, seconds, more), manner: Manner::Listening })
+/// As desktops are: they acknowledge what they hear.
+fn punctual(sessions: usize, steady: Steady) -> Job {
+    Job::Steady(Punctual { sessions, steady, manner: Manner::Acknowledging })
 }
 
 fn missed(posts: u64, connections: u32) -> Job {

@@ -278,8 +278,8 @@ impl Connection {
                     let (response, id) = routes::answer_usual(&self.node, self.peer.ip(), &request, &mut said).await;
                     let answer = self.write(response, &id, request.taken);
                     // One is enough, until its token has ended: heads that are others each time are not remembered each time.
-                    let is_stale = |known: &Box<Remembered>| known.said_still(request.taken.wall).is_none();
-                    if let Some(said) = said.filter(|_| remembered.as_ref().is_none_or(is_stale)) {
+                    let is_stale = |known: &Remembered| known.said_still(request.taken.wall).is_none();
+                    if let Some(said) = said.filter(|_| remembered.as_deref().is_none_or(is_stale)) {
                         let head = bytes - request.body.len();
                         let again = Remembered::new(buffer.unanswered().get(POST.len()..head).unwrap_or_default(), said);
                         remembered = again.map(Box::new);

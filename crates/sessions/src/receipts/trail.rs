@@ -87,8 +87,8 @@ impl Device {
         DeviceReceipts { device, session_id, sent, acknowledged, shown, dismissed }
     }
 
-    fn of(receipts: DeviceReceipts, target: usize) -> Self {
-        let DeviceReceipts { device, session_id: session, sent, acknowledged, shown, dismissed } = receipts;
+    fn of(receipts: &DeviceReceipts, target: usize) -> Self {
+        let DeviceReceipts { device, session_id: session, sent, acknowledged, shown, dismissed } = *receipts;
         let after = |at: Option<At>| at.map(|at| After::new(sent, at));
         let (acknowledged, shown, dismissed) = (after(acknowledged), after(shown), after(dismissed));
         Self { name: device.map(Arc::new), session, sent, acknowledged, shown, dismissed, target }
@@ -181,7 +181,7 @@ impl Inner {
     fn of(receipts: impl Iterator<Item = TargetReceipts>) -> Self {
         let (mut targets, mut devices) = (SmallVec::<[_; 1]>::new(), SmallVec::<[_; 1]>::new());
         for (place, target) in receipts.enumerate() {
-            let of_target = target.devices.into_iter().take(DEVICES_MAX.into()).map(|device| Device::of(device, place));
+            let of_target = target.devices.iter().take(DEVICES_MAX.into()).map(|device| Device::of(device, place));
             let before = devices.len();
             devices.extend(of_target);
             let count = u8::try_from(devices.len() - before).unwrap_or(DEVICES_MAX);
