@@ -209,6 +209,11 @@ impl Verified {
         !self.is_withdrawn() && check_times(self, now).is_ok()
     }
 
+    /// Whether both are what one verification gave.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.caller, &other.caller)
+    }
+
     fn is_withdrawn(&self) -> bool {
         self.key.is_withdrawn()
     }
@@ -221,6 +226,10 @@ impl Verified {
         let identity = protocol::authorise::Identity::Application;
         let caller = Arc::new(Caller { client_id: None, scopes: BTreeSet::new(), identity, expires });
         Self { caller, not_before: None, key: Arc::new(Key::secret(b"")) }
+    }
+
+    pub(crate) fn withdraw(&self) {
+        self.key.withdraw();
     }
 }
 

@@ -105,7 +105,7 @@ pub(crate) async fn dispatch(node: &Node, event: &Event<'_>, posted: Posted) -> 
             }
         }
     };
-    node.metrics.events.of(event.sub_type()).inc();
+    node.metrics.event_taken(event.sub_type());
     tracing::debug!(event = %event.id(), customer = %event.customer(), targets = event.targets().len(), "dispatched");
     Ok(Dispatched::Done(receipt))
 }

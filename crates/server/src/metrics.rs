@@ -1,5 +1,7 @@
 //! What an operator sees of the door. The other crates register their own.
 
+use std::sync::OnceLock;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
@@ -13,7 +15,8 @@ use sessions::metrics::latency_buckets;
 #[derive(Debug, Clone)]
 pub struct Metrics {
     /// Events taken, by sub-type.
-    pub(crate) events: EventsTaken,
+    events: Family<OfSubType, Counter>,
+    events_by_sub_type: OfSubTypes,
     /// Refusals, by reason.
     pub(crate) refusals: Family<Because, Counter>,
     /// Repeated calls that were answered and not done again.
@@ -43,32 +46,13 @@ struct OfSubType {
     sub_type: &'static str,
 }
 
-/// A counter for each sub-type, found once and not for each event.
-#[derive(Debug, Clone)]
-pub(crate) struct EventsTaken {
-    incoming: Counter,
-    answered: Counter,
-    ended: Counter,
-    missed: Counter,
-}
-
-impl EventsTaken {
-    fn register(registry: &mut Registry) -> Self {
-        let family = Family::<OfSubType, Counter>::default();
-        let of = |sub_type: SubType| family.get_or_create(&OfSubType { sub_type: sub_type.name() }).clone();
-        let [incoming, answered, ended, missed] = SubType::ALL.map(of);
-        registry.register("events", "Call events taken, by sub-type", family);
-        Self { incoming, answered, ended, missed }
-    }
-
-    pub(crate) fn of(&self, sub_type: SubType) -> &Counter {
-        match sub_type {
-            SubType::IncomingCall => &self.incoming,
-            SubType::AnsweredCall => &self.answered,
-            SubType::EndedCall => &self.ended,
-            SubType::MissedCall => &self.missed,
-        }
-    }
+/// The counters of the sub-types, each looked for once and not for each event.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct OfSubTypes {
+    incoming: OnceLock<Counter>,
+    answered: OnceLock<Counter>,
+    ended: OnceLock<Counter>,
+    missed: OnceLock<Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -117,7 +101,8 @@ impl Metrics {
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
-            events: EventsTaken::register(registry),
+            events: Family::default(),
+            events_by_sub_type: OfSubTypes::default(),
             refusals: Family::default(),
             replays: Counter::default(),
             callbacks: Family::default(),
@@ -130,6 +115,7 @@ impl Metrics {
             certificate_expires: Family::default(),
             taken_to_queued: HistogramWithExemplars::new(latency_buckets()),
         };
+        registry.register("events", "Call events taken, by sub-type", metrics.events.clone());
         registry.register("refusals", "Requests that were refused, by reason", metrics.refusals.clone());
         registry.register(
             "idempotent_replays",
@@ -153,5 +139,18 @@ impl Metrics {
         let help = "From the last byte of an event's body to the queues of all its sessions";
         registry.register_with_unit("event_taken_to_queued", help, Unit::Seconds, metrics.taken_to_queued.clone());
         metrics
+    }
+
+    /// Counts an event that was taken.
+    pub(crate) fn event_taken(&self, sub_type: SubType) {
+        let OfSubTypes { incoming, answered, ended, missed } = &self.events_by_sub_type;
+        let counter = match sub_type {
+            SubType::IncomingCall => incoming,
+            SubType::AnsweredCall => answered,
+            SubType::EndedCall => ended,
+            SubType::MissedCall => missed,
+        };
+        let find = || self.events.get_or_create(&OfSubType { sub_type: sub_type.name() }).clone();
+        counter.get_or_init(find).inc();
     }
 }

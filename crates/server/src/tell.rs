@@ -26,7 +26,8 @@ pub(crate) fn hand_over(node: &Node, event: &Event<'_>) -> Option<HandOver> {
     node.webhooks.own(OwnEvent { topic, id, customer, entity: &entity, time, data: &data, in_order: true })
 }
 
-/// Tells subscribers of a session that has opened or closed, if any ask. It waits for the disk, but for no receiver; what the disk refuses is not told.
+/// Tells subscribers of a session that has opened or closed, if any ask. It waits for the disk, but for no receiver; what the disk
+/// refuses is not told.
 pub(crate) async fn tell_session(node: &Node, topic: &'static str, who: LoggedIn) {
     let LoggedIn { recipient, product, device } = who;
     if !node.webhooks.is_asked_for(topic) {

@@ -94,8 +94,8 @@ impl Registry {
     }
 
     /// Puts an event into the ring of every recipient, and into the socket, or else the queue, of each session whose product is
-    /// told.
-    /// Gives how many sessions took it, recipient by recipient; a session without room is closed as slow and not counted. Never waits.
+    /// told. Gives how many sessions took it, recipient by recipient; a session without room is closed as slow and not counted. Never
+    /// waits.
     pub fn deliver(
         &self,
         frame: EncodedFrame<'_>,
@@ -241,12 +241,12 @@ impl Registry {
     pub async fn keep_time(self, wheel: usize) {
         loop {
             tokio::time::sleep(TICK).await;
-            let now = self.clock().moment();
-            some_at_a_time(&self.queues_due(wheel, now.running), |queue| queue.check(now)).await;
+            let now = self.clock().running();
+            some_at_a_time(&self.queues_due(wheel, now), |queue| queue.check(queue.moment())).await;
             if wheel == 0 {
-                self.receipts().expire(now.running);
-                let due = self.shared.recipient_reminders.due(now.running);
-                some_at_a_time(&due, |recipient| self.look_at(*recipient, now.running)).await;
+                self.receipts().expire(now);
+                let due = self.shared.recipient_reminders.due(now);
+                some_at_a_time(&due, |recipient| self.look_at(*recipient, self.clock().running())).await;
             }
         }
     }

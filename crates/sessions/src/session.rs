@@ -1,5 +1,7 @@
 //! One session, one task: what the client says comes here, and what its socket did not take at once is brought out.
 
+mod window; // how many messages a client sends
+
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -12,8 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use protocol::close::CloseCode;
 use protocol::id::{DeviceId, EventId, Product, Recipient};
 use protocol::message::{
-    CLIENT_MESSAGES_PER_SECOND, ClientFault, ClientMessage, MessageError, MessageErrorCode, Said, Welcome, encode_go_away,
-    encode_pong, encode_refreshed,
+    ClientFault, ClientMessage, MessageError, MessageErrorCode, Said, Welcome, encode_go_away, encode_pong, encode_refreshed,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Sleep, sleep, timeout};
@@ -27,6 +28,8 @@ use crate::receipts::Who;
 use crate::recipient::{Joined, Joining};
 use crate::registry::{Registry, Seat};
 use crate::socket::Reader;
+
+use self::window::Window;
 
 /// How long a session goes on after its token expired; with one that is older none is opened.
 pub const TOKEN_GRACE: SignedDuration = SignedDuration::from_secs(30);
@@ -394,21 +397,4 @@ async fn reached(slot: &mut Option<Pin<Box<Sleep>>>) {
 
 fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
-}
-
-/// Counts a client's messages, second by second.
-#[derive(Debug, Default)]
-struct Window {
-    second: u64,
-    messages: u32,
-}
-
-impl Window {
-    fn admits(&mut self, running: Duration) -> bool {
-        if self.second != running.as_secs() {
-            *self = Self { second: running.as_secs(), messages: 0 };
-        }
-        self.messages += 1;
-        self.messages <= CLIENT_MESSAGES_PER_SECOND
-    }
 }

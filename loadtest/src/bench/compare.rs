@@ -1,5 +1,6 @@
 //! Everything, of every server, interleaved: what it leaves is a report, the figures behind it and a drawing.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -23,9 +24,9 @@ pub(crate) struct CompareArgs {
     /// How many rounds; medians are shown. Default: 3, or 1 of the short form.
     #[arg(long)]
     rounds: Option<usize>,
-    /// How many of them have `steady`, `idle` and `churn` as well, which last a minute each.
-    #[arg(long, default_value_t = 1)]
-    long_rounds: usize,
+    /// How many of them have `steady`, `idle` and `churn` as well, which mostly wait and take most of the time.
+    #[arg(long, default_value = "1")]
+    long_rounds: NonZeroUsize,
     /// Smaller sizes and shorter times, in a few minutes: to see a change, not to quote.
     #[arg(long)]
     short: bool,
@@ -41,7 +42,7 @@ pub(super) async fn run(args: &CompareArgs) -> Result<ExitCode> {
     }
     let (mut jobs, rounds) = if args.short { (short(), 1) } else { (full(), 3) };
     jobs.retain(|job| args.workload.is_empty() || args.workload.iter().any(|workload| workload == job.workload()));
-    let results = Results::gather(&jobs, &args.server, args.rounds.unwrap_or(rounds), args.long_rounds).await?;
+    let results = Results::gather(&jobs, &args.server, args.rounds.unwrap_or(rounds), args.long_rounds.get()).await?;
     results.print();
     write(&results, &args.out)?;
     println!("{} has the report, its figures and a drawing.", args.out.display());

@@ -17,7 +17,7 @@ use crate::figures::{float, median};
 pub(super) struct Results {
     pub(super) machine: Machine,
     pub(super) rounds: usize,
-    /// Of what lasts a minute.
+    /// Of what mostly waits.
     pub(super) long_rounds: usize,
     pub(super) rows: Vec<Row>,
     /// What could not be measured, and why.
@@ -45,14 +45,14 @@ pub(super) struct Machine {
 
 impl Results {
     /// Runs each job for each of the servers, before the next job, and all of them again in the next round: what slows the machine down
-    /// for a while slows down all. What lasts a minute takes part in the first `long_rounds` only.
+    /// for a while slows down all. What mostly waits takes part in the first `long_rounds` only.
     pub(super) async fn gather(jobs: &[Job], kinds: &[Kind], rounds: usize, long_rounds: usize) -> Result<Self> {
         let before = ticks()?;
         let pairs: Vec<_> = jobs.iter().flat_map(|job| kinds.iter().map(move |kind| (job, *kind))).collect();
         let pairs: Vec<_> = pairs.into_iter().filter(|(job, kind)| job.concerns(*kind)).collect();
         let (mut rows, mut failures) = (Vec::new(), Vec::new());
         let style = ProgressStyle::with_template("{elapsed_precise} {bar:30} {pos}/{len} {msg}")?;
-        let in_round = |round: usize| pairs.iter().filter(move |(job, _)| round <= long_rounds || !job.lasts_a_minute());
+        let in_round = |round: usize| pairs.iter().filter(move |(job, _)| round <= long_rounds || !job.mostly_waits());
         let all = (1..=rounds).map(|round| in_round(round).count()).sum::<usize>();
         let progress = ProgressBar::new(u64::try_from(all)?).with_style(style);
         for round in 1..=rounds {
@@ -104,7 +104,7 @@ impl Results {
     /// Under which the figures were taken.
     pub(super) fn conditions(&self) -> String {
         let Self { machine: Machine { processor, cores, kernel, steal }, rounds, long_rounds, .. } = self;
-        let of_long = if long_rounds < rounds { format!(", {long_rounds} of what lasts a minute") } else { String::new() };
+        let of_long = if long_rounds < rounds { format!(", {long_rounds} of what mostly waits") } else { String::new() };
         format!(
             "{cores} cores ({processor}), Linux {kernel}, over loopback, the client on the same cores; {rounds} rounds{of_long}; the host \
              took {} % of the processors away.",

@@ -49,8 +49,8 @@ impl Job {
         }
     }
 
-    /// Whether time is what it measures by, and not work: the rounds of the others are short beside it.
-    pub(super) fn lasts_a_minute(&self) -> bool {
+    /// Whether most of its time is waiting: the rounds of the others are short beside it.
+    pub(super) fn mostly_waits(&self) -> bool {
         match self {
             Self::Steady(_) | Self::Idle(_) | Self::Churn(_) => true,
             Self::Events(_) | Self::Connect(_) | Self::Missed(_) => false,

@@ -50,15 +50,15 @@ pub(crate) async fn post_usual(
     request: &Usual<'_>,
     said: &mut Option<Said>,
 ) -> Result<Response<Body>, ApiError> {
-    let asked = match &request.head {
-        Head::New(headers) => Asked::read(node, peer, headers, request.taken).await?,
-        Head::Again(said) => Asked::again(node, said, request.taken)?,
+    let (asked, now) = match &request.head {
+        Head::New(headers) => {
+            let asked = Asked::read(node, peer, headers, request.taken).await?;
+            *said = Some(asked.said());
+            // Not before: a token that is not known has been waited for.
+            (asked, node.clock.moment())
+        }
+        Head::Again(said) => (Asked::again(node, said, request.taken)?, request.taken),
     };
-    if matches!(request.head, Head::New(_)) {
-        *said = Some(asked.said());
-    }
-    // A token that is not known has perhaps been waited for.
-    let now = if asked.speaker.is_known { request.taken } else { node.clock.moment() };
     take(node, asked, request.body, When { taken: request.taken.running, now }).await
 }
 

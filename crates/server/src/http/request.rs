@@ -36,8 +36,6 @@ const UNREAD_BYTES_MAX: usize = 64 * 1024;
 pub(crate) struct Speaker {
     pub(crate) verified: Verified,
     pub(crate) customer: CustomerId,
-    /// Whether the token was verified before: else time may have passed.
-    pub(crate) is_known: bool,
     application: Option<Arc<StoredApplication>>,
     dev: bool,
 }
@@ -45,20 +43,16 @@ pub(crate) struct Speaker {
 impl Speaker {
     /// Token → `api-version` → `reapit-customer` → rate, in this order.
     pub(crate) async fn identify(node: &Node, peer: IpAddr, headers: &impl Headers, now: Moment) -> Result<Self, ApiError> {
-        let Authenticated { verified, known: is_known } = authenticate(node, peer, bearer(headers)?, now.wall).await?;
+        let Authenticated { verified, .. } = authenticate(node, peer, bearer(headers)?, now.wall).await?;
         let customer = spoken_for(&verified.caller, headers)?;
-        Self::admitted(node, verified, customer, is_known, now)
+        Self::again(node, verified, customer, now)
     }
 
     /// As [`Speaker::identify`], of a token that is known to be good for this customer.
     pub(crate) fn again(node: &Node, verified: Verified, customer: CustomerId, now: Moment) -> Result<Self, ApiError> {
-        Self::admitted(node, verified, customer, true, now)
-    }
-
-    fn admitted(node: &Node, verified: Verified, customer: CustomerId, is_known: bool, now: Moment) -> Result<Self, ApiError> {
         let caller = &verified.caller;
         let application = caller.client_id.as_deref().and_then(|client_id| node.store.application(client_id));
-        let speaker = Self { verified, customer, is_known, application, dev: node.config.dev };
+        let speaker = Self { verified, customer, application, dev: node.config.dev };
         speaker.admit(node, now.running)?;
         Ok(speaker)
     }

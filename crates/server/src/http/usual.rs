@@ -277,9 +277,9 @@ impl Connection {
                     let mut said = None;
                     let (response, id) = routes::answer_usual(&self.node, self.peer.ip(), &request, &mut said).await;
                     let answer = self.write(response, &id, request.taken);
-                    // One is enough, until its token has ended: heads that are others each time are not remembered each time.
-                    let is_stale = |known: &Remembered| known.said_still(request.taken.wall).is_none();
-                    if let Some(said) = said.filter(|_| remembered.as_deref().is_none_or(is_stale)) {
+                    // One a token is enough: heads that are others each time are not remembered each time.
+                    let is_of_another = |known: &Remembered, said: &Said| !known.is_of(&said.verified);
+                    if let Some(said) = said.filter(|said| remembered.as_deref().is_none_or(|known| is_of_another(known, said))) {
                         let head = bytes - request.body.len();
                         let again = Remembered::new(buffer.unanswered().get(POST.len()..head).unwrap_or_default(), said);
                         remembered = again.map(Box::new);
@@ -321,7 +321,7 @@ impl Connection {
         }
     }
 
-    /// Waits for a request, or for the node's shutdown. An idle connection holds no buffer.
+    /// Waits for a request, or for the node's shutdown. An idle connection holds no buffer, but for the head that it remembers.
     async fn first_bytes(&self, stream: &mut Stream) -> Option<Buffer> {
         poll_fn(|cx| {
             let mut buffer = Buffer::new();

@@ -243,7 +243,8 @@ async fn the_same_head_again_says_no_more_than_is_so_by_then() {
     let (first, second) = (send(&mut stream, &text("c")).await.0, send(&mut stream, &text("d")).await.0);
     let id = |head: &str| head.lines().find(|line| line.starts_with("x-request-id: ")).unwrap().to_owned();
     assert_ne!(id(&first), id(&second), "each request has an id of its own");
-    let (_, refused) = send(&mut stream, &text("c").replace("\"AgencyCloud\"", "\"Other\"")).await;
+    let unknown = event("incomingCall", &["ADV"]).to_string().replace("AgencyCloud", "Other");
+    let (_, refused) = send(&mut stream, &usual(&unknown)).await;
     assert!(refused.contains("must be one of"), "{refused}");
     let foreign = text("e").replace("reapit-customer: SBOX", "reapit-customer: OTHR");
     assert_eq!(status(&send(&mut stream, &foreign).await.0), "HTTP/1.1 403 Forbidden");

@@ -57,7 +57,7 @@ impl Key {
         self.withdrawn.load(Ordering::Acquire)
     }
 
-    pub(super) fn withdraw(&self) {
+    pub(in crate::auth) fn withdraw(&self) {
         self.withdrawn.store(true, Ordering::Release);
     }
 

@@ -1,6 +1,6 @@
-//! The head of the request before. Most providers send the same one again and again with another length, and what it says stays said: to find
-//! that out anew had a sixth of the instructions of an event. What may change meanwhile is asked each time: whether the token still
-//! holds, what the application may, and the rates.
+//! The head of a request before. Many providers send the same one again and again with another length, and what it says stays said: to
+//! find that out anew had a sixth of the instructions of an event. What may change meanwhile is asked each time: whether the token
+//! still holds, what the application may, and the rates.
 
 use std::ops::Range;
 
@@ -14,6 +14,9 @@ use crate::http::request::REQUEST_ID;
 const LENGTH: &[u8] = b"content-length:";
 /// As many digits as the length of a usual request can have.
 const DIGITS_MAX: usize = 5;
+
+/// An idle connection keeps no more: a token of an identity provider, and its neighbours.
+const HEAD_BYTES_MAX: usize = 4096;
 
 /// What a head said that was good.
 #[derive(Debug)]
@@ -34,15 +37,17 @@ pub(super) struct Remembered {
 }
 
 impl Remembered {
-    /// Remembers a head of which all was well, without its first line. One that brings an id of its own is another each time.
+    /// Remembers a head of which all was well, without its first line, if it is not large. One that brings an id or a key of its own is
+    /// another each time.
     pub(super) fn new(head: &[u8], said: Said) -> Option<Self> {
+        let is_once = said.key.is_some() || head.len() > HEAD_BYTES_MAX;
         let has_id = lines(head).any(|line| head.get(line).is_some_and(|line| begins_with(line, REQUEST_ID.as_str().as_bytes())));
         let length = lines(head).find(|line| head.get(line.clone()).is_some_and(|line| begins_with(line, LENGTH)))?;
         let line = head.get(length.clone())?;
         let digits = line.iter().position(u8::is_ascii_digit)?;
         let (before, rest) = head.split_at_checked(length.start + digits)?;
         let behind = rest.iter().position(|byte| !byte.is_ascii_digit()).and_then(|end| rest.get(end..))?;
-        (!has_id).then(|| Self { before: before.into(), behind: behind.into(), said })
+        (!has_id && !is_once).then(|| Self { before: before.into(), behind: behind.into(), said })
     }
 
     /// Where the body begins and how long it is, if `bytes` begin with the same head.
@@ -54,6 +59,11 @@ impl Remembered {
         let length = std::str::from_utf8(length).ok()?.parse().ok().filter(|length| *length <= BUFFER_BYTES)?;
         let is_same = is_equal(before, &self.before) && is_equal(behind, &self.behind);
         is_same.then_some((before.len() + digits + behind.len(), length))
+    }
+
+    /// Whether it was said with this token.
+    pub(super) fn is_of(&self, verified: &Verified) -> bool {
+        self.said.verified.is(verified)
     }
 
     /// What it said, if the token still holds.

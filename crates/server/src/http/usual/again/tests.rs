@@ -46,12 +46,19 @@ fn what_is_not_said_again_is_not_remembered() {
     assert!(remembered(&HEAD.replace("host: x", "X-Request-Id: 1")).is_none());
     assert!(remembered(&HEAD.replace("Content-Length: 4\r\n", "")).is_none());
     assert!(remembered(&HEAD.replace("host: x", "host: 4")).is_some());
+    let padded = |bytes: usize| HEAD.replace("host: x", &format!("host: {}", "x".repeat(bytes - HEAD.len() + 1)));
+    assert!(remembered(&padded(HEAD_BYTES_MAX)).is_some() && remembered(&padded(HEAD_BYTES_MAX + 1)).is_none());
+    let mut said = remembered(HEAD).unwrap().said;
+    said.key = IdempotencyKey::parse("k").ok();
+    assert!(Remembered::new(HEAD.as_bytes(), said).is_none(), "a key is another each time");
 }
 
 #[test]
-fn what_was_said_holds_no_longer_than_its_token() {
+fn what_was_said_holds_no_longer_than_its_token_and_the_key_of_it() {
     let known = remembered(HEAD).unwrap();
     let expires = known.said.verified.caller.expires;
     assert!(known.said_still(expires).is_some(), "clocks can be apart");
     assert!(known.said_still(expires + jiff::SignedDuration::from_secs(60)).is_none());
+    known.said.verified.withdraw();
+    assert!(known.said_still(expires).is_none(), "its issuer does not sign with that key any more");
 }
