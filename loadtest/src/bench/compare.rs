@@ -77,8 +77,8 @@ fn full() -> Vec<Job> {
 
 /// The same on a small scale.
 fn short() -> Vec<Job> {
-    let mut jobs = vec![events(1, 1_000, 30_000)];
-    jobs.extend([10, 100].map(|group| events(group, 1_000, 60_000)));
+    let mut jobs = vec![events(1, 1_000, 15_000)];
+    jobs.extend([10, 100].map(|group| events(group, 1_000, 30_000)));
     jobs.extend([0, 2_000].map(|more| punctual(2_000, steady(1_000, 5, more))));
     jobs.push(Job::Connect(Connect { sessions: 3_000 }));
     jobs.push(Job::Idle(Idle { sessions: 3_000, seconds: 5 }));
