@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clock::Clock;
+use rustix::thread::disable_transparent_huge_pages;
 use server::app::App;
 use server::config::{Config, LogFormat};
 #[cfg(feature = "otlp")]
@@ -78,6 +79,7 @@ fn log_lines<S: Subscriber + for<'a> LookupSpan<'a>>(config: &Config) -> Box<dyn
 }
 
 async fn serve(config: Config) -> ExitCode {
+    take_small_pages();
     if config.dev {
         tracing::warn!("DEVELOPMENT MODE, NOT FOR PRODUCTION: whoever knows the development secret can say and hear everything");
     }
@@ -115,5 +117,12 @@ async fn serve(config: Config) -> ExitCode {
             Err(error) => fail(&error),
         },
         () = ask => ExitCode::FAILURE,
+    }
+}
+
+/// Has the kernel give memory in small pages: it zeroes a huge one in one go, which takes milliseconds, while a call waits.
+fn take_small_pages() {
+    if let Err(error) = disable_transparent_huge_pages(true) {
+        tracing::warn!(%error, "memory comes in huge pages: now and then an event is late by milliseconds");
     }
 }
