@@ -12,7 +12,7 @@ use protocol::id::EventId;
 use protocol::message::Resume;
 use shuttle::thread;
 
-use super::Registry;
+use super::{Registry, When};
 use crate::Config;
 use crate::delivery::Item;
 use crate::metrics::Metrics;
