@@ -352,7 +352,7 @@ impl Registry {
 }
 
 /// Sees to what is due, and lets what has come meanwhile go first again and again: among ten thousand sessions forty pings are due at each
-/// tick, which takes as long as twenty events.
+/// tick.
 async fn some_at_a_time<T>(due: &[T], mut see_to: impl FnMut(&T)) {
     for some in due.chunks(REMINDED_AT_ONCE) {
         some.iter().for_each(&mut see_to);

@@ -35,8 +35,8 @@ pub(crate) async fn answer(node: &std::sync::Arc<Node>, peer: IpAddr, mut reques
     response
 }
 
-/// As [`answer`], of the request that is usual; its id stands beside the answer. A span cost a tenth of its instructions, and what is taken
-/// says nothing in the log but at its finest: there is one where it is needed.
+/// As [`answer`], of the request that is usual; its id stands beside the answer. What is taken says
+/// nothing in the log but at its finest, so there is a span where it is needed.
 pub(crate) async fn answer_usual(
     node: &Node,
     peer: IpAddr,
