@@ -83,6 +83,11 @@ pub(crate) enum Item {
 }
 
 impl Item {
+    /// A word, framed.
+    pub(crate) fn sync(frame: Bytes) -> Self {
+        Self::Sync(Box::new(frame))
+    }
+
     pub(crate) fn wire(&self) -> &[u8] {
         match self {
             Self::Event(delivery) => delivery.wire(),

@@ -138,7 +138,7 @@ impl Queue {
     pub(crate) fn end(&self, frame: Bytes) {
         let mut inner = self.lock();
         self.drop_waiting(&mut inner);
-        inner.push_own(Item::Sync(Box::new(frame)));
+        inner.push_own(Item::sync(frame));
         inner.closing = None;
         inner.has_ended = true;
     }
@@ -324,7 +324,7 @@ impl Inner {
     fn say(&mut self, frame: Bytes) {
         let written = self.try_write(&frame);
         if written < frame.len() {
-            self.push_own(Item::Sync(Box::new(frame)));
+            self.push_own(Item::sync(frame));
             self.begun += written;
         }
     }

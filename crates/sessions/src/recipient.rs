@@ -331,7 +331,7 @@ impl Inner {
     }
 
     fn sync(&self, call: &Delivery, action: SyncAction, except: Option<EventId>) {
-        let item = Item::Sync(Box::new(sync_frame(call, action)));
+        let item = Item::sync(sync_frame(call, action));
         let others = self.sessions.iter().filter(|member| Some(member.queue.who.session) != except);
         for member in others.filter(|member| call.tells(member.product)) {
             member.queue.put(&item);

@@ -131,14 +131,8 @@ impl<S: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static> Session<S> {
         let who = Who { negotiator: recipient.negotiator, session, device: device.map(Arc::new) };
         let (seat, joined) = registry.join(recipient, who, Joining { product, at: registry.clock().now(), resume, fresh });
         let desk = Desk { seat, product, token_expires, window: Window::default() };
-        Self {
-            reader: Reader::new(io, &early),
-            desk,
-            joined: Some(Box::new(joined)),
-            head: head.map(Box::new),
-            reset,
-            slot: None,
-        }
+        let (reader, joined, head) = (Reader::new(io, &early), Some(Box::new(joined)), head.map(Box::new));
+        Self { reader, desk, joined, head, reset, slot: None }
     }
 
     /// Who has this session.
@@ -213,10 +207,9 @@ impl<S: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static> Session<S> {
         };
         tracing::info!(resume = ?joined.resume, missed = joined.missed.len(), "session opened");
         desk.metrics().resumed.get_or_create(&Resumed { resume: joined.resume.into() }).inc();
-        let welcome = Item::Sync(Box::new(text_frame(&desk.encode_welcome(&joined))));
+        let welcome = Item::sync(text_frame(&desk.encode_welcome(&joined)));
         let missed = joined.missed.into_iter().map(Item::Event);
-        let own =
-            head.into_iter().chain([welcome]).chain(missed).chain(joined.over.into_iter().map(|over| Item::Sync(Box::new(over))));
+        let own = head.into_iter().chain([welcome]).chain(missed).chain(joined.over.into_iter().map(Item::sync));
         desk.seat.queue.open(line, own);
         desk.write().await?;
         // Who logs in while the telephone rings learns of the call here.

@@ -213,7 +213,7 @@ fn events_wait_until_the_session_was_welcomed() {
     let (queue, socket) = (queue(), Socket::with_room(1000));
     queue.put(&item(10));
     assert_eq!(next(&queue), Some(Outgoing::Write));
-    queue.open(Box::new(socket.clone()), [Item::Sync(Box::new(word("welcome"))), item(3)]);
+    queue.open(Box::new(socket.clone()), [Item::sync(word("welcome")), item(3)]);
     queue.put(&item(20));
     assert!(socket.taken().is_empty());
     write_all(&queue, &socket);
