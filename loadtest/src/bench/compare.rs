@@ -16,7 +16,7 @@ use super::{install, plot, report};
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
     /// Which servers are measured; those that this machine lacks are installed below the folder that cargo builds into.
-    #[arg(long, value_delimiter = ',', default_value = "limit,bellwire,nchan,nats,node")]
+    #[arg(long, value_delimiter = ',', default_value = "limit,bellwire,nchan,nats,nats-verbose,node")]
     server: Vec<Kind>,
     /// Only these workloads, such as `unicast,idle`.
     #[arg(long, value_delimiter = ',')]

@@ -27,7 +27,7 @@ pub(super) fn needed(kind: Kind) -> Result<()> {
     match kind {
         Kind::Limit | Kind::Bellwire => Ok(()),
         Kind::Nchan => nchan().map(drop),
-        Kind::Nats => nats().map(drop),
+        Kind::Nats | Kind::NatsVerbose => nats().map(drop),
         Kind::Node => node().map(drop),
     }
 }

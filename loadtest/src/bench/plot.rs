@@ -22,7 +22,7 @@ const PANELS: [(&str, &str, &str); 9] = [
 const WIDTH: u32 = 860;
 const BAR: u32 = 16;
 const GAP: u32 = 26;
-const LEFT: u32 = 80;
+const LEFT: u32 = 100;
 /// The longest bar; its figure stands behind it.
 const LONGEST: f64 = 620.0;
 /// Bars longer than so many times the middle one are cut off.

@@ -89,13 +89,13 @@ impl Results {
         for row in &self.rows {
             if job != (row.workload, &row.setting) {
                 job = (row.workload, &row.setting);
-                let names: String = kinds.iter().map(|kind| format!("{:>11}", kind.name())).collect();
-                let ratios: String = others.iter().map(|kind| format!("{:>11}", format!("÷ {}", kind.name()))).collect();
-                println!("\n{}: {}\n{:<42}{names}{ratios}", row.workload, row.setting, "");
+                let names: String = kinds.iter().map(|kind| format!("{:>13}", kind.name())).collect();
+                let ratios: String = others.iter().map(|kind| format!("{:>15}", format!("÷ {}", kind.name()))).collect();
+                println!("\n{}: {}\n{:<52}{names}{ratios}", row.workload, row.setting, "");
             }
-            let medians: String = kinds.iter().map(|kind| format!("{:>11}", optional(row.median(*kind)))).collect();
-            let ratios: String = others.iter().map(|kind| format!("{:>11}", optional(row.ratio(*kind)))).collect();
-            println!("{:<42}{medians}{ratios}", row.title());
+            let medians: String = kinds.iter().map(|kind| format!("{:>13}", optional(row.median(*kind)))).collect();
+            let ratios: String = others.iter().map(|kind| format!("{:>15}", optional(row.ratio(*kind)))).collect();
+            println!("{:<52}{medians}{ratios}", row.title());
         }
         println!("\n{}", self.conditions());
         self.failures.iter().for_each(|failure| println!("FAILED: {failure}"));

@@ -29,7 +29,7 @@ const CUSTOMER: &str = "ABC";
 
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum Kind {
     /// A bare loop with epoll, without any check.
     Limit,
@@ -37,8 +37,10 @@ pub(super) enum Kind {
     Bellwire,
     /// Nchan, a module of nginx.
     Nchan,
-    /// NATS with its WebSocket listener.
+    /// NATS with its WebSocket listener; one caller who is told nothing.
     Nats,
+    /// The same with as many callers as the others have, each of whom is told that NATS has taken what they published.
+    NatsVerbose,
     /// Node with ws, ajv and jsonwebtoken.
     Node,
 }
@@ -62,8 +64,8 @@ pub(super) enum Protocol {
     Messages,
     /// The same, and sessions acknowledge each event, as desktops do.
     Acknowledged,
-    /// NATS's own, over TCP and in binary frames.
-    Nats,
+    /// NATS's own, over TCP and in binary frames; `verbose` callers are answered.
+    Nats { verbose: bool },
 }
 
 /// How a server is asked for a session, and told of an event.
@@ -75,6 +77,9 @@ pub(super) trait Speech {
     fn greeting(&self, _session: usize, _group: usize) -> Vec<u8> {
         Vec::new()
     }
+
+    /// Has each session bring another token than it brought before, where there are tokens.
+    fn renew(&mut self) {}
 
     /// What a caller says to have an event sent.
     fn post(&self, event: &Event) -> Vec<u8>;
@@ -97,6 +102,7 @@ impl Kind {
             Self::Bellwire => "bellwire",
             Self::Nchan => "nchan",
             Self::Nats => "nats",
+            Self::NatsVerbose => "nats-verbose",
             Self::Node => "node",
         }
     }
@@ -106,7 +112,8 @@ impl Kind {
             Self::Limit => limit::start().await,
             Self::Bellwire => bellwire::start(None).await,
             Self::Nchan => nchan::start().await,
-            Self::Nats => nats::start().await,
+            Self::Nats => nats::start(false).await,
+            Self::NatsVerbose => nats::start(true).await,
             Self::Node => node::start().await,
         }
     }
@@ -114,7 +121,7 @@ impl Kind {
     /// How many of so many events are posted: a tenth to one that takes ten times as long or more.
     pub(super) fn share(self, events: u64) -> u64 {
         match self {
-            Self::Limit | Self::Bellwire | Self::Nchan | Self::Nats => events,
+            Self::Limit | Self::Bellwire | Self::Nchan | Self::Nats | Self::NatsVerbose => events,
             Self::Node => (events / 10).max(1),
         }
     }

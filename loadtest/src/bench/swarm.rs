@@ -142,7 +142,7 @@ impl Swarm {
         let Some(caller) = self.idle.pop_front() else { return Ok(false) };
         let event = Event { number, state, first: self.tally.first_of(number)?, count: self.group };
         self.lines.get_mut(caller).context("a caller")?.say(&server.speech.post(&event))?;
-        if server.protocol == Protocol::Nats {
+        if server.protocol == (Protocol::Nats { verbose: false }) {
             // Nothing is answered, and one connection is the cheapest: what is published on it is read together.
             self.idle.push_front(caller);
         }
@@ -184,7 +184,7 @@ impl Swarm {
         if line.is_connecting() {
             line.connected()?;
             epoll::modify(&self.epoll, line.stream(), EventData::new_u64(u64::try_from(place)?), EventFlags::IN)?;
-            if line.role() == Role::Caller {
+            if line.may_post() {
                 idle.push_back(place);
             }
             return Ok(());

@@ -69,10 +69,11 @@ impl Job {
         }
     }
 
-    /// Whether a server has what is measured: only bellwire keeps missed calls.
+    /// Whether a server has what is measured: only bellwire keeps missed calls, and how callers are answered matters to events.
     pub(super) fn concerns(&self, kind: Kind) -> bool {
         match self {
-            Self::Events(_) | Self::Steady(_) | Self::Connect(_) | Self::Idle(_) | Self::Churn(_) => true,
+            Self::Events(_) => true,
+            Self::Steady(_) | Self::Connect(_) | Self::Idle(_) | Self::Churn(_) => kind != Kind::NatsVerbose,
             Self::Missed(_) => kind == Kind::Bellwire,
         }
     }

@@ -10,9 +10,6 @@ use crate::bench::install;
 use crate::broker::free_address;
 
 const CONFIG: &str = include_str!("../../../peers/nats/nats.conf");
-/// The begin of every connection: no answer to what is understood.
-pub(in crate::bench) const CONNECT: &str =
-    "CONNECT {\"verbose\":false,\"pedantic\":false,\"lang\":\"rust\",\"version\":\"0\",\"protocol\":1}\r\n";
 pub(in crate::bench) const PONG: &[u8] = b"PONG\r\n";
 
 /// What the server says.
@@ -21,13 +18,15 @@ pub(in crate::bench) enum Said<'b> {
     Message(&'b [u8]),
     Ping,
     Pong,
+    /// What was said is taken.
+    Taken,
     Refused(&'b [u8]),
     Other,
 }
 
 struct Nats;
 
-pub(super) async fn start() -> Result<Server> {
+pub(super) async fn start(verbose: bool) -> Result<Server> {
     let program = install::nats()?;
     let (folder, sessions, callers) = (tempfile::tempdir()?, free_address()?, free_address()?);
     let config = CONFIG.replace("LISTEN_SESSIONS", &sessions).replace("LISTEN_CALLERS", &callers);
@@ -36,7 +35,7 @@ pub(super) async fn start() -> Result<Server> {
     command.arg("--config").arg(folder.path().join("nats.conf"));
     let (sessions, callers) = (sessions.parse()?, callers.parse()?);
     let process = Process::start(command, folder, sessions).await?;
-    Ok(Server { callers_at: callers, ..Server::new(Protocol::Nats, Box::new(Nats), process, sessions) })
+    Ok(Server { callers_at: callers, ..Server::new(Protocol::Nats { verbose }, Box::new(Nats), process, sessions) })
 }
 
 impl Speech for Nats {
@@ -46,13 +45,19 @@ impl Speech for Nats {
 
     /// The answer to the ping says that the subscription is there.
     fn greeting(&self, session: usize, group: usize) -> Vec<u8> {
-        format!("{CONNECT}SUB to.{} 1\r\nPING\r\n", session / group).into_bytes()
+        let connect = connect(false);
+        format!("{connect}SUB to.{} 1\r\nPING\r\n", session / group).into_bytes()
     }
 
     fn post(&self, event: &Event) -> Vec<u8> {
         let body = event.notification("");
         format!("PUB to.{} {}\r\n{body}\r\n", event.group(), body.len()).into_bytes()
     }
+}
+
+/// The begin of every connection. A `verbose` one is answered whatever it says, this included.
+pub(in crate::bench) fn connect(verbose: bool) -> String {
+    format!("CONNECT {{\"verbose\":{verbose},\"pedantic\":false,\"lang\":\"rust\",\"version\":\"0\",\"protocol\":1}}\r\n")
 }
 
 /// What is said at the begin of `bytes`, and how many bytes it has; `None` where it is not whole yet.
@@ -68,6 +73,7 @@ pub(in crate::bench) fn first(bytes: &[u8]) -> Option<(Said<'_>, usize)> {
     let said = match line {
         b"PING" => Said::Ping,
         b"PONG" => Said::Pong,
+        b"+OK" => Said::Taken,
         line if line.starts_with(b"-ERR") => Said::Refused(line),
         _ => Said::Other,
     };
@@ -80,14 +86,14 @@ mod tests {
 
     #[test]
     fn a_message_is_taken_when_it_is_whole() {
-        let bytes = b"INFO {}\r\nMSG to.1 1 4\r\na\r\nb\r\nPING\r\n-ERR 'no'\r\nPON";
+        let bytes = b"INFO {}\r\nMSG to.1 1 4\r\na\r\nb\r\nPING\r\n+OK\r\n-ERR 'no'\r\nPON";
         let mut rest: &[u8] = bytes;
         let mut heard = Vec::new();
         while let Some((said, length)) = first(rest) {
             heard.push(said);
             rest = &rest[length..];
         }
-        assert_eq!(heard, [Said::Other, Said::Message(b"a\r\nb"), Said::Ping, Said::Refused(b"-ERR 'no'")]);
+        assert_eq!(heard, [Said::Other, Said::Message(b"a\r\nb"), Said::Ping, Said::Taken, Said::Refused(b"-ERR 'no'")]);
         assert_eq!(rest, b"PON");
         assert_eq!(first(b"MSG to.1 1 4\r\na\r\nb\r"), None);
         assert_eq!(first(b"MSG to.1 1 4\r\na\r"), None);

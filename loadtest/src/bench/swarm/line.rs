@@ -62,7 +62,10 @@ impl Line {
     }
 
     pub(super) fn caller(dial: Dial) -> Result<Self> {
-        let request = if dial.protocol == Protocol::Nats { nats::CONNECT.as_bytes().to_vec() } else { Vec::new() };
+        let request = match dial.protocol {
+            Protocol::Nats { verbose } => nats::connect(verbose).into_bytes(),
+            Protocol::Events | Protocol::Messages | Protocol::Acknowledged => Vec::new(),
+        };
         Self::open(dial, Role::Caller, Stage::Connecting { request, greeting: Vec::new() })
     }
 
@@ -89,6 +92,11 @@ impl Line {
 
     pub(super) fn is_connecting(&self) -> bool {
         matches!(self.stage, Stage::Connecting { .. })
+    }
+
+    /// Whether it is a caller's that may post as soon as it is connected: verbose NATS answers the begin, too.
+    pub(super) fn may_post(&self) -> bool {
+        self.role == Role::Caller && self.protocol != Protocol::Nats { verbose: true }
     }
 
     /// The connection is there, or has failed.
@@ -129,7 +137,7 @@ impl Line {
     pub(super) fn hear(&mut self, bytes: &[u8], each: &mut impl FnMut(Heard<'_>) -> Result<()>) -> Result<()> {
         let mut answer = Vec::new();
         let taken = match (self.role, self.protocol) {
-            (Role::Caller, Protocol::Nats) => spoken(bytes, &mut answer, each)?,
+            (Role::Caller, Protocol::Nats { .. }) => spoken(bytes, &mut answer, each)?,
             (Role::Caller, Protocol::Events | Protocol::Messages | Protocol::Acknowledged) => answered(bytes, each)?,
             (Role::Session(_), _) => self.framed(bytes, &mut answer, each)?,
         };
@@ -213,6 +221,7 @@ fn spoken(bytes: &[u8], answer: &mut Vec<u8>, each: &mut impl FnMut(Heard<'_>) -
             Said::Message(payload) => each(Heard::Event(payload))?,
             Said::Ping => answer.extend_from_slice(nats::PONG),
             Said::Pong => each(Heard::Opened)?,
+            Said::Taken => each(Heard::Answered)?,
             Said::Refused(text) => bail!("NATS refuses: {}", String::from_utf8_lossy(text)),
             Said::Other => {}
         }
