@@ -1,8 +1,9 @@
 //! Several events for a session, in one write.
 //!
 //! A thread that serves many callers takes the events of all that are ready, one after the other, and only then brings them out: a
-//! session that gets several of them costs one call of the kernel, which is most of what a delivery costs. Nobody waits for it: what is put off
-//! is due behind what was ready at that moment. A thread that does not [`gather`] writes each event as it comes.
+//! session that gets several of them costs one call of the kernel, which is most of what a delivery costs. Nobody waits for it: the first is
+//! written at once, as it may be the only one, and what is put off is due behind what was ready at that moment. A thread that does not
+//! [`gather`] writes each event as it comes.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -18,6 +19,8 @@ thread_local! {
 /// The queues that this thread is to bring out.
 struct Gathered {
     queues: Vec<Arc<Queue>>,
+    /// Something has come since they were brought out last.
+    has_begun: bool,
     /// The task that does so.
     waker: Waker,
 }
@@ -27,9 +30,12 @@ pub async fn gather() {
     let _until_dropped = Gathering;
     poll_fn(|cx| {
         let due = GATHERED.with_borrow_mut(|gathered| match gathered {
-            Some(gathered) => std::mem::take(&mut gathered.queues),
+            Some(gathered) => {
+                gathered.has_begun = false;
+                std::mem::take(&mut gathered.queues)
+            }
             None => {
-                *gathered = Some(Gathered { queues: Vec::new(), waker: cx.waker().clone() });
+                *gathered = Some(Gathered { queues: Vec::new(), has_begun: false, waker: cx.waker().clone() });
                 Vec::new()
             }
         });
@@ -57,9 +63,10 @@ pub async fn behind_the_others() {
 /// Has this thread bring out a queue in a moment; `false` where it has to be done at once.
 pub(crate) fn put_off(queue: &Arc<Queue>) -> bool {
     GATHERED.with_borrow_mut(|gathered| {
-        let Some(Gathered { queues, waker }) = gathered else { return false };
-        if queues.is_empty() {
+        let Some(Gathered { queues, has_begun, waker }) = gathered else { return false };
+        if !std::mem::replace(has_begun, true) {
             waker.wake_by_ref();
+            return false;
         }
         queues.push(queue.clone());
         true

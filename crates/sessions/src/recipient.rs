@@ -8,7 +8,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use clock::Moment;
 use jiff::Timestamp;
 use protocol::close::CloseCode;
 use protocol::frame::CallState;
@@ -147,24 +146,29 @@ impl RecipientState {
     }
 
     /// Puts an event into the ring and into the queue of each session whose product is told.
-    pub(crate) fn deliver(&self, delivery: &Arc<Delivery>, context: &Context, now: Moment) -> Result<(Outcome, Next), Forgotten> {
+    pub(crate) fn deliver(
+        &self,
+        delivery: &Arc<Delivery>,
+        context: &Context,
+        now: Duration,
+    ) -> Result<(Outcome, Next), Forgotten> {
         let mut inner = self.lock();
         if inner.forgotten {
             return Err(Forgotten);
         }
-        inner.expire(context, now.running);
-        inner.touched = now.running;
-        let (fate, crowded_out) = inner.calls.apply(delivery, now.running);
+        inner.expire(context, now);
+        inner.touched = now;
+        let (fate, crowded_out) = inner.calls.apply(delivery, now);
         context.metrics.calls_dropped.inc_by(u64::from(crowded_out));
         if fate == Fate::Late {
             context.metrics.late.inc();
-            return Ok((Outcome::Late, inner.next(context, now.running)));
+            return Ok((Outcome::Late, inner.next(context, now)));
         }
-        inner.remember(delivery.clone(), context, now.running);
         let told = inner.sessions.iter().filter(|member| delivery.tells(member.product));
         let item = Item::Event(delivery.clone());
-        let taken = told.filter(|member| member.queue.put_at(&item, now)).count();
-        Ok((Outcome::Queued(taken), inner.next(context, now.running)))
+        let taken = told.filter(|member| member.queue.put(&item)).count();
+        inner.remember(delivery.clone(), context, now);
+        Ok((Outcome::Queued(taken), inner.next(context, now)))
     }
 
     /// Ends a call that rings, since it was missed: the devices are told, the call itself waits elsewhere.

@@ -1,6 +1,7 @@
 //! Recipient → ring, calls and sessions. Sharded; a shard's lock is held for a look-up only, never while anything is done.
 
 mod operators; // for who runs the node
+mod time; // who asked to be reminded
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,14 +26,12 @@ use crate::receipts::{Poster, Receipts, SavedReceipts, TargetReceipts, Who};
 use crate::recipient::{Joined, Joining, Next, Outcome, RecipientState};
 use crate::saved::{SavedEvent, SavedState};
 use crate::sync::{Mutex, MutexGuard, lock};
-use crate::wheel::{TICK, Wheel};
+use crate::wheel::Wheel;
 use clock::{Clock, Moment};
 
 /// The time in which sessions are told to go, for each thousand of them, and its bounds.
 const DRAIN_PER_THOUSAND: Duration = Duration::from_secs(1);
 const DRAIN_MIN: Duration = Duration::from_secs(1);
-/// How many reminders are seen to before others have their turn.
-const REMINDED_AT_ONCE: usize = 4;
 
 /// Says when a new token of a recipient ends; `None` when it is not good, or is somebody else's.
 pub type Renew = Arc<dyn Fn(&Recipient, &str) -> Option<Timestamp> + Send + Sync>;
@@ -104,10 +103,12 @@ impl Registry {
         when: When,
     ) -> Vec<usize> {
         let negotiators = recipients.clone().map(|recipient| recipient.negotiator);
-        let When { taken, now } = when;
-        let trail = self.receipts().begin(frame.facts.id, poster, negotiators, now.running);
-        let delivery = Arc::new(Delivery::new(frame, taken, Some(trail)));
+        let When { taken, now: Moment { running: now, .. } } = when;
+        let (id, trail) = (frame.facts.id, self.receipts().begin(poster, negotiators, now));
+        let delivery = Arc::new(Delivery::new(frame, taken, Some(trail.clone())));
         let counts: Vec<_> = recipients.map(|recipient| self.deliver_to(recipient, &delivery, now)).collect();
+        // What nobody can ask for before this returns comes after what somebody waits for.
+        self.receipts().keep(id, trail, now);
         self.metrics().queued.inc_by(counts.iter().sum::<usize>() as u64);
         if self.shared.context.waiting_bytes() > self.config().queues_bytes_max {
             self.shed();
@@ -115,9 +116,9 @@ impl Registry {
         counts
     }
 
-    fn deliver_to(&self, recipient: Recipient, delivery: &Arc<Delivery>, now: Moment) -> usize {
+    fn deliver_to(&self, recipient: Recipient, delivery: &Arc<Delivery>, now: Duration) -> usize {
         loop {
-            let state = self.state(recipient, now.running);
+            let state = self.state(recipient, now);
             match state.deliver(delivery, &self.shared.context, now) {
                 Ok((Outcome::Late, next)) => {
                     delivery.trail.iter().for_each(|trail| trail.late(recipient.negotiator));
@@ -229,48 +230,6 @@ impl Registry {
         }
     }
 
-    /// How many tasks are to run [`Registry::keep_time`].
-    #[must_use]
-    pub fn wheels(&self) -> usize {
-        self.shared.context.session_reminders.len()
-    }
-
-    /// Wakes whoever asked to be reminded, for ever. `wheel` counts from 0.
-    ///
-    /// Cancel safety: what is due at that moment is not seen to any more.
-    pub async fn keep_time(self, wheel: usize) {
-        loop {
-            tokio::time::sleep(TICK).await;
-            let now = self.clock().running();
-            some_at_a_time(&self.queues_due(wheel, now), |queue| queue.check(queue.moment())).await;
-            if wheel == 0 {
-                self.receipts().expire(now);
-                let due = self.shared.recipient_reminders.due(now);
-                some_at_a_time(&due, |recipient| self.look_at(*recipient, self.clock().running())).await;
-            }
-        }
-    }
-
-    fn queues_due(&self, wheel: usize, now: Duration) -> Vec<Arc<Queue>> {
-        let due = self.shared.context.session_reminders.get(wheel).map(|wheel| wheel.due(now)).unwrap_or_default();
-        if due.is_empty() {
-            return Vec::new();
-        }
-        let open = self.queues();
-        due.iter().filter_map(|session| open.get(session).cloned()).collect()
-    }
-
-    fn look_at(&self, recipient: Recipient, now: Duration) {
-        if let Some(state) = self.find(&recipient) {
-            self.follow(recipient, &state, &state.look(&self.shared.context, now));
-        }
-    }
-
-    #[cfg(test)]
-    fn look_at_recipients(&self, now: Duration) {
-        self.shared.recipient_reminders.due(now).into_iter().for_each(|recipient| self.look_at(recipient, now));
-    }
-
     /// Takes a place: what was missed is found, and every event from now on goes into its queue.
     pub(crate) fn join(&self, recipient: Recipient, who: Who, how: Joining) -> (Seat, Joined) {
         let session = who.session;
@@ -348,15 +307,6 @@ impl Registry {
 
     fn queues(&self) -> MutexGuard<'_, HashMap<EventId, Arc<Queue>>> {
         lock(&self.shared.queues)
-    }
-}
-
-/// Sees to what is due, and lets what has come meanwhile go first again and again: among ten thousand sessions forty pings are due at each
-/// tick.
-async fn some_at_a_time<T>(due: &[T], mut see_to: impl FnMut(&T)) {
-    for some in due.chunks(REMINDED_AT_ONCE) {
-        some.iter().for_each(&mut see_to);
-        tokio::task::yield_now().await;
     }
 }
 

@@ -42,11 +42,7 @@ pub struct Opening {
     /// Where the recipient's ring begins, if it has no place yet.
     pub fresh_cursor: EventId,
     /// Who it is.
-    pub recipient: Recipient,
-    /// What they are logged in to.
-    pub product: Product,
-    /// The device, where it has a name: a later session of the same device replaces this one.
-    pub device: Option<DeviceId>,
+    pub who: LoggedIn,
     /// The cursor that the client brought; `Some(None)` where that was no cursor at all.
     pub resume: Option<Option<EventId>>,
     /// When the token ends.
@@ -60,7 +56,7 @@ pub struct LoggedIn {
     pub recipient: Recipient,
     /// What they are logged in to.
     pub product: Product,
-    /// The device, where it has a name.
+    /// The device, where it has a name: a later session of the same device replaces this one.
     pub device: Option<DeviceId>,
 }
 
@@ -127,7 +123,8 @@ impl<S: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static> Session<S> {
     /// Takes a place in the registry, so that no event from now on is missed. `reset` makes the socket end without lingering.
     pub fn open(socket: Upgraded<S>, registry: &Registry, opening: Opening, reset: fn(&S)) -> Self {
         let Upgraded { io, early, head } = socket;
-        let Opening { session, fresh_cursor: fresh, recipient, product, device, resume, token_expires } = opening;
+        let Opening { session, fresh_cursor: fresh, who: LoggedIn { recipient, product, device }, resume, token_expires } =
+            opening;
         let who = Who { negotiator: recipient.negotiator, session, device: device.map(Arc::new) };
         let (seat, joined) = registry.join(recipient, who, Joining { product, at: registry.clock().now(), resume, fresh });
         let desk = Desk { seat, product, token_expires, window: Window::default() };
@@ -135,9 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static> Session<S> {
         Self { reader, desk, joined, head, reset, slot: None }
     }
 
-    /// Who has this session.
-    #[must_use]
-    pub fn who(&self) -> LoggedIn {
+    fn who(&self) -> LoggedIn {
         let Desk { seat, product, .. } = &self.desk;
         LoggedIn { recipient: seat.recipient, product: *product, device: seat.queue.who.device.as_deref().copied() }
     }

@@ -11,12 +11,13 @@ const FOLDER: &str = "target/trained";
 /// The C library is a part of the program.
 const STATIC: &str = "-C target-feature=+crt-static";
 /// What the load tester does: each kind of work, for some seconds. Desktops say what they heard.
-const WORK: [&str; 6] = [
-    "unicast --server bellwire --deliveries 100000 --acks",
+const WORK: [&str; 7] = [
+    "unicast --server bellwire --sessions 10000 --deliveries 100000 --acks",
     "unicast --server bellwire --deliveries 50000",
     "fanout --server bellwire --deliveries 200000",
     "connect --server bellwire --sessions 3000",
     "idle --server bellwire --sessions 3000 --seconds 30",
+    "steady --server bellwire --sessions 3000 --seconds 15 --acks",
     "missed --posts 20000",
 ];
 

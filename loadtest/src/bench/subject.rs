@@ -49,6 +49,7 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Event {
     pub(super) number: u64,
+    pub(super) call: u64,
     pub(super) state: State,
     /// The first of the sessions; they are one group of so many.
     pub(super) first: usize,
@@ -182,9 +183,9 @@ impl Event {
 
     /// What the sessions are to hear. The sessions stand beside it, where a server has another way to name them.
     fn notification(&self, targets: &str) -> String {
-        let Self { number, state, .. } = self;
+        let Self { number, call, state, .. } = self;
         format!(
-            r#"{{"type":"telephony","subType":"{}","products":["AgencyCloud"],{targets}"payload":{{"id":"c{number}","created":"2023-11-01T10:28:00","callerId":"07123 456789","destinationId":"01234 {number}"}}}}"#,
+            r#"{{"type":"telephony","subType":"{}","products":["AgencyCloud"],{targets}"payload":{{"id":"c{call}","created":"2023-11-01T10:28:00","callerId":"07123 456789","destinationId":"01234 {number}"}}}}"#,
             state.sub_type()
         )
     }
@@ -224,7 +225,7 @@ mod tests {
 
     #[test]
     fn an_event_is_a_notification_of_the_contract() {
-        let event = Event { number: 42, state: State::Incoming, first: 20, count: 2 };
+        let event = Event { number: 42, call: 7, state: State::Incoming, first: 20, count: 2 };
         let request = String::from_utf8(event.in_contract("t")).unwrap();
         let (head, body) = request.split_once("\r\n\r\n").unwrap();
         assert!(head.ends_with(&format!("content-length: {}", body.len())));

@@ -18,7 +18,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
 use self::line::{Heard, Line, Role};
-use self::tally::Tally;
+use self::tally::{Tally, call_of};
 use super::subject::{Dial, Event, Protocol, Server};
 use crate::line::State;
 
@@ -137,10 +137,20 @@ impl Swarm {
         Ok(())
     }
 
-    /// Posts an event, if a caller is free.
-    fn post(&mut self, server: &Server, number: u64, state: State) -> Result<bool> {
+    /// Posts a live event, if a caller is free.
+    fn post(&mut self, server: &Server, number: u64) -> Result<bool> {
+        let (call, state) = call_of(number);
+        self.post_of(server, number, call, state)
+    }
+
+    /// Posts a missed call, if a caller is free.
+    fn post_missed(&mut self, server: &Server, number: u64) -> Result<bool> {
+        self.post_of(server, number, number, State::Missed)
+    }
+
+    fn post_of(&mut self, server: &Server, number: u64, call: u64, state: State) -> Result<bool> {
         let Some(caller) = self.idle.pop_front() else { return Ok(false) };
-        let event = Event { number, state, first: self.tally.first_of(number)?, count: self.group };
+        let event = Event { number, call, state, first: self.tally.first_of(call)?, count: self.group };
         self.lines.get_mut(caller).context("a caller")?.say(&server.speech.post(&event))?;
         if server.protocol == (Protocol::Nats { verbose: false }) {
             // Nothing is answered, and one connection is the cheapest: what is published on it is read together.

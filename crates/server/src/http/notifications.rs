@@ -43,23 +43,23 @@ pub(crate) async fn post(node: &Node, peer: IpAddr, request: &mut Request<Incomi
     take(node, asked, &body, When { taken: now.running, now }).await
 }
 
-/// As [`post`], where head and body came at one time. `said` is told what a head said that was good.
+/// As [`post`], where head and body came at one time. Beside the answer stands what a new head said that can be said again.
 pub(crate) async fn post_usual(
     node: &Node,
     peer: IpAddr,
     request: &Usual<'_>,
-    said: &mut Option<Said>,
-) -> Result<Response<Body>, ApiError> {
-    let (asked, now) = match &request.head {
+) -> Result<(Response<Body>, Option<Said>), ApiError> {
+    let (asked, said, now) = match &request.head {
         Head::New(headers) => {
             let asked = Asked::read(node, peer, headers, request.taken).await?;
-            *said = Some(asked.said());
+            let said = asked.said();
             // Not before: a token that is not known has been waited for.
-            (asked, node.clock.moment())
+            (asked, said, node.clock.moment())
         }
-        Head::Again(said) => (Asked::again(node, said, request.taken)?, request.taken),
+        Head::Again(said) => (Asked::again(node, said, request.taken)?, None, request.taken),
     };
-    take(node, asked, request.body, When { taken: request.taken.running, now }).await
+    let response = take(node, asked, request.body, When { taken: request.taken.running, now }).await?;
+    Ok((response, said))
 }
 
 async fn take(node: &Node, asked: Asked, body: &[u8], when: When) -> Result<Response<Body>, ApiError> {
@@ -121,13 +121,14 @@ impl Asked {
 
     /// As [`Asked::read`], of a head that was good before.
     fn again(node: &Node, said: &Said, now: Moment) -> Result<Self, ApiError> {
-        let Said { verified, customer, key, represent } = said;
-        Ok(Self { speaker: Speaker::again(node, verified.clone(), *customer, now)?, key: *key, represent: *represent })
+        let Said { verified, customer, represent } = said;
+        Ok(Self { speaker: Speaker::again(node, verified.clone(), *customer, now)?, key: None, represent: *represent })
     }
 
-    fn said(&self) -> Said {
+    /// What can be said again: a key is another each time.
+    fn said(&self) -> Option<Said> {
         let Speaker { verified, customer, .. } = &self.speaker;
-        Said { verified: verified.clone(), customer: *customer, key: self.key, represent: self.represent }
+        self.key.is_none().then(|| Said { verified: verified.clone(), customer: *customer, represent: self.represent })
     }
 }
 

@@ -35,14 +35,9 @@ pub(crate) async fn answer(node: &std::sync::Arc<Node>, peer: IpAddr, mut reques
     response
 }
 
-/// As [`answer`], of the request that is usual; its id stands beside the answer. What is taken says
-/// nothing in the log but at its finest, so there is a span where it is needed.
-pub(crate) async fn answer_usual(
-    node: &Node,
-    peer: IpAddr,
-    request: &Usual<'_>,
-    said: &mut Option<Said>,
-) -> (Response<Body>, HeaderValue) {
+/// As [`answer`], of the request that is usual; beside the answer stand its id, and what its head said if that is worth
+/// remembering. What is taken says nothing in the log but at its finest, so there is a span where it is needed.
+pub(crate) async fn answer_usual(node: &Node, peer: IpAddr, request: &Usual<'_>) -> (Response<Body>, HeaderValue, Option<Said>) {
     let (request_id, client) = match &request.head {
         Head::New(headers) => (request_id(node, headers, request.taken.wall), node.config.proxies.client(peer, headers)),
         // Whose it is matters of strangers alone.
@@ -50,12 +45,13 @@ pub(crate) async fn answer_usual(
     };
     let span = tracing::debug_span!("request", id = ?request_id, method = "POST");
     let answered = async {
-        let posted = notifications::post_usual(node, client, request, said).await;
-        posted.unwrap_or_else(|error| {
-            tracing::info_span!(parent: None, "request", id = ?request_id, method = "POST").in_scope(|| refused(node, error))
+        notifications::post_usual(node, client, request).await.unwrap_or_else(|error| {
+            let span = tracing::info_span!(parent: None, "request", id = ?request_id, method = "POST");
+            (span.in_scope(|| refused(node, error)), None)
         })
     };
-    (answered.instrument(span).await, request_id)
+    let (response, said) = answered.instrument(span).await;
+    (response, request_id, said)
 }
 
 /// As [`answer_usual`], of a request for a session.

@@ -165,7 +165,8 @@ async fn admit_session(
     // A cursor that is none is never an error: the client is told that there may be a gap.
     let resume = resume.map(|cursor| EventId::parse(&cursor).ok());
     let (session, fresh_cursor) = (node.new_id(), node.new_id());
-    let opening = Opening { session, fresh_cursor, recipient, product, device, resume, token_expires: caller.expires };
+    let who = LoggedIn { recipient, product, device };
+    let opening = Opening { session, fresh_cursor, who, resume, token_expires: caller.expires };
     Ok(Admitted { opening: Box::new(opening), slot })
 }
 
@@ -227,11 +228,11 @@ async fn join(
     opening: Box<Opening>,
 ) -> Option<(LoggedIn, impl Future<Output = Box<LoggedIn>> + use<>)> {
     let socket = socket.await?;
-    let (customer, negotiator) = (opening.recipient.customer, opening.recipient.negotiator);
-    let span =
-        tracing::info_span!(parent: None, "session", id = %opening.session, %customer, %negotiator, product = %opening.product);
+    let Opening { session: id, who, .. } = *opening;
+    let Recipient { customer, negotiator } = who.recipient;
+    let span = tracing::info_span!(parent: None, "session", %id, %customer, %negotiator, product = %who.product);
     let session = Box::new(Session::open(socket, &node.registry, *opening, Stream::reset));
-    Some((session.who(), session.run().instrument(span)))
+    Some((who, session.run().instrument(span)))
 }
 
 /// The socket, and what the client sent behind its request.

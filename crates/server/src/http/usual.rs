@@ -274,8 +274,7 @@ impl Connection {
             let answer = match Begun::read(buffer.unanswered(), &mut lines, remembered.as_deref(), &self.node.clock) {
                 Begun::Event(request, bytes) => {
                     stream.enter(Phase::Busy);
-                    let mut said = None;
-                    let (response, id) = routes::answer_usual(&self.node, self.peer.ip(), &request, &mut said).await;
+                    let (response, id, said) = routes::answer_usual(&self.node, self.peer.ip(), &request).await;
                     let answer = self.write(response, &id, request.taken);
                     // One a token is enough: heads that are others each time are not remembered each time.
                     let is_of_another = |known: &Remembered, said: &Said| !known.is_of(&said.verified);

@@ -14,17 +14,12 @@ impl Queue {
     /// Puts an item behind the others; where there are none, into the socket. Where there is no room, all is dropped and the session
     /// is closed as slow: its client comes back with its cursor, and nothing is lost silently. Gives whether it was put.
     pub(crate) fn put(self: &Arc<Self>, item: &Item) -> bool {
-        self.put_at(item, self.moment())
-    }
-
-    /// As [`Queue::put`], for many sessions at once.
-    pub(crate) fn put_at(self: &Arc<Self>, item: &Item, now: Moment) -> bool {
         let mut inner = self.lock();
         if inner.closing.is_some() {
             return false;
         }
         if inner.gathered && (inner.frames.len() == FRAMES_AT_ONCE || !self.has_room(&inner, item)) {
-            self.bring_out_inner(&mut inner, now);
+            self.bring_out_inner(&mut inner, self.moment());
         }
         if inner.gathered || (inner.line.is_some() && !inner.waits() && self.has_room(&inner, item) && put_off(self)) {
             inner.gathered = true;
@@ -33,7 +28,7 @@ impl Queue {
         }
         let written = inner.try_write(item.wire());
         if written == item.wire().len() {
-            self.written(&mut inner, item, now);
+            self.written(&mut inner, item, self.moment());
             if inner.unflushed {
                 wake(inner);
             }

@@ -11,6 +11,12 @@ fn poster(client_id: &str) -> Poster {
     Poster { client_id: ClientId::parse(client_id).unwrap(), customer: CustomerId::parse("SBOX").unwrap() }
 }
 
+fn begin(receipts: &Receipts, number: u64, poster: Poster, targets: &[&str], now: Duration) -> Arc<Trail> {
+    let trail = receipts.begin(poster, targets.iter().map(|name| negotiator(name)), now);
+    receipts.keep(id(number), trail.clone(), now);
+    trail
+}
+
 fn negotiator(name: &str) -> NegotiatorId {
     NegotiatorId::parse(name).unwrap()
 }
@@ -34,7 +40,7 @@ fn seconds(seconds: u64) -> Duration {
 #[test]
 fn a_device_with_a_name_has_one_line_however_often_it_comes_back() {
     let receipts = receipts(100);
-    let trail = receipts.begin(id(1), poster("app"), [negotiator("ADV")].into_iter(), seconds(0));
+    let trail = begin(&receipts, 1, poster("app"), &["ADV"], seconds(0));
     for (second, who) in [(1, who(10, Some("desk"))), (2, who(11, Some("desk"))), (3, who(12, None)), (4, who(13, None))] {
         receipts.sent(&trail, &who, at(second));
     }
@@ -51,7 +57,7 @@ fn a_device_with_a_name_has_one_line_however_often_it_comes_back() {
 #[test]
 fn only_who_posted_an_event_is_told_and_only_within_the_window() {
     let receipts = receipts(100);
-    receipts.begin(id(1), poster("app"), [negotiator("ADV")].into_iter(), seconds(5));
+    begin(&receipts, 1, poster("app"), &["ADV"], seconds(5));
     assert!(receipts.find(id(1), poster("app"), seconds(184)).is_some());
     assert_eq!(receipts.find(id(1), poster("app"), seconds(185)), None);
     assert_eq!(receipts.find(id(1), poster("other"), seconds(6)), None);
@@ -61,11 +67,10 @@ fn only_who_posted_an_event_is_told_and_only_within_the_window() {
 #[test]
 fn beyond_the_bound_the_oldest_go_and_their_lines_are_given_back() {
     let receipts = receipts(3);
-    let both = || [negotiator("ADV"), negotiator("TST")].into_iter();
-    let first = receipts.begin(id(1), poster("app"), both(), seconds(0));
+    let first = begin(&receipts, 1, poster("app"), &["ADV", "TST"], seconds(0));
     receipts.sent(&first, &who(10, None), at(1));
     assert_eq!(receipts.lines.get(), 3);
-    receipts.begin(id(2), poster("app"), both(), seconds(1));
+    begin(&receipts, 2, poster("app"), &["ADV", "TST"], seconds(1));
     assert_eq!((receipts.find(id(1), poster("app"), seconds(1)), receipts.lines.get()), (None, 2));
     receipts.sent(&first, &who(11, None), at(2));
     assert_eq!(receipts.lines.get(), 2, "what was let go takes nothing more");
@@ -76,10 +81,10 @@ fn beyond_the_bound_the_oldest_go_and_their_lines_are_given_back() {
 #[test]
 fn a_later_run_goes_on_with_all_of_them_in_their_order() {
     let first = receipts(100);
-    let trail = first.begin(id(1), poster("app"), [negotiator("ADV"), negotiator("TST")].into_iter(), seconds(10));
+    let trail = begin(&first, 1, poster("app"), &["ADV", "TST"], seconds(10));
     first.sent(&trail, &who(10, Some("desk")), at(1));
     trail.late(negotiator("TST"));
-    first.begin(id(2), poster("app"), [negotiator("ADV")].into_iter(), seconds(20));
+    begin(&first, 2, poster("app"), &["ADV"], seconds(20));
     let mut saved = first.save(seconds(30), at(500));
     saved.reverse();
     let second = receipts(100);
@@ -95,7 +100,7 @@ fn a_later_run_goes_on_with_all_of_them_in_their_order() {
 #[test]
 fn each_of_a_group_has_lines_of_their_own_whatever_the_order() {
     let (receipts, names) = (receipts(100), ["ADV", "JAB", "TST"]);
-    let trail = receipts.begin(id(1), poster("app"), names.map(negotiator).into_iter(), seconds(0));
+    let trail = begin(&receipts, 1, poster("app"), &names, seconds(0));
     let who = |name, session, device| Who { negotiator: negotiator(name), ..who(session, device) };
     for (second, who) in [
         (1, who("TST", 30, None)),
@@ -129,7 +134,7 @@ fn each_of_a_group_has_lines_of_their_own_whatever_the_order() {
 fn those_who_posted_are_forgotten_when_they_are_too_many() {
     let receipts = receipts(100_000);
     for number in 0..=POSTERS_MAX {
-        receipts.begin(id(number as u64), poster(&format!("app{number}")), [negotiator("ADV")].into_iter(), seconds(0));
+        begin(&receipts, number as u64, poster(&format!("app{number}")), &["ADV"], seconds(0));
     }
     assert_eq!(lock(&receipts.posters).len(), 1);
     assert!(receipts.find(id(0), poster("app0"), seconds(1)).is_some(), "what they posted is not");

@@ -388,18 +388,3 @@ proptest! {
         }
     }
 }
-
-#[tokio::test]
-async fn among_many_reminders_what_came_meanwhile_has_its_turn() {
-    let (due, seen) = ((0..100).collect::<Vec<_>>(), std::sync::atomic::AtomicUsize::new(0));
-    let see_to = |_: &i32| {
-        seen.fetch_add(1, Ordering::Relaxed);
-    };
-    let meanwhile = async {
-        tokio::task::yield_now().await;
-        seen.load(Ordering::Relaxed)
-    };
-    let ((), seen_by_then) = tokio::join!(some_at_a_time(&due, see_to), meanwhile);
-    assert_eq!(seen.into_inner(), 100);
-    assert!(seen_by_then < 100, "{seen_by_then}");
-}

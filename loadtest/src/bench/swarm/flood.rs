@@ -4,7 +4,6 @@ use anyhow::Result;
 
 use super::Swarm;
 use crate::bench::subject::Server;
-use crate::line::State;
 
 /// Events that are posted one after another, so many at once.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +28,7 @@ impl Swarm {
         let mut next = self.tally.expect(flood.events, self.sessions)?;
         let (end, outstanding) = (next + flood.events, u64::try_from(flood.outstanding)?);
         while self.tally.done() < end {
-            while next < end && next - self.tally.done() < outstanding && self.post(server, next, State::Incoming)? {
+            while next < end && next - self.tally.done() < outstanding && self.post(server, next)? {
                 next += 1;
             }
             self.turn()?;
@@ -38,12 +37,12 @@ impl Swarm {
     }
 
     /// Posts missed calls, each connection the next as soon as its last was answered.
-    pub(in crate::bench) fn post_missed(&mut self, server: &mut Server, posts: Posts) -> Result<()> {
+    pub(in crate::bench) fn post_all_missed(&mut self, server: &mut Server, posts: Posts) -> Result<()> {
         self.call(server, posts.connections)?;
         let mut next = self.tally.expect(posts.posts, posts.negotiators)?;
         let (end, answered) = (next + posts.posts, self.answers + posts.posts);
         while self.answers < answered {
-            while next < end && self.post(server, next, State::Missed)? {
+            while next < end && self.post_missed(server, next)? {
                 next += 1;
             }
             self.turn()?;

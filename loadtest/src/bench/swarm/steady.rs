@@ -14,7 +14,6 @@ use super::tally::{Schedule, histogram};
 use super::{Newcomer, Swarm, TIMER};
 use crate::bench::subject::Server;
 use crate::figures::float;
-use crate::line::State;
 
 #[derive(Debug, Clone, Copy)]
 pub(in crate::bench) struct Steady {
@@ -62,7 +61,7 @@ impl Swarm {
         while self.tally.done() < end {
             self.turn()?;
             timer.acknowledge();
-            while next < end && schedule.due(next) <= schedule.start.elapsed() && self.post(server, next, State::Incoming)? {
+            while next < end && schedule.due(next) <= schedule.start.elapsed() && self.post(server, next)? {
                 posted.saturating_record(u64::try_from(schedule.late(next).as_micros())?);
                 next += 1;
             }

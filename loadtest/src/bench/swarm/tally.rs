@@ -6,9 +6,12 @@ use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
 
 use crate::bench::subject::MARK;
+use crate::line::State;
 
 /// A prime, so that neighbours in time are none in the table of sessions.
 const STEP: u64 = 7919;
+/// So many events after a call began to ring it is over.
+const RINGS_FOR: u64 = 1_000;
 /// Longer delays count as this.
 const DELAY_MAX: Duration = Duration::from_secs(600);
 
@@ -67,14 +70,15 @@ impl Tally {
         Ok(())
     }
 
-    /// The first session of the group that an event is for.
-    pub(super) fn first_of(&self, event: u64) -> Result<usize> {
-        Ok(usize::try_from(event * STEP % self.groups)? * self.group)
+    /// The first session of the group that a call is for.
+    pub(super) fn first_of(&self, call: u64) -> Result<usize> {
+        Ok(usize::try_from(call * STEP % self.groups)? * self.group)
     }
 
     pub(super) fn heard(&mut self, body: &[u8], session: usize) -> Result<()> {
         let Some(event) = number(body) else { return Ok(()) };
-        let place = session.checked_sub(self.first_of(event)?).filter(|place| *place < self.group);
+        let (call, _) = call_of(event);
+        let place = session.checked_sub(self.first_of(call)?).filter(|place| *place < self.group);
         let bit = 1 << place.with_context(|| format!("event {event} came to session {session}, which it is not for"))?;
         let missing = self.missing.get_mut(usize::try_from(event)?).context("an event came that was not posted")?;
         ensure!(*missing & bit != 0, "event {event} came twice to session {session}");
@@ -98,6 +102,12 @@ impl Tally {
     pub(super) fn delays(&self) -> &Histogram<u64> {
         &self.delays
     }
+}
+
+/// The call that an event tells of, and what of it: as at a switchboard, calls begin to ring, and those that rang are over.
+pub(super) fn call_of(event: u64) -> (u64, State) {
+    let state = if (event / RINGS_FOR).is_multiple_of(2) { State::Incoming } else { State::Ended };
+    (event / (2 * RINGS_FOR) * RINGS_FOR + event % RINGS_FOR, state)
 }
 
 /// Of microseconds.
@@ -124,7 +134,7 @@ mod tests {
     fn an_event_is_done_when_each_of_its_sessions_has_heard_it_once() {
         let mut tally = Tally::new(3).unwrap();
         assert_eq!(tally.expect(4, 30).unwrap(), 0);
-        let first = tally.first_of(2).unwrap();
+        let first = tally.first_of(call_of(2).0).unwrap();
         tally.heard(&body(2), first).unwrap();
         tally.heard(&body(2), first + 2).unwrap();
         assert!(tally.heard(&body(2), first).is_err());
@@ -134,6 +144,14 @@ mod tests {
         tally.heard(&body(2), first + 1).unwrap();
         assert_eq!((tally.done(), tally.missing()), (1, 3));
         tally.heard(br#"{"type":"sync"}"#, first).unwrap();
+    }
+
+    #[test]
+    fn every_call_rings_once_and_is_over_once_in_this_order() {
+        let mut calls = std::collections::BTreeMap::<u64, Vec<State>>::new();
+        (0..10_000).map(call_of).for_each(|(call, state)| calls.entry(call).or_default().push(state));
+        assert_eq!(calls.keys().copied().collect::<Vec<_>>(), (0..5_000).collect::<Vec<_>>());
+        assert!(calls.values().all(|states| *states == [State::Incoming, State::Ended]));
     }
 
     #[test]

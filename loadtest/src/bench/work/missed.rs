@@ -51,9 +51,9 @@ impl Missed {
         let mut server = bellwire::start(Some(data)).await?;
         let mut swarm = Swarm::new(1)?;
         let posts = Posts { posts: self.posts, connections: self.connections, negotiators: NEGOTIATORS };
-        swarm.post_missed(&mut server, Posts { posts: self.posts / 10 + 1, ..posts })?;
+        swarm.post_all_missed(&mut server, Posts { posts: self.posts / 10 + 1, ..posts })?;
         let meter = Meter::start(&server)?;
-        swarm.post_missed(&mut server, posts)?;
+        swarm.post_all_missed(&mut server, posts)?;
         let (spent, took) = (meter.spent(&server)?, meter.took());
         drop(swarm);
         server.stop().await?;

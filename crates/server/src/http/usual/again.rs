@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
-use protocol::id::{CustomerId, IdempotencyKey};
+use protocol::id::CustomerId;
 
 use super::BUFFER_BYTES;
 use crate::auth::Verified;
@@ -18,12 +18,11 @@ const DIGITS_MAX: usize = 5;
 /// An idle connection keeps no more: a token of an identity provider, and its neighbours.
 const HEAD_BYTES_MAX: usize = 4096;
 
-/// What a head said that was good.
+/// What a head said that was good, and can be said again.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) verified: Verified,
     pub(crate) customer: CustomerId,
-    pub(crate) key: Option<IdempotencyKey>,
     /// Whether the caller asks what became of the event.
     pub(crate) represent: bool,
 }
@@ -37,17 +36,15 @@ pub(super) struct Remembered {
 }
 
 impl Remembered {
-    /// Remembers a head of which all was well, without its first line, if it is not large. One that brings an id or a key of its own is
-    /// another each time.
+    /// Remembers a head of which all was well, without its first line, if it is not large. One that brings an id is another each time.
     pub(super) fn new(head: &[u8], said: Said) -> Option<Self> {
-        let is_once = said.key.is_some() || head.len() > HEAD_BYTES_MAX;
         let has_id = lines(head).any(|line| head.get(line).is_some_and(|line| begins_with(line, REQUEST_ID.as_str().as_bytes())));
         let length = lines(head).find(|line| head.get(line.clone()).is_some_and(|line| begins_with(line, LENGTH)))?;
         let line = head.get(length.clone())?;
         let digits = line.iter().position(u8::is_ascii_digit)?;
         let (before, rest) = head.split_at_checked(length.start + digits)?;
         let behind = rest.iter().position(|byte| !byte.is_ascii_digit()).and_then(|end| rest.get(end..))?;
-        (!has_id && !is_once).then(|| Self { before: before.into(), behind: behind.into(), said })
+        (!has_id && head.len() <= HEAD_BYTES_MAX).then(|| Self { before: before.into(), behind: behind.into(), said })
     }
 
     /// Where the body begins and how long it is, if `bytes` begin with the same head.

@@ -11,6 +11,11 @@ async fn gathering() -> JoinSet<()> {
     task
 }
 
+/// Something else has come at this moment already.
+fn is_busy() {
+    assert!(open(usize::MAX).0.put(&item(1)));
+}
+
 /// The session's task waits for something to do.
 fn waiting(queue: &Queue) -> (Arc<Woken>, Waker) {
     let woken = Arc::new(Woken::default());
@@ -27,23 +32,27 @@ fn calls(socket: &Socket) -> usize {
 async fn what_comes_together_is_written_together() {
     let (queue, socket) = open(usize::MAX);
     let _gathering = gathering().await;
+    assert!(queue.put(&item(50)));
+    assert_eq!((socket.taken(), calls(&socket)), (item(50).wire().to_vec(), 1), "at once: it may be the only one");
     let items = [item(100), item(200), item(300)];
     assert!(items.iter().all(|item| queue.put(item)));
-    assert_eq!(calls(&socket), 0, "nothing before the thread is done with the rest");
+    assert_eq!(calls(&socket), 1, "nothing more before the thread is done with the rest");
     assert_eq!(queue.context.waiting_bytes(), queue.bytes());
     yield_now().await;
-    let wire: Vec<u8> = items.iter().flat_map(|item| item.wire().to_vec()).collect();
-    assert_eq!((socket.taken(), calls(&socket)), (wire, 1));
+    let wire: Vec<u8> = [item(50)].iter().chain(&items).flat_map(|item| item.wire().to_vec()).collect();
+    assert_eq!((socket.taken(), calls(&socket)), (wire, 2));
     assert_eq!((queue.bytes(), queue.context.waiting_bytes(), next(&queue)), (0, 0, None));
-    assert!(queue.put(&item(100)));
+    assert!(queue.put(&item(100)) && queue.put(&item(100)));
+    assert_eq!(calls(&socket), 3, "and so on");
     yield_now().await;
-    assert_eq!(calls(&socket), 2, "and so on");
+    assert_eq!(calls(&socket), 4);
 }
 
 #[tokio::test]
 async fn what_fits_no_write_is_written_before() {
     let (queue, socket) = open(usize::MAX);
     let _gathering = gathering().await;
+    is_busy();
     assert!((0..FRAMES_AT_ONCE).all(|_| queue.put(&item(10))));
     assert_eq!(calls(&socket), 0);
     assert!(queue.put(&item(10)));
@@ -59,6 +68,7 @@ async fn what_fits_no_write_is_written_before() {
 async fn who_reads_nothing_is_slow_here_as_well() {
     let (queue, socket) = open(150);
     let _gathering = gathering().await;
+    is_busy();
     let put = (0..200).filter(|_| queue.put(&item(98))).count();
     assert_eq!(put, Config::default().queue_events_max + 1, "one is out, and half of another");
     assert_eq!(next(&queue), Some(Outgoing::Write));
@@ -71,6 +81,7 @@ async fn what_the_socket_does_not_take_is_left_to_the_task() {
     let (queue, socket) = open(150);
     let _gathering = gathering().await;
     let (woken, waker) = waiting(&queue);
+    is_busy();
     assert!(queue.put(&item(98)) && queue.put(&item(98)));
     assert!(!woken.0.load(Ordering::Relaxed), "not before it is known to be needed");
     yield_now().await;
@@ -95,6 +106,7 @@ fn what_goes_before_the_first_frame_is_not_dropped() {
 async fn the_task_may_be_first_and_a_thread_that_stops_leaves_nothing() {
     let (queue, socket) = open(usize::MAX);
     let mut gathering = gathering().await;
+    is_busy();
     assert!(queue.put(&item(1)));
     assert_eq!(poll_fn(|cx| queue.poll_write(cx)).await.unwrap(), Progress::All);
     assert!(queue.put(&item(2)));
