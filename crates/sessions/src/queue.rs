@@ -1,8 +1,8 @@
 //! What waits for one session, bounded, and its way to the socket.
 //!
 //! Whoever puts an event writes it to the socket, too, where nothing waits before it and the socket takes it: that saves waking the
-//! session's task, which cost nearly as much as the write. It does so at once or, on a thread that gathers ([`crate::gather`]), in a
-//! moment. What the socket does not take waits here, in order, and the session's task brings it out. One lock decides the order of all.
+//! session's task, which cost nearly as much as the write. It does so at once or, on a thread that gathers ([`crate::gather`]) and
+//! has written already, in a moment. What the socket does not take waits here, in order, and the session's task brings it out. One lock decides the order of all.
 
 use std::collections::VecDeque;
 use std::io;

@@ -125,28 +125,24 @@ impl Receipts {
         Self { trails, order, posters, lines, lines_max, age_max }
     }
 
-    /// Begins the trail of an event.
-    pub(crate) fn begin(&self, poster: Poster, targets: impl Iterator<Item = NegotiatorId>, now: Duration) -> Arc<Trail> {
+    /// Begins the trail of an event. What is too much by it is let go by [`Receipts::expire`], which can wait until the event is out.
+    pub(crate) fn begin(
+        &self,
+        id: EventId,
+        poster: Poster,
+        targets: impl Iterator<Item = NegotiatorId>,
+        now: Duration,
+    ) -> Arc<Trail> {
         let targets = targets.map(|negotiator_id| TargetReceipts { negotiator_id, late: false, devices: Vec::new() });
-        self.trail_of(poster, targets, now)
+        self.keep(id, poster, targets, now)
     }
 
-    /// Keeps a trail, so that it can be asked for.
-    pub(crate) fn keep(&self, id: EventId, trail: Arc<Trail>, now: Duration) {
-        self.insert(id, trail);
-        self.expire(now);
-    }
-
-    fn trail_of(&self, poster: Poster, targets: impl Iterator<Item = TargetReceipts>, entered: Duration) -> Arc<Trail> {
-        let trail = Trail::new(self.poster(poster), entered, targets);
+    fn keep(&self, id: EventId, poster: Poster, targets: impl Iterator<Item = TargetReceipts>, entered: Duration) -> Arc<Trail> {
+        let trail = Arc::new(Trail::new(self.poster(poster), entered, targets));
         self.count(trail.lines());
-        Arc::new(trail)
-    }
-
-    fn insert(&self, id: EventId, trail: Arc<Trail>) {
-        let entered = trail.entered;
-        self.trails.insert(id, trail);
+        self.trails.insert(id, trail.clone());
         lock(&self.order).push_back((entered, id));
+        trail
     }
 
     fn poster(&self, poster: Poster) -> Arc<Poster> {
@@ -179,7 +175,7 @@ impl Receipts {
         saved.sort_by_key(|trail| trail.at);
         for SavedReceipts { id, poster, at, targets } in saved {
             let age = Duration::try_from(wall.duration_since(at)).unwrap_or_default();
-            self.insert(id, self.trail_of(poster, targets.into_iter(), now.saturating_sub(age)));
+            self.keep(id, poster, targets.into_iter(), now.saturating_sub(age));
         }
         self.expire(now);
     }

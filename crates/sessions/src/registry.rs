@@ -104,11 +104,11 @@ impl Registry {
     ) -> Vec<usize> {
         let negotiators = recipients.clone().map(|recipient| recipient.negotiator);
         let When { taken, now: Moment { running: now, .. } } = when;
-        let (id, trail) = (frame.facts.id, self.receipts().begin(poster, negotiators, now));
-        let delivery = Arc::new(Delivery::new(frame, taken, Some(trail.clone())));
+        let trail = self.receipts().begin(frame.facts.id, poster, negotiators, now);
+        let delivery = Arc::new(Delivery::new(frame, taken, Some(trail)));
         let counts: Vec<_> = recipients.map(|recipient| self.deliver_to(recipient, &delivery, now)).collect();
-        // What nobody can ask for before this returns comes after what somebody waits for.
-        self.receipts().keep(id, trail, now);
+        // Behind what somebody waits for.
+        self.receipts().expire(now);
         self.metrics().queued.inc_by(counts.iter().sum::<usize>() as u64);
         if self.shared.context.waiting_bytes() > self.config().queues_bytes_max {
             self.shed();

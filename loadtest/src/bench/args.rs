@@ -20,7 +20,7 @@ pub(crate) enum Measurement {
     Fanout(FanoutArgs),
     /// How late events are at a fixed rate, from when they were due.
     Steady(SteadyArgs),
-    /// What a hand-shake costs in a storm of sessions, with new tokens and with those that were seen before.
+    /// What a hand-shake costs in a storm of sessions: with tokens that were seen before, with new ones, and of who was not there before.
     Connect(ConnectArgs),
     /// What sessions cost to which nothing happens: memory, and processor time with pings.
     Idle(IdleArgs),

@@ -5,7 +5,7 @@ use std::fs::read_to_string;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -50,6 +50,7 @@ impl Results {
         let before = ticks()?;
         let pairs: Vec<_> = jobs.iter().flat_map(|job| kinds.iter().map(move |kind| (job, *kind))).collect();
         let pairs: Vec<_> = pairs.into_iter().filter(|(job, kind)| job.concerns(*kind)).collect();
+        ensure!(!pairs.is_empty(), "none of these servers has what is to be measured");
         let (mut rows, mut failures) = (Vec::new(), Vec::new());
         let style = ProgressStyle::with_template("{elapsed_precise} {bar:30} {pos}/{len} {msg}")?;
         let in_round = |round: usize| pairs.iter().filter(move |(job, _)| round <= long_rounds || !job.mostly_waits());
@@ -91,11 +92,11 @@ impl Results {
                 job = (row.workload, &row.setting);
                 let names: String = kinds.iter().map(|kind| format!("{:>13}", kind.name())).collect();
                 let ratios: String = others.iter().map(|kind| format!("{:>15}", format!("÷ {}", kind.name()))).collect();
-                println!("\n{}: {}\n{:<52}{names}{ratios}", row.workload, row.setting, "");
+                println!("\n{}: {}\n{:<56}{names}{ratios}", row.workload, row.setting, "");
             }
             let medians: String = kinds.iter().map(|kind| format!("{:>13}", optional(row.median(*kind)))).collect();
             let ratios: String = others.iter().map(|kind| format!("{:>15}", optional(row.ratio(*kind)))).collect();
-            println!("{:<52}{medians}{ratios}", row.title());
+            println!("{:<56}{medians}{ratios}", row.title());
         }
         println!("\n{}", self.conditions());
         self.failures.iter().for_each(|failure| println!("FAILED: {failure}"));

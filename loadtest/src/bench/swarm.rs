@@ -7,6 +7,7 @@ mod steady; // events at fixed times
 
 pub(super) use self::flood::{Flood, Posts};
 pub(super) use self::steady::Steady;
+pub(super) use self::tally::RINGING;
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;

@@ -69,7 +69,7 @@ impl Job {
         }
     }
 
-    /// Whether a server has what is measured: only bellwire keeps missed calls, and how callers are answered matters to events.
+    /// Whether a server has what is measured: only bellwire keeps missed calls, and that callers are answered matters to what events cost.
     pub(super) fn concerns(&self, kind: Kind) -> bool {
         match self {
             Self::Events(_) => true,

@@ -12,8 +12,8 @@ fn poster(client_id: &str) -> Poster {
 }
 
 fn begin(receipts: &Receipts, number: u64, poster: Poster, targets: &[&str], now: Duration) -> Arc<Trail> {
-    let trail = receipts.begin(poster, targets.iter().map(|name| negotiator(name)), now);
-    receipts.keep(id(number), trail.clone(), now);
+    let trail = receipts.begin(id(number), poster, targets.iter().map(|name| negotiator(name)), now);
+    receipts.expire(now);
     trail
 }
 

@@ -1,8 +1,8 @@
 //! Who asked to be reminded is reminded, tick by tick.
 //!
 //! Among ten thousand sessions forty pings are due at each tick, and as many looks at acknowledgements as events came. Where nothing
-//! else happens they are seen to one after another, so that the node sleeps again: that costs least. Where events come, they are spread
-//! over the tick, since an event that comes meanwhile waits for what is seen to, and for the answers to it.
+//! is delivered they are seen to in one go, so that the node sleeps again: that costs least. Else they are spread over the tick, since an
+//! event that comes meanwhile waits for what is seen to, and for the answers to it.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::Registry;
 use crate::wheel::TICK;
 
 /// How many reminders are seen to before others have their turn.
-const AT_ONCE: usize = 4;
+const TOGETHER: usize = 4;
 /// In how many parts a tick's reminders are seen to where events come, and how far these are apart: within the tick, though a timer of
 /// tokio's can be a millisecond late.
 const PARTS: usize = 16;
@@ -35,9 +35,9 @@ impl Registry {
         let mut before = self.metrics().queued.get();
         loop {
             ticks.tick().await;
-            let events = self.metrics().queued.get();
-            let pace = if events == before { Pace::AtOnce } else { Pace::Spread };
-            before = events;
+            let deliveries = self.metrics().queued.get();
+            let pace = Pace::after(deliveries - before);
+            before = deliveries;
             let now = self.clock().running();
             let sessions = self.shared.context.session_reminders.get(wheel).map(|wheel| wheel.due(now)).unwrap_or_default();
             let look_at_sessions = see_to(&sessions, pace, |session| self.check(*session));
@@ -72,24 +72,30 @@ impl Registry {
 /// How a tick's reminders are seen to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pace {
-    AtOnce,
+    InOneGo,
     Spread,
+}
+
+impl Pace {
+    /// After a tick with so many deliveries.
+    fn after(deliveries: u64) -> Self {
+        if deliveries == 0 { Self::InOneGo } else { Self::Spread }
+    }
 }
 
 /// Sees to what is due, and lets what has come meanwhile go first again and again.
 async fn see_to<T>(due: &[T], pace: Pace, mut see_to: impl FnMut(&T)) {
-    match pace {
-        Pace::AtOnce => {
-            for some in due.chunks(AT_ONCE) {
-                some.iter().for_each(&mut see_to);
-                tokio::task::yield_now().await;
-            }
+    let part = match pace {
+        Pace::InOneGo => due.len(),
+        Pace::Spread => due.len().div_ceil(PARTS),
+    };
+    for (number, part) in due.chunks(part.max(1)).enumerate() {
+        if number > 0 {
+            sleep(APART).await;
         }
-        Pace::Spread => {
-            for some in due.chunks(due.len().div_ceil(PARTS).max(1)) {
-                some.iter().for_each(&mut see_to);
-                sleep(APART).await;
-            }
+        for some in part.chunks(TOGETHER) {
+            some.iter().for_each(&mut see_to);
+            tokio::task::yield_now().await;
         }
     }
 }
@@ -97,37 +103,51 @@ async fn see_to<T>(due: &[T], pace: Pace, mut see_to: impl FnMut(&T)) {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::future::poll_fn;
+    use std::pin::pin;
 
     use tokio::time::Instant;
 
     use super::*;
 
-    /// When each of so many was seen to.
-    async fn seen(count: usize, pace: Pace) -> Vec<Duration> {
+    const COUNTS: [usize; 7] = [0, 1, 15, 16, 17, 240, 10_000];
+
+    /// When each of so many was seen to, and how many at most before others had their turn.
+    async fn seen(count: usize, pace: Pace) -> (Vec<Duration>, usize) {
         let (due, seen, begun) = ((0..count).collect::<Vec<_>>(), RefCell::new(Vec::new()), Instant::now());
-        see_to(&due, pace, |_| seen.borrow_mut().push(begun.elapsed())).await;
-        seen.into_inner()
+        let mut most = 0;
+        let mut seeing = pin!(see_to(&due, pace, |_| seen.borrow_mut().push(begun.elapsed())));
+        poll_fn(|cx| {
+            let before = seen.borrow().len();
+            let polled = seeing.as_mut().poll(cx);
+            most = most.max(seen.borrow().len() - before);
+            polled
+        })
+        .await;
+        (seen.borrow().clone(), most)
+    }
+
+    #[test]
+    fn reminders_are_spread_as_soon_as_anything_is_delivered() {
+        assert_eq!([0, 1, 1_000].map(Pace::after), [Pace::InOneGo, Pace::Spread, Pace::Spread]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn where_events_come_few_reminders_are_seen_to_at_once_and_all_within_the_tick() {
-        for count in [1, 15, 16, 17, 240, 10_000] {
-            let seen = seen(count, Pace::Spread).await;
-            let most = seen.chunk_by(|one, other| one == other).map(<[_]>::len).max().unwrap_or_default();
-            assert_eq!((seen.len(), most), (count, count.div_ceil(PARTS)));
-            assert!(seen.iter().all(|at| *at < TICK), "{count}: {seen:?}");
+    async fn on_a_quiet_node_all_are_seen_to_in_one_go_and_others_have_their_turn() {
+        for count in COUNTS {
+            let (seen, most) = seen(count, Pace::InOneGo).await;
+            assert_eq!((seen, most), (vec![Duration::ZERO; count], count.min(TOGETHER)));
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn among_many_reminders_what_came_meanwhile_has_its_turn() {
-        let (due, seen) = ((0..100).collect::<Vec<_>>(), RefCell::new(0));
-        let meanwhile = async {
-            tokio::task::yield_now().await;
-            *seen.borrow()
-        };
-        let ((), seen_by_then) = tokio::join!(see_to(&due, Pace::AtOnce, |_| *seen.borrow_mut() += 1), meanwhile);
-        assert_eq!(*seen.borrow(), 100);
-        assert!(seen_by_then < 100, "{seen_by_then}");
+    async fn where_events_come_all_are_seen_to_part_by_part_within_the_tick() {
+        for count in COUNTS {
+            let (seen, most) = seen(count, Pace::Spread).await;
+            let largest = seen.chunk_by(|one, other| one == other).map(<[_]>::len).max().unwrap_or_default();
+            assert_eq!((seen.len(), largest), (count, count.div_ceil(PARTS)));
+            assert_eq!(most, largest.min(TOGETHER));
+            assert!(seen.iter().all(|at| *at < TICK), "{count}: {seen:?}");
+        }
     }
 }

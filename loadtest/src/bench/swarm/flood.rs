@@ -1,8 +1,8 @@
 //! Events as fast as they are heard, and posts as fast as they are answered.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
-use super::Swarm;
+use super::{RINGING, Swarm};
 use crate::bench::subject::Server;
 
 /// Events that are posted one after another, so many at once.
@@ -24,9 +24,11 @@ pub(in crate::bench) struct Posts {
 impl Swarm {
     /// Posts events, each to the next group, until all have heard theirs.
     pub(in crate::bench) fn flood(&mut self, server: &mut Server, flood: Flood) -> Result<()> {
+        let outstanding = u64::try_from(flood.outstanding)?;
+        ensure!(outstanding < RINGING, "fewer than {RINGING} events can be on their way at once");
         self.call(server, flood.outstanding)?;
         let mut next = self.tally.expect(flood.events, self.sessions)?;
-        let (end, outstanding) = (next + flood.events, u64::try_from(flood.outstanding)?);
+        let end = next + flood.events;
         while self.tally.done() < end {
             while next < end && next - self.tally.done() < outstanding && self.post(server, next)? {
                 next += 1;

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::{Figure, Meter, SETTLING, figure, micros};
 use crate::bench::subject::{Kind, Protocol, Server};
-use crate::bench::swarm::{Flood, Steady, Swarm};
+use crate::bench::swarm::{Flood, RINGING, Steady, Swarm};
 use crate::figures::float;
 
 /// How sessions take events.
@@ -60,8 +60,9 @@ impl Events {
         swarm.rest(SETTLING)?;
         let group = u64::try_from(self.group)?;
         let flood = Flood { events: (kind.share(self.deliveries) / group).max(1), outstanding: self.outstanding };
-        // As many before as are measured, so that what is only done once, such as touching memory for the first time, is not counted.
-        swarm.flood(&mut server, flood)?;
+        // As many before as are measured, so that what is only done once, such as touching memory for the first time, is not counted; and
+        // so many that calls are over as well as ring.
+        swarm.flood(&mut server, Flood { events: flood.events.max(2 * RINGING), ..flood })?;
         let meter = Meter::start(&server)?;
         swarm.flood(&mut server, flood)?;
         let (spent, took) = (meter.spent(&server)?, meter.took());

@@ -91,6 +91,19 @@ async fn what_the_socket_does_not_take_is_left_to_the_task() {
     assert_eq!(socket.taken(), [item(98).wire().to_vec(), item(98).wire().to_vec()].concat());
 }
 
+#[tokio::test]
+async fn of_the_first_what_the_socket_does_not_take_is_left_to_the_task_at_once() {
+    let (queue, socket) = open(50);
+    let _gathering = gathering().await;
+    let (woken, waker) = waiting(&queue);
+    assert!(queue.put(&item(98)) && queue.put(&item(97)));
+    assert!(woken.0.load(Ordering::Relaxed));
+    assert_eq!(socket.taken().len(), 50);
+    socket.make_room(usize::MAX);
+    assert_eq!(queue.poll_write(&mut TaskContext::from_waker(&waker)).map(Result::unwrap), Poll::Ready(Progress::All));
+    assert_eq!(socket.taken(), [item(98).wire().to_vec(), item(97).wire().to_vec()].concat());
+}
+
 #[test]
 fn what_goes_before_the_first_frame_is_not_dropped() {
     let (queue, socket) = (queue(), Socket::with_room(usize::MAX));
