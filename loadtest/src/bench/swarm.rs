@@ -17,6 +17,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::io::Errno;
 
 use self::line::{Heard, Line, Role};
 use self::tally::{Tally, call_of};
@@ -177,7 +178,12 @@ impl Swarm {
     fn wait(&mut self, time: Duration) -> Result<bool> {
         let mut events = Vec::with_capacity(EVENTS_MAX);
         let timeout = Timespec { tv_sec: i64::try_from(time.as_secs())?, tv_nsec: i64::from(time.subsec_nanos()) };
-        epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout))?;
+        match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout)) {
+            Ok(_) => {}
+            // Whoever was stopped goes on.
+            Err(Errno::INTR) => return Ok(true),
+            Err(error) => return Err(error.into()),
+        }
         for event in &events {
             match event.data.u64() {
                 // Whoever set the timer looks at the clock.
