@@ -141,6 +141,9 @@ impl Swarm {
 
     /// Posts a live event, if a caller is free.
     fn post(&mut self, server: &Server, number: u64) -> Result<bool> {
+        if !self.tally.admits(number) {
+            return Ok(false);
+        }
         let (call, state) = call_of(number);
         self.post_of(server, number, call, state)
     }

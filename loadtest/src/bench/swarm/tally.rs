@@ -22,6 +22,8 @@ pub(super) struct Tally {
     missing: Vec<u128>,
     /// How many events were heard by all that they are for.
     done: u64,
+    /// All events before this one were.
+    oldest: usize,
     schedule: Option<Schedule>,
     /// From when an event was due to when it was heard, in microseconds.
     delays: Histogram<u64>,
@@ -51,7 +53,7 @@ impl Schedule {
 impl Tally {
     pub(super) fn new(group: usize) -> Result<Self> {
         ensure!((1..=128).contains(&group), "groups have 1 to 128 sessions");
-        Ok(Self { group, groups: 1, missing: Vec::new(), done: 0, schedule: None, delays: histogram()? })
+        Ok(Self { group, groups: 1, missing: Vec::new(), done: 0, oldest: 0, schedule: None, delays: histogram()? })
     }
 
     /// Expects so many more events for groups among so many sessions; gives the number of the first.
@@ -88,6 +90,14 @@ impl Tally {
             self.delays.saturating_record(u64::try_from(schedule.late(event).as_micros())?);
         }
         Ok(())
+    }
+
+    /// Whether an event can be posted: not before the ring of a call that it ends was heard, which would come too late behind it.
+    pub(super) fn admits(&mut self, event: u64) -> bool {
+        while self.missing.get(self.oldest) == Some(&0) {
+            self.oldest += 1;
+        }
+        u64::try_from(self.oldest).is_ok_and(|oldest| event < oldest + RINGING)
     }
 
     pub(super) fn done(&self) -> u64 {
@@ -147,6 +157,7 @@ mod tests {
         assert_eq!((tally.done(), tally.missing()), (0, 4));
         tally.heard(&body(2), first + 1).unwrap();
         assert_eq!((tally.done(), tally.missing()), (1, 3));
+        assert!(tally.admits(RINGING - 1) && !tally.admits(RINGING), "the first is not heard yet");
         tally.heard(br#"{"type":"sync"}"#, first).unwrap();
     }
 
