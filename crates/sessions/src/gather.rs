@@ -2,8 +2,8 @@
 //!
 //! A thread that serves many callers takes the events of all that are ready, one after the other, and only then brings them out: a
 //! session that gets several of them costs one call of the kernel, which is most of what a delivery costs. Nobody waits for it: the first
-//! write of a moment is made at once, as it may be the only one, and what is put off is due behind what was ready at that moment. A thread that does not
-//! [`gather`] writes each event as it comes.
+//! write of a moment is made at once, as it may be the only one, and what is put off is due behind what was ready at that moment. A
+//! thread that does not [`gather`] writes each event as it comes.
 
 use std::cell::RefCell;
 use std::future::poll_fn;

@@ -43,8 +43,8 @@ pub(crate) async fn post(node: &Node, peer: IpAddr, request: &mut Request<Incomi
     take(node, asked, &body, When { taken: now.running, now }).await
 }
 
-/// As [`post`], where head and body came at one time. Of an event that is taken, beside the answer stands what a new head said that can be said
-/// again.
+/// As [`post`], where head and body came at one time. Of an event that is taken, beside the answer stands what a new head said that can
+/// be said again.
 pub(crate) async fn post_usual(
     node: &Node,
     peer: IpAddr,

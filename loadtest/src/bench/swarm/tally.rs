@@ -10,7 +10,8 @@ use crate::line::State;
 
 /// A prime, so that neighbours in time are none in the table of sessions.
 const STEP: u64 = 7919;
-/// How many calls ring at any time: more than events can be on their way, so that none is over before it rings.
+/// How many calls ring at any time, and how far behind the oldest event that was not heard yet another can be: so none is over before it
+/// rings.
 pub(in crate::bench) const RINGING: u64 = 260;
 /// Longer delays count as this.
 const DELAY_MAX: Duration = Duration::from_secs(600);
