@@ -42,7 +42,7 @@ pub fn read(text: &str) -> Option<Timestamp> {
     let (fraction, zone) = split_fraction(rest)?;
     let offset_seconds = offset(zone)?;
     // The last hours of the year 9999 are beyond what a `Timestamp` can be: they are its end.
-    let at = local.to_zoned(jiff::tz::TimeZone::UTC).map_or(Timestamp::MAX, |at| at.timestamp());
+    let at = Offset::UTC.to_timestamp(local).unwrap_or(Timestamp::MAX);
     let shift = jiff::SignedDuration::new(-offset_seconds, fraction);
     at.saturating_add(shift).ok()
 }
@@ -71,7 +71,8 @@ fn split_fraction(text: &str) -> Option<(i32, &str)> {
         return None;
     }
     let (fraction, rest) = text.split_at_checked(count)?;
-    Some((format!("{fraction:0<9}").parse().ok()?, rest))
+    let digits = fraction.bytes().map(|digit| i32::from(digit - b'0')).chain(std::iter::repeat(0));
+    Some((digits.take(9).fold(0, |nanos, digit| nanos * 10 + digit), rest))
 }
 
 /// Reads `Z`, nothing, or `±hh:mm` as seconds east of UTC.

@@ -20,7 +20,7 @@ use store::Store;
 use store::error::{OpenError, StoreError};
 use store::resume::Handover;
 use tokio::runtime::Handle;
-use tokio::task::{JoinHandle, unconstrained};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -252,8 +252,7 @@ impl App {
             core.spawn(node.webhooks.clone().run()),
         ];
         tasks.extend((0..node.registry.wheels()).map(|wheel| {
-            // As many pings as are due, whatever tokio's budget.
-            let keep_time = unconstrained(node.registry.clone().keep_time(wheel));
+            let keep_time = node.registry.clone().keep_time(wheel);
             // Where sessions are, so that the answers to many pings are taken together.
             core.spawn_on(stop.clone().run_until_cancelled_owned(keep_time).map(drop), &workers.next())
         }));

@@ -66,7 +66,6 @@ pub(crate) struct Keyed {
 pub(crate) async fn dispatch(node: &Node, event: &Event<'_>, posted: Posted) -> Result<Dispatched, StoreError> {
     let is_told = posted.asks || posted.key.is_some();
     let Posted { when, key, .. } = posted;
-    let hand_over = tell::hand_over(node, event);
     let receipt = match event.sub_type().timing() {
         Timing::Live => {
             let shown = key.as_ref().and_then(|key| key.shown.clone());
@@ -78,7 +77,7 @@ pub(crate) async fn dispatch(node: &Node, event: &Event<'_>, posted: Posted) -> 
                     if is_told { receipt(event, &counts) } else { String::new() }
                 }
             };
-            if let Some(hand_over) = hand_over {
+            if let Some(hand_over) = tell::hand_over(node, event) {
                 let claim = key.map(|key| claim(key, receipt.clone()));
                 match node.store.hand_over(hand_over, claim, event.at()).await {
                     Ok(Claimed::First) => {}
@@ -92,7 +91,7 @@ pub(crate) async fn dispatch(node: &Node, event: &Event<'_>, posted: Posted) -> 
         Timing::Polled => {
             let receipt = receipt(event, &[]);
             let claim = key.map(|key| claim(key, receipt.clone()));
-            let claimed = node.store.add_missed(missed(event, claim, hand_over)).await?;
+            let claimed = node.store.add_missed(missed(event, claim, tell::hand_over(node, event))).await?;
             if claimed == Claimed::Conflict {
                 return Ok(Dispatched::Conflict);
             }

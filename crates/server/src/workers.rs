@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use tokio::runtime::{Builder, Handle};
-use tokio::task::unconstrained;
 use tokio_util::sync::CancellationToken;
 
 /// The threads; they end when this is dropped, with whatever they were still doing.
@@ -48,8 +47,7 @@ impl Workers {
 impl Worker {
     fn start(number: usize, ended: CancellationToken) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        // It brings out all at once, however many queues that are; beyond tokio's budget sockets would seem to take nothing.
-        runtime.spawn(unconstrained(sessions::gather::gather()));
+        runtime.spawn(sessions::gather::gather());
         let handle = runtime.handle().clone();
         let serve = move || {
             runtime.block_on(ended.cancelled());

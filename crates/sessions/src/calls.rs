@@ -3,7 +3,6 @@
 //! A call goes from incoming to answered to ended. What comes late, because the provider's posts overtook each other, is told
 //! from a call that begins anew, because it was put through again.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,9 +23,9 @@ const ANSWERED_MAX: Duration = Duration::from_secs(12 * 3600);
 /// The calls, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
-    calls: VecDeque<Call>,
-    /// A mark for each call, in the same order: what nearly all looks ask for lies together.
-    marks: VecDeque<Mark>,
+    calls: Vec<Call>,
+    /// Hashes of their ids, in the same order: what nearly all looks ask for lies together.
+    hashes: Vec<u16>,
     /// Before this none is to be forgotten, so that not each event has to look through them.
     due: Option<Duration>,
 }
@@ -35,14 +34,8 @@ pub(crate) struct Calls {
 struct Call {
     /// The event that set the state; it names the call.
     delivery: Arc<Delivery>,
-    set: Duration,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Mark {
-    /// Of the call's id.
-    hash: u16,
     state: CallState,
+    set: Duration,
 }
 
 /// What becomes of an event.
@@ -59,10 +52,10 @@ impl Call {
         self.delivery.call_id() == call_id
     }
 
-    /// When there is nothing more to remember, in this state.
-    fn end(&self, state: CallState) -> Duration {
+    /// When there is nothing more to remember.
+    fn end(&self) -> Duration {
         self.set
-            + match state {
+            + match self.state {
                 CallState::Incoming => RINGING,
                 CallState::Answered => ANSWERED_MAX,
                 CallState::Ended => LATE,
@@ -73,56 +66,55 @@ impl Call {
 impl Calls {
     /// Brings a call to the state that an event says, unless the event is late. Gives also whether another call had to go.
     pub(crate) fn apply(&mut self, delivery: &Arc<Delivery>, now: Duration) -> (Fate, bool) {
-        let facts = &delivery.facts;
-        let (news, sign) = (Call { delivery: delivery.clone(), set: now }, Mark { hash: delivery.call_hash, state: facts.state });
-        let end = news.end(sign.state);
-        let same = self.place_of(delivery).and_then(|place| Some((self.marks.get_mut(place)?, self.calls.get_mut(place)?)));
-        if let Some((mark, call)) = same {
-            let is_lower = sign.state < mark.state;
-            if is_lower && now < call.set + LATE && facts.created <= call.delivery.facts.created {
+        let news = Call { delivery: delivery.clone(), state: delivery.facts.state, set: now };
+        let end = news.end();
+        if let Some(call) = self.find(delivery) {
+            let is_lower = news.state < call.state;
+            if is_lower && now < call.set + LATE && delivery.facts.created <= call.delivery.facts.created {
                 return (Fate::Late, false);
             }
-            (*mark, *call) = (sign, news);
+            *call = news;
             self.look_at(end);
             return (Fate::Deliver, false);
         }
         let crowded_out = self.calls.len() >= CALLS_MAX && self.let_one_go();
-        self.calls.push_back(news);
-        self.marks.push_back(sign);
+        self.push(news);
         self.look_at(end);
         (Fate::Deliver, crowded_out)
     }
 
-    /// Where the call of this event stands.
-    fn place_of(&self, delivery: &Delivery) -> Option<usize> {
-        let alike = self.marks.iter().enumerate().filter(|(_, mark)| mark.hash == delivery.call_hash);
-        let is_it = |place: &usize| self.calls.get(*place).is_some_and(|call| call.is(delivery.call_id()));
-        alike.map(|(place, _)| place).find(is_it)
+    /// The call of this event.
+    fn find(&mut self, delivery: &Delivery) -> Option<&mut Call> {
+        // Several are compared at a time, and nearly always there is none.
+        if !self.hashes.contains(&delivery.call_hash) {
+            return None;
+        }
+        let is_it = |(hash, call): (&u16, &Call)| *hash == delivery.call_hash && call.is(delivery.call_id());
+        let place = self.hashes.iter().zip(&self.calls).position(is_it)?;
+        self.calls.get_mut(place)
     }
 
-    /// The calls with their marks, oldest first.
-    fn both(&mut self) -> impl Iterator<Item = (&mut Mark, &mut Call)> {
-        self.marks.iter_mut().zip(&mut self.calls)
+    fn push(&mut self, call: Call) {
+        self.hashes.push(call.delivery.call_hash);
+        self.calls.push(call);
     }
 
     /// Makes room: an ended call, else the oldest that nobody answered, else the oldest. Gives whether a live one went.
     fn let_one_go(&mut self) -> bool {
-        let first = |state| self.marks.iter().position(|mark| mark.state == state);
+        let first = |state| self.calls.iter().position(|call| call.state == state);
         let place = first(CallState::Ended).or_else(|| first(CallState::Incoming)).unwrap_or(0);
-        self.calls.remove(place);
-        self.marks.remove(place).is_some_and(|gone| gone.state != CallState::Ended)
+        self.hashes.remove(place);
+        self.calls.remove(place).state != CallState::Ended
     }
 
     /// Ends a call that rings, since it was missed at `created`. Gives its event, or `None` where there is no such call, or where
     /// it rang again later than that.
     pub(crate) fn miss(&mut self, call_id: &str, created: Timestamp, now: Duration) -> Option<Arc<Delivery>> {
-        let rings = |(mark, call): &(&mut Mark, &mut Call)| {
-            mark.state == CallState::Incoming && call.is(call_id) && call.delivery.facts.created <= created
-        };
-        let (mark, call) = self.both().find(rings)?;
-        mark.state = CallState::Ended;
-        call.set = now;
-        let (delivery, end) = (call.delivery.clone(), call.end(mark.state));
+        let rings =
+            |call: &&mut Call| call.state == CallState::Incoming && call.is(call_id) && call.delivery.facts.created <= created;
+        let call = self.calls.iter_mut().find(rings)?;
+        (call.state, call.set) = (CallState::Ended, now);
+        let (delivery, end) = (call.delivery.clone(), call.end());
         self.look_at(end);
         Some(delivery)
     }
@@ -138,14 +130,12 @@ impl Calls {
         if self.due.is_none_or(|due| now < due) {
             return silent;
         }
-        let Self { calls, marks, .. } = std::mem::take(self);
-        for (mark, call) in marks.into_iter().zip(calls) {
-            let end = call.end(mark.state);
+        for call in std::mem::take(self).calls {
+            let end = call.end();
             if now < end {
                 self.look_at(end);
-                self.calls.push_back(call);
-                self.marks.push_back(mark);
-            } else if mark.state == CallState::Incoming {
+                self.push(call);
+            } else if call.state == CallState::Incoming {
                 silent.push(call.delivery);
             }
         }
@@ -154,8 +144,7 @@ impl Calls {
 
     /// The events that set the states of the live calls, oldest call first.
     pub(crate) fn live(&self) -> impl Iterator<Item = &Arc<Delivery>> {
-        let both = self.marks.iter().zip(&self.calls);
-        both.filter(|(mark, _)| mark.state != CallState::Ended).map(|(_, call)| &call.delivery)
+        self.calls.iter().filter(|call| call.state != CallState::Ended).map(|call| &call.delivery)
     }
 
     /// The event that set the state of a live call.

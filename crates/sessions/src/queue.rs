@@ -17,7 +17,7 @@ use protocol::close::CloseCode;
 use tokio::io::AsyncWrite;
 
 use crate::context::Context;
-use crate::delivery::Item;
+use crate::delivery::{Delivery, Item};
 use crate::life::Life;
 use crate::receipts::Who;
 use crate::sync::{Mutex, MutexGuard, lock};
@@ -241,7 +241,9 @@ impl Queue {
             inner.begun = more;
             if let Some(first) = inner.frames.pop_front() {
                 self.uncount(inner, &first);
-                self.written(inner, &first.item, now);
+                if let Item::Event(delivery) = first.item {
+                    self.written(inner, delivery, now);
+                }
             }
         }
         if inner.frames.is_empty() && inner.frames.capacity() > FRAMES_KEPT {
@@ -249,13 +251,12 @@ impl Queue {
         }
     }
 
-    /// Notes that the socket has an item whole.
-    fn written(&self, inner: &mut Inner, item: &Item, now: Moment) {
-        let Item::Event(delivery) = item else { return };
-        self.context.sent(&self.who, delivery, now.wall);
+    /// Notes that the socket has an event whole.
+    fn written(&self, inner: &mut Inner, delivery: Arc<Delivery>, now: Moment) {
+        self.context.sent(&self.who, &delivery, now.wall);
         self.context.metrics.written.inc();
         self.context.metrics.taken_to_written.observe(now.running.saturating_sub(delivery.taken).as_secs_f64());
-        inner.life.sent(delivery.clone(), now.running);
+        inner.life.sent(delivery, now.running);
         self.remind_at(inner, inner.life.next_due());
     }
 

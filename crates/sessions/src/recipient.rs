@@ -156,7 +156,8 @@ impl RecipientState {
         if inner.forgotten {
             return Err(Forgotten);
         }
-        inner.expire(context, now);
+        // The ring lets go when it takes this event; where that is late, at its reminder.
+        inner.let_calls_go(now);
         inner.touched = now;
         let (fate, crowded_out) = inner.calls.apply(delivery, now);
         context.metrics.calls_dropped.inc_by(u64::from(crowded_out));
@@ -294,6 +295,10 @@ impl Inner {
 
     fn expire(&mut self, context: &Context, now: Duration) {
         context.freed(self.ring.expire(&context.config.ring, now));
+        self.let_calls_go(now);
+    }
+
+    fn let_calls_go(&mut self, now: Duration) {
         for call in self.calls.expire(now) {
             self.sync(&call, SyncAction::Expired, None);
         }
@@ -346,20 +351,19 @@ impl Inner {
     fn next(&mut self, context: &Context, now: Duration) -> Next {
         let idle_end = self.sessions.is_empty().then_some(self.touched + context.config.ring.age_max);
         let calls = self.calls.next_due().filter(|_| idle_end.is_none() || !context.is_crowded());
-        let due = [self.ring.next_due(&context.config.ring), calls, idle_end].into_iter().flatten();
-        let (first, last) = (due.clone().filter(|due| *due > now).min(), due.max());
-        match (first, last) {
-            (None, Some(last)) if idle_end.is_some() && last <= now => {
-                self.forgotten = true;
-                context.freed(self.ring.bytes());
-                self.ring = Ring::default();
-                Next::Forget
-            }
-            (Some(first), _) if self.reminder.is_none_or(|reminder| first < reminder) => {
+        let due = [self.ring.next_due(&context.config.ring), calls, idle_end];
+        if idle_end.is_some() && due.iter().flatten().all(|due| *due <= now) {
+            self.forgotten = true;
+            context.freed(self.ring.bytes());
+            self.ring = Ring::default();
+            return Next::Forget;
+        }
+        match due.into_iter().flatten().filter(|due| *due > now).min() {
+            Some(first) if self.reminder.is_none_or(|reminder| first < reminder) => {
                 self.reminder = Some(first);
                 Next::Remind(first)
             }
-            _ => Next::Nothing,
+            Some(_) | None => Next::Nothing,
         }
     }
 }

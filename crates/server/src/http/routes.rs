@@ -1,6 +1,7 @@
 //! Method and path → handler: the API's table of contents.
 
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -38,20 +39,25 @@ pub(crate) async fn answer(node: &std::sync::Arc<Node>, peer: IpAddr, mut reques
 /// As [`answer`], of the request that is usual; beside the answer stand its id, and what its head said if that is worth
 /// remembering. What is taken says nothing in the log but at its finest, so there is a span where it is needed.
 pub(crate) async fn answer_usual(node: &Node, peer: IpAddr, request: &Usual<'_>) -> (Response<Body>, HeaderValue, Option<Said>) {
-    let (request_id, client) = match &request.head {
-        Head::New(headers) => (request_id(node, headers, request.taken.wall), node.config.proxies.client(peer, headers)),
+    // Not before it is needed: the event goes first.
+    let (id, new_id) = (OnceLock::new(), || match &request.head {
+        Head::New(headers) => request_id(node, headers, request.taken.wall),
+        Head::Again(_) => new_request_id(node, request.taken.wall),
+    });
+    let client = match &request.head {
+        Head::New(headers) => node.config.proxies.client(peer, headers),
         // Whose it is matters of strangers alone.
-        Head::Again(_) => (new_request_id(node, request.taken.wall), peer),
+        Head::Again(_) => peer,
     };
-    let span = tracing::debug_span!("request", id = ?request_id, method = "POST");
+    let span = tracing::debug_span!("request", id = ?id.get_or_init(new_id), method = "POST");
     let answered = async {
         notifications::post_usual(node, client, request).await.unwrap_or_else(|error| {
-            let span = tracing::info_span!(parent: None, "request", id = ?request_id, method = "POST");
+            let span = tracing::info_span!(parent: None, "request", id = ?id.get_or_init(new_id), method = "POST");
             (span.in_scope(|| refused(node, error)), None)
         })
     };
     let (response, said) = answered.instrument(span).await;
-    (response, request_id, said)
+    (response, id.into_inner().unwrap_or_else(new_id), said)
 }
 
 /// As [`answer_usual`], of a request for a session.

@@ -233,10 +233,13 @@ fn poll_written(
     write: impl Fn(&TcpStream) -> io::Result<usize>,
 ) -> Poll<io::Result<usize>> {
     loop {
-        ready!(socket.poll_write_ready(cx))?;
+        // Tried first: to ask before is one more look, and beyond tokio's budget every socket would seem full.
         match write(socket) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(socket.poll_write_ready(cx))?,
             written => return Poll::Ready(written),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

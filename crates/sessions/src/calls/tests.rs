@@ -82,4 +82,39 @@ fn of_thirty_three_calls_the_oldest_unanswered_goes() {
     assert_eq!((names.len(), names[0].as_str(), names[1].as_str()), (32, "answered", "1"));
     apply(&mut calls, "5", Ended, 0, SECOND);
     assert!(!calls.apply(&delivery(1, "and another", Incoming, 0), SECOND).1, "an ended one goes first");
+    let names: Vec<_> = live(&calls).into_iter().map(|(name, _)| name).collect();
+    assert_eq!((names.len(), names[1].as_str()), (32, "1"));
+    assert!(!names.contains(&"5".to_owned()));
+}
+
+#[test]
+fn a_call_is_known_when_those_around_it_are_over() {
+    let mut calls = Calls::default();
+    apply(&mut calls, "first", Answered, 0, Duration::ZERO);
+    apply(&mut calls, "middle", Ended, 0, Duration::ZERO);
+    apply(&mut calls, "last", Answered, 0, 5 * SECOND);
+    assert!(calls.expire(10 * SECOND).is_empty(), "the middle one is forgotten");
+    for call in ["first", "last"] {
+        apply(&mut calls, call, Ended, 0, 11 * SECOND);
+        assert_eq!(apply(&mut calls, call, Incoming, 0, 12 * SECOND), Fate::Late, "{call}");
+    }
+    assert_eq!(apply(&mut calls, "middle", Incoming, 0, 12 * SECOND), Fate::Deliver);
+    assert_eq!(live(&calls), [("middle".to_owned(), Incoming)]);
+}
+
+#[test]
+fn calls_whose_ids_have_one_hash_are_two() {
+    let mut seen = std::collections::HashMap::new();
+    let (one, other) = (0..5_000)
+        .find_map(|number| {
+            let call = number.to_string();
+            let hash = delivery(1, &call, Incoming, 0).call_hash;
+            seen.insert(hash, call.clone()).map(|before| (before, call))
+        })
+        .unwrap();
+    let mut calls = Calls::default();
+    apply(&mut calls, &one, Incoming, 0, SECOND);
+    apply(&mut calls, &other, Incoming, 0, SECOND);
+    apply(&mut calls, &other, Ended, 0, SECOND);
+    assert_eq!(live(&calls), [(one, Incoming)]);
 }

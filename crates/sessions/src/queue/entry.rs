@@ -28,7 +28,9 @@ impl Queue {
         }
         let written = inner.try_write(item.wire());
         if written == item.wire().len() {
-            self.written(&mut inner, item, self.moment());
+            if let Item::Event(delivery) = item {
+                self.written(&mut inner, delivery.clone(), self.moment());
+            }
             if inner.unflushed {
                 wake(inner);
             }

@@ -106,10 +106,9 @@ fn process(connection: &mut ServerConnection, socket: &TcpStream) -> io::Result<
 
 fn poll_out(connection: &mut ServerConnection, socket: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     while connection.wants_write() {
-        ready!(socket.poll_write_ready(cx))?;
         match connection.write_tls(&mut Socket(socket)) {
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(socket.poll_write_ready(cx))?,
             Err(error) => return Poll::Ready(Err(error)),
         }
     }
