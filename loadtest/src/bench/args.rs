@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use super::compare::{self, CompareArgs};
 use super::results::Results;
 use super::subject::Kind;
+use super::swarm::Client;
 use super::work::{Churn, Connect, Events, Idle, Job, Manner, Missed, Punctual, steady};
 use crate::broker::raise_descriptor_limit;
 
@@ -85,6 +86,9 @@ struct FloodArgs {
     /// Sessions acknowledge what they hear, as desktops do, where the server's contract knows it.
     #[arg(long)]
     acks: bool,
+    /// How the client waits.
+    #[arg(long, default_value = "awake")]
+    client: Client,
 }
 
 #[derive(Debug, Args)]
@@ -188,12 +192,12 @@ pub(crate) async fn run(measurement: Measurement) -> Result<ExitCode> {
 
 impl FloodArgs {
     fn jobs(&self, groups: &[usize]) -> Vec<Job> {
-        let manner = manner(self.acks);
+        let (manner, client) = (manner(self.acks), self.client);
         let mut jobs = Vec::new();
         for &group in groups {
             for &sessions in &self.sessions {
                 for &deliveries in &self.deliveries {
-                    let events = |&outstanding| Job::Events(Events { sessions, deliveries, group, outstanding, manner });
+                    let events = |&outstanding| Job::Events(Events { sessions, deliveries, group, outstanding, manner, client });
                     jobs.extend(self.outstanding.iter().map(events));
                 }
             }

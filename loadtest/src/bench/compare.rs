@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::results::Results;
 use super::subject::Kind;
-use super::swarm::Steady;
+use super::swarm::{Client, Steady};
 use super::work::{Churn, Connect, Events, Idle, Job, Manner, Missed, Punctual, steady};
 use super::{install, plot, report};
 
@@ -88,7 +88,7 @@ fn short() -> Vec<Job> {
 }
 
 fn events(group: usize, sessions: usize, deliveries: u64) -> Job {
-    Job::Events(Events { sessions, deliveries, group, outstanding: 64, manner: Manner::Listening })
+    Job::Events(Events { sessions, deliveries, group, outstanding: 64, manner: Manner::Listening, client: Client::Awake })
 }
 
 /// As desktops are: they acknowledge what they hear.

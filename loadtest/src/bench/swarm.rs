@@ -5,7 +5,7 @@ mod tally; // which session has yet to hear what
 mod flood; // events as fast as they are heard
 mod steady; // events at fixed times
 
-pub(super) use self::flood::{Flood, Posts};
+pub(super) use self::flood::{Client, Flood, Posts};
 pub(super) use self::steady::Steady;
 pub(super) use self::tally::RINGING;
 
@@ -48,6 +48,7 @@ pub(super) struct Swarm {
     tally: Tally,
     answers: u64,
     scratch: Vec<u8>,
+    client: Client,
 }
 
 /// A session that is yet to connect.
@@ -71,6 +72,7 @@ impl Swarm {
             tally: Tally::new(group)?,
             answers: 0,
             scratch: vec![0; SCRATCH_BYTES],
+            client: Client::Asleep,
         })
     }
 
@@ -141,27 +143,47 @@ impl Swarm {
 
     /// Posts a live event, if a caller is free.
     fn post(&mut self, server: &Server, number: u64) -> Result<bool> {
-        if !self.tally.admits(number) {
-            return Ok(false);
+        let may = self.may_post(number);
+        if may {
+            let request = self.request(server, number)?;
+            self.say(server, &request)?;
         }
+        Ok(may)
+    }
+
+    fn may_post(&mut self, number: u64) -> bool {
+        !self.idle.is_empty() && self.tally.admits(number)
+    }
+
+    /// What is to be said to post a live event.
+    fn request(&self, server: &Server, number: u64) -> Result<Vec<u8>> {
         let (call, state) = call_of(number);
-        self.post_of(server, number, call, state)
+        self.request_of(server, number, call, state)
     }
 
     /// Posts a missed call, if a caller is free.
     fn post_missed(&mut self, server: &Server, number: u64) -> Result<bool> {
-        self.post_of(server, number, number, State::Missed)
+        let may = !self.idle.is_empty();
+        if may {
+            let request = self.request_of(server, number, number, State::Missed)?;
+            self.say(server, &request)?;
+        }
+        Ok(may)
     }
 
-    fn post_of(&mut self, server: &Server, number: u64, call: u64, state: State) -> Result<bool> {
-        let Some(caller) = self.idle.pop_front() else { return Ok(false) };
+    fn request_of(&self, server: &Server, number: u64, call: u64, state: State) -> Result<Vec<u8>> {
         let event = Event { number, call, state, first: self.tally.first_of(call)?, count: self.group };
-        self.lines.get_mut(caller).context("a caller")?.say(&server.speech.post(&event))?;
+        Ok(server.speech.post(&event))
+    }
+
+    fn say(&mut self, server: &Server, request: &[u8]) -> Result<()> {
+        let caller = self.idle.pop_front().context("a caller that is free")?;
+        self.lines.get_mut(caller).context("a caller")?.say(request)?;
         if server.protocol == (Protocol::Nats { verbose: false }) {
             // Nothing is answered, and one connection is the cheapest: what is published on it is read together.
             self.idle.push_front(caller);
         }
-        Ok(true)
+        Ok(())
     }
 
     fn turn(&mut self) -> Result<()> {
@@ -180,12 +202,22 @@ impl Swarm {
     /// Takes what has come; gives whether anything has.
     fn wait(&mut self, time: Duration) -> Result<bool> {
         let mut events = Vec::with_capacity(EVENTS_MAX);
-        let timeout = Timespec { tv_sec: i64::try_from(time.as_secs())?, tv_nsec: i64::from(time.subsec_nanos()) };
-        match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout)) {
-            Ok(_) => {}
-            // Whoever was stopped goes on.
-            Err(Errno::INTR) => return Ok(true),
-            Err(error) => return Err(error.into()),
+        let at_once = match self.client {
+            Client::Awake => Duration::ZERO,
+            Client::Asleep => time,
+        };
+        let timeout = Timespec { tv_sec: i64::try_from(at_once.as_secs())?, tv_nsec: i64::from(at_once.subsec_nanos()) };
+        let began = Instant::now();
+        loop {
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout)) {
+                Ok(_) => {}
+                // Whoever was stopped goes on.
+                Err(Errno::INTR) => return Ok(true),
+                Err(error) => return Err(error.into()),
+            }
+            if !events.is_empty() || self.client == Client::Asleep || began.elapsed() >= time {
+                break;
+            }
         }
         for event in &events {
             match event.data.u64() {
@@ -211,6 +243,8 @@ impl Swarm {
         }
         let role = line.role();
         let bytes = line.read(scratch)?;
+        // What the client makes of it, and answers, is not the server's delay.
+        let at = Instant::now();
         line.hear(&bytes, &mut |heard| {
             match (heard, role) {
                 (Heard::Opened, _) => *open += 1,
@@ -218,7 +252,7 @@ impl Swarm {
                     *answers += 1;
                     idle.push_back(place);
                 }
-                (Heard::Event(body), Role::Session(session)) => tally.heard(body, session)?,
+                (Heard::Event(body), Role::Session(session)) => tally.heard(body, session, at)?,
                 (Heard::Event(_), Role::Caller) => {}
             }
             Ok(())

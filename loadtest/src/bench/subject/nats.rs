@@ -33,6 +33,8 @@ pub(super) async fn start(verbose: bool) -> Result<Server> {
     std::fs::write(folder.path().join("nats.conf"), config)?;
     let mut command = Command::new(program);
     command.arg("--config").arg(folder.path().join("nats.conf"));
+    // Measured on 2 cores, an event to one of 1,000 sessions: 17 µs with one thread for its own code, 23 with two; answered 30, and 35.
+    command.env("GOMAXPROCS", "1");
     let (sessions, callers) = (sessions.parse()?, callers.parse()?);
     let process = Process::start(command, folder, sessions).await?;
     Ok(Server { callers_at: callers, ..Server::new(Protocol::Nats { verbose }, Box::new(Nats), process, sessions) })

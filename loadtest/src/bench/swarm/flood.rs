@@ -1,6 +1,7 @@
 //! Events as fast as they are heard, and posts as fast as they are answered.
 
 use anyhow::{Result, ensure};
+use clap::ValueEnum;
 
 use super::{RINGING, Swarm};
 use crate::bench::subject::Server;
@@ -10,6 +11,17 @@ use crate::bench::subject::Server;
 pub(in crate::bench) struct Flood {
     pub(in crate::bench) events: u64,
     pub(in crate::bench) outstanding: usize,
+    pub(in crate::bench) client: Client,
+}
+
+/// How the client waits. What wakes it is a send of the server's, which takes twice as long then: a server that is a little slower than the
+/// client wakes it again and again, one that is a little faster never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::bench) enum Client {
+    /// It looks again and again, so that no server pays for waking it.
+    Awake,
+    /// It sleeps until something has come.
+    Asleep,
 }
 
 /// Posts that nobody hears, over so many connections.
@@ -29,12 +41,14 @@ impl Swarm {
         self.call(server, flood.outstanding)?;
         let mut next = self.tally.expect(flood.events, self.sessions)?;
         let end = next + flood.events;
+        self.client = flood.client;
         while self.tally.done() < end {
             while next < end && next - self.tally.done() < outstanding && self.post(server, next)? {
                 next += 1;
             }
             self.turn()?;
         }
+        self.client = Client::Asleep;
         Ok(())
     }
 

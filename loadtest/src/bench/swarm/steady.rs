@@ -53,16 +53,22 @@ impl Swarm {
         let interval = Duration::from_secs(1) / steady.rate;
         let timer = Timer::new(self)?;
         let mut next = self.tally.expect(events, self.sessions)?;
-        let (end, mut posted) = (next + events, histogram()?);
+        let (end, mut posted, mut prepared) = (next + events, histogram()?, None);
         let schedule = Schedule { start: Instant::now(), interval, first: next };
         // At once, so that it strikes when an event is due.
         timer.every(interval)?;
         self.tally.follow(schedule)?;
         while self.tally.done() < end {
+            // While nothing is on its way, so that no event is late since the client writes.
+            if next < end && self.tally.done() == next && prepared.is_none() {
+                prepared = Some(self.request(server, next)?);
+            }
             self.turn()?;
             timer.acknowledge();
-            while next < end && schedule.due(next) <= schedule.start.elapsed() && self.post(server, next)? {
-                posted.saturating_record(u64::try_from(schedule.late(next).as_micros())?);
+            while next < end && schedule.due(next) <= schedule.start.elapsed() && self.may_post(next) {
+                let request = prepared.take().map_or_else(|| self.request(server, next), Ok)?;
+                self.say(server, &request)?;
+                posted.saturating_record(u64::try_from(schedule.late(next, Instant::now()).as_micros())?);
                 next += 1;
             }
             if next == end {

@@ -45,9 +45,9 @@ impl Schedule {
         self.interval.mul_f64(crate::figures::float((event + 1).saturating_sub(self.first)))
     }
 
-    /// How long ago it was due.
-    pub(super) fn late(&self, event: u64) -> Duration {
-        self.start.elapsed().saturating_sub(self.due(event))
+    /// How long before `at` it was due.
+    pub(super) fn late(&self, event: u64, at: Instant) -> Duration {
+        at.saturating_duration_since(self.start + self.due(event))
     }
 }
 
@@ -78,7 +78,7 @@ impl Tally {
         Ok(usize::try_from(call * STEP % self.groups)? * self.group)
     }
 
-    pub(super) fn heard(&mut self, body: &[u8], session: usize) -> Result<()> {
+    pub(super) fn heard(&mut self, body: &[u8], session: usize, at: Instant) -> Result<()> {
         let Some(event) = number(body) else { return Ok(()) };
         let (call, _) = call_of(event);
         let place = session.checked_sub(self.first_of(call)?).filter(|place| *place < self.group);
@@ -88,7 +88,7 @@ impl Tally {
         *missing &= !bit;
         self.done += u64::from(*missing == 0);
         if let Some(schedule) = &self.schedule {
-            self.delays.saturating_record(u64::try_from(schedule.late(event).as_micros())?);
+            self.delays.saturating_record(u64::try_from(schedule.late(event, at).as_micros())?);
         }
         Ok(())
     }
@@ -149,17 +149,18 @@ mod tests {
     fn an_event_is_done_when_each_of_its_sessions_has_heard_it_once() {
         let mut tally = Tally::new(3).unwrap();
         assert_eq!(tally.expect(4, 30).unwrap(), 0);
+        let now = Instant::now();
         let first = tally.first_of(call_of(2).0).unwrap();
-        tally.heard(&body(2), first).unwrap();
-        tally.heard(&body(2), first + 2).unwrap();
-        assert!(tally.heard(&body(2), first).is_err());
-        assert!(tally.heard(&body(2), first + 3).is_err());
-        assert!(tally.heard(&body(9), first).is_err());
+        tally.heard(&body(2), first, now).unwrap();
+        tally.heard(&body(2), first + 2, now).unwrap();
+        assert!(tally.heard(&body(2), first, now).is_err());
+        assert!(tally.heard(&body(2), first + 3, now).is_err());
+        assert!(tally.heard(&body(9), first, now).is_err());
         assert_eq!((tally.done(), tally.missing()), (0, 4));
-        tally.heard(&body(2), first + 1).unwrap();
+        tally.heard(&body(2), first + 1, now).unwrap();
         assert_eq!((tally.done(), tally.missing()), (1, 3));
         assert!(tally.admits(RINGING - 1) && !tally.admits(RINGING), "the first is not heard yet");
-        tally.heard(br#"{"type":"sync"}"#, first).unwrap();
+        tally.heard(br#"{"type":"sync"}"#, first, now).unwrap();
     }
 
     #[test]

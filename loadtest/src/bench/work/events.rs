@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::{Figure, Meter, SETTLING, figure, micros};
 use crate::bench::subject::{Kind, Protocol, Server};
-use crate::bench::swarm::{Flood, RINGING, Steady, Swarm};
+use crate::bench::swarm::{Client, Flood, RINGING, Steady, Swarm};
 use crate::figures::float;
 
 /// How sessions take events.
@@ -27,6 +27,7 @@ pub(in crate::bench) struct Events {
     pub(in crate::bench) group: usize,
     pub(in crate::bench) outstanding: usize,
     pub(in crate::bench) manner: Manner,
+    pub(in crate::bench) client: Client,
 }
 
 #[derive(Debug, Clone)]
@@ -59,7 +60,8 @@ impl Events {
         swarm.open(&mut server, self.sessions)?;
         swarm.rest(SETTLING)?;
         let group = u64::try_from(self.group)?;
-        let flood = Flood { events: (kind.share(self.deliveries) / group).max(1), outstanding: self.outstanding };
+        let events = (kind.share(self.deliveries) / group).max(1);
+        let flood = Flood { events, outstanding: self.outstanding, client: self.client };
         // As many before as are measured, so that what is only done once, such as touching memory for the first time, is not counted; and
         // so many that calls are over as well as ring.
         swarm.flood(&mut server, Flood { events: flood.events.max(2 * RINGING), ..flood })?;
@@ -83,7 +85,8 @@ impl Punctual {
         self.manner.impose(&mut server);
         let mut swarm = Swarm::new(1)?;
         swarm.open(&mut server, self.sessions)?;
-        let warm_up = Flood { events: kind.share(u64::from(self.steady.rate)), outstanding: self.steady.connections };
+        let events = kind.share(u64::from(self.steady.rate));
+        let warm_up = Flood { events, outstanding: self.steady.connections, client: Client::Asleep };
         swarm.flood(&mut server, warm_up)?;
         swarm.rest(SETTLING)?;
         let meter = Meter::start(&server)?;
@@ -116,7 +119,11 @@ impl fmt::Display for Events {
             self.deliveries,
             self.outstanding,
             self.manner.words()
-        )
+        )?;
+        match self.client {
+            Client::Awake => f.write_str(", client awake"),
+            Client::Asleep => Ok(()),
+        }
     }
 }
 
