@@ -15,5 +15,5 @@ pub mod connectors; // whose callbacks are taken, and what each knows of its cal
 pub mod dispatch; // where does an event go
 mod tell; // what bellwire itself tells subscribers
 pub mod metrics; // what an operator sees of the door
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing; // the door of the fuzz targets

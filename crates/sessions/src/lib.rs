@@ -20,7 +20,7 @@ mod codec; // WebSocket's frames, as a server takes and sends them
 pub mod life; // whether a client is still there
 mod wheel; // reminders without a timer each
 pub mod saved; // what a run hands to the next
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing; // the door of the fuzz targets
 #[cfg(test)]
 mod testing; // what the tests share
