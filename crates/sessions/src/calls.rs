@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use protocol::frame::CallState;
+use smallvec::SmallVec;
 
 use crate::delivery::Delivery;
 
 /// How many calls of a recipient are known at once.
 pub(crate) const CALLS_MAX: usize = 32;
+/// How many of them are told apart without a look elsewhere.
+const HASHES_HERE: usize = 16;
 /// How long after a state was set a lower one can still be late.
 const LATE: Duration = Duration::from_secs(10);
 /// How long after it last rang a call that nobody answered or ended is taken for over.
@@ -24,8 +27,8 @@ const ANSWERED_MAX: Duration = Duration::from_secs(12 * 3600);
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     calls: Vec<Call>,
-    /// Hashes of their ids, in the same order: what nearly all looks ask for lies together.
-    hashes: Vec<u16>,
+    /// Hashes of their ids, in the same order: what nearly all looks ask for lies together, and mostly here.
+    hashes: SmallVec<[u16; HASHES_HERE]>,
     /// Before this none is to be forgotten, so that not each event has to look through them.
     due: Option<Duration>,
 }

@@ -13,6 +13,7 @@ use protocol::close::CloseCode;
 use protocol::frame::CallState;
 use protocol::id::{DeviceId, EventId, Product};
 use protocol::message::{Resume, SyncAction, encode_sync};
+use smallvec::SmallVec;
 
 use crate::calls::{Calls, Fate};
 use crate::codec::text_frame;
@@ -35,8 +36,8 @@ pub(crate) struct RecipientState {
 struct Inner {
     ring: Ring,
     calls: Calls,
-    /// Oldest first.
-    sessions: Vec<Member>,
+    /// Oldest first. Most have one: it lies here, as each piece of memory that an event touches costs it time.
+    sessions: SmallVec<[Member; 1]>,
     /// When the last session left or the last event came.
     touched: Duration,
     /// The reminder that is under way, so that there is one and not one for each event.
@@ -105,7 +106,7 @@ impl RecipientState {
     }
 
     fn with(ring: Ring, calls: Calls, now: Duration) -> Self {
-        let inner = Inner { ring, calls, sessions: Vec::new(), touched: now, reminder: None, forgotten: false };
+        let inner = Inner { ring, calls, sessions: SmallVec::new(), touched: now, reminder: None, forgotten: false };
         Self { inner: Mutex::new(inner) }
     }
 
@@ -131,8 +132,6 @@ impl RecipientState {
         if resume == Resume::Full {
             inner.acknowledge(cursor, &queue.who, at);
         }
-        // Most have one: no room is made for more before there are more.
-        inner.sessions.reserve_exact(1);
         inner.sessions.push(Member { product, queue: queue.clone() });
         Ok(Joined { cursor, resume, calls, missed, over })
     }

@@ -35,6 +35,8 @@ pub(super) enum Kind {
     Limit,
     /// This project.
     Bellwire,
+    /// The same with one caller, who sends events without waiting for the answers to those before.
+    BellwirePipelined,
     /// Nchan, a module of nginx.
     Nchan,
     /// NATS with its WebSocket listener; one caller who is told nothing.
@@ -90,6 +92,8 @@ pub(super) trait Speech {
 pub(super) struct Server {
     pub(super) protocol: Protocol,
     pub(super) speech: Box<dyn Speech>,
+    /// One caller posts everything, without waiting for answers, if there are any.
+    pub(super) pipelines: bool,
     process: Process,
     sessions_at: SocketAddr,
     callers_at: SocketAddr,
@@ -101,6 +105,7 @@ impl Kind {
         match self {
             Self::Limit => "limit",
             Self::Bellwire => "bellwire",
+            Self::BellwirePipelined => "bellwire-pipelined",
             Self::Nchan => "nchan",
             Self::Nats => "nats",
             Self::NatsVerbose => "nats-verbose",
@@ -112,6 +117,7 @@ impl Kind {
         match self {
             Self::Limit => limit::start().await,
             Self::Bellwire => bellwire::start(None).await,
+            Self::BellwirePipelined => Ok(Server { pipelines: true, ..bellwire::start(None).await? }),
             Self::Nchan => nchan::start().await,
             Self::Nats => nats::start(false).await,
             Self::NatsVerbose => nats::start(true).await,
@@ -122,8 +128,8 @@ impl Kind {
     /// How many of so many events are posted: a tenth to one that takes ten times as long or more.
     pub(super) fn share(self, events: u64) -> u64 {
         match self {
-            Self::Limit | Self::Bellwire | Self::Nchan | Self::Nats | Self::NatsVerbose => events,
             Self::Node => (events / 10).max(1),
+            Self::Limit | Self::Bellwire | Self::BellwirePipelined | Self::Nchan | Self::Nats | Self::NatsVerbose => events,
         }
     }
 }
@@ -134,17 +140,18 @@ pub(super) struct Dial {
     pub(super) from: Ipv4Addr,
     pub(super) to: SocketAddr,
     pub(super) protocol: Protocol,
+    pub(super) pipelines: bool,
 }
 
 impl Server {
     /// One that takes sessions and callers at the same address.
     fn new(protocol: Protocol, speech: Box<dyn Speech>, process: Process, address: SocketAddr) -> Self {
-        Self { protocol, speech, process, sessions_at: address, callers_at: address, connections: 0 }
+        Self { protocol, speech, pipelines: false, process, sessions_at: address, callers_at: address, connections: 0 }
     }
 
     /// How the next session connects.
     pub(super) fn dial(&mut self) -> Dial {
-        Dial { from: self.source(), to: self.sessions_at, protocol: self.protocol }
+        Dial { from: self.source(), to: self.sessions_at, protocol: self.protocol, pipelines: self.pipelines }
     }
 
     /// How the next caller connects.

@@ -21,7 +21,7 @@ use rustix::io::Errno;
 
 use self::line::{Heard, Line, Role};
 use self::tally::{Tally, call_of};
-use super::subject::{Dial, Event, Protocol, Server};
+use super::subject::{Dial, Event, Server};
 use crate::line::State;
 
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -179,8 +179,7 @@ impl Swarm {
     fn say(&mut self, server: &Server, request: &[u8]) -> Result<()> {
         let caller = self.idle.pop_front().context("a caller that is free")?;
         self.lines.get_mut(caller).context("a caller")?.say(request)?;
-        if server.protocol == (Protocol::Nats { verbose: false }) {
-            // Nothing is answered, and one connection is the cheapest: what is published on it is read together.
+        if server.pipelines {
             self.idle.push_front(caller);
         }
         Ok(())
@@ -241,7 +240,7 @@ impl Swarm {
             }
             return Ok(());
         }
-        let role = line.role();
+        let (role, is_busy) = (line.role(), !line.pipelines());
         let bytes = line.read(scratch)?;
         // What the client makes of it, and answers, is not the server's delay.
         let at = Instant::now();
@@ -250,7 +249,9 @@ impl Swarm {
                 (Heard::Opened, _) => *open += 1,
                 (Heard::Answered, _) => {
                     *answers += 1;
-                    idle.push_back(place);
+                    if is_busy {
+                        idle.push_back(place);
+                    }
                 }
                 (Heard::Event(body), Role::Session(session)) => tally.heard(body, session, at)?,
                 (Heard::Event(_), Role::Caller) => {}

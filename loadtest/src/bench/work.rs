@@ -69,11 +69,14 @@ impl Job {
         }
     }
 
-    /// Whether a server has what is measured: only bellwire keeps missed calls, and that callers are answered matters to what events cost.
+    /// Whether a server has what is measured: only bellwire keeps missed calls, and whether callers are answered, or wait for it, matters
+    /// to what events cost.
     pub(super) fn concerns(&self, kind: Kind) -> bool {
         match self {
             Self::Events(_) => true,
-            Self::Steady(_) | Self::Connect(_) | Self::Idle(_) | Self::Churn(_) => kind != Kind::NatsVerbose,
+            Self::Steady(_) | Self::Connect(_) | Self::Idle(_) | Self::Churn(_) => {
+                !matches!(kind, Kind::NatsVerbose | Kind::BellwirePipelined)
+            }
             Self::Missed(_) => kind == Kind::Bellwire,
         }
     }

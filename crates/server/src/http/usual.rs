@@ -6,13 +6,16 @@
 //! So a connection begins here. What is not usual, in whatever way, is not judged here: the connection is left to the library for
 //! good, with the bytes that were read. Heads are taken apart by the parser that the library has, too; an answer is that of
 //! [`routes`], and the same both ways.
+//!
+//! Who sends several events without waiting for the answers (RFC 9112 §9.3.2) has those that came together answered together: what a
+//! call of the kernel costs is most of what an event costs, and so it is shared.
 
 mod again; // the head of the request before
 
 use std::cell::RefCell;
 use std::future::{self, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -269,22 +272,21 @@ impl Connection {
         let mut stream = self.stream.clone();
         let mut buffer = self.first_bytes(&mut stream).await?;
         let mut remembered: Option<Box<Remembered>> = None;
+        let mut answers = Answers::default();
         loop {
             let mut lines = [EMPTY_HEADER; HEADERS_MAX];
-            let answer = match Begun::read(buffer.unanswered(), &mut lines, remembered.as_deref(), &self.node.clock) {
+            let begun = Begun::read(buffer.unanswered(), &mut lines, remembered.as_deref(), &self.node.clock);
+            if !matches!(begun, Begun::Event(..)) {
+                Self::send(&mut stream, &mut answers).await?;
+            }
+            match begun {
                 Begun::Event(request, bytes) => {
-                    stream.enter(Phase::Busy);
-                    let (response, id, said) = routes::answer_usual(&self.node, self.peer.ip(), &request).await;
-                    let answer = self.write(response, &id, request.taken);
-                    // One a token is enough: heads that are others each time are not remembered each time.
-                    let is_of_another = |known: &Remembered, said: &Said| !known.is_of(&said.verified);
-                    if let Some(said) = said.filter(|said| remembered.as_deref().is_none_or(|known| is_of_another(known, said))) {
-                        let head = bytes - request.body.len();
-                        let again = Remembered::new(buffer.unanswered().get(POST.len()..head).unwrap_or_default(), said);
-                        remembered = again.map(Box::new);
+                    let said = self.take(&mut stream, &request, &mut answers).await?;
+                    if let Some(said) = said {
+                        let head = POST.len()..bytes - request.body.len();
+                        remember(&mut remembered, buffer.unanswered().get(head).unwrap_or_default(), said);
                     }
                     buffer.answer(bytes);
-                    answer
                 }
                 Begun::HandShake(request, bytes) => {
                     stream.enter(Phase::Busy);
@@ -294,13 +296,14 @@ impl Connection {
                     match opened {
                         Ok((response, admitted)) => {
                             stream.enter(Phase::Upgraded);
-                            let head = text(response, &id, taken, false).into();
+                            let mut head = Vec::new();
+                            put_answer(&mut head, response, &id, taken, false);
                             let early = Bytes::copy_from_slice(buffer.unanswered());
-                            let socket = Upgraded { io: stream, early, head: Some(head) };
+                            let socket = Upgraded { io: stream, early, head: Some(head.into()) };
                             session::begin(&self.node, admitted, future::ready(Some(socket)));
                             return None;
                         }
-                        Err(response) => self.write(response, &id, taken),
+                        Err(response) => self.write(&mut answers, response, &id, taken),
                     }
                 }
                 Begun::Part => {
@@ -310,14 +313,34 @@ impl Connection {
                     continue;
                 }
                 Begun::Other => return Some(buffer.unanswered().to_vec()),
-            };
+            }
             let rest = buffer.rest();
-            Self::send(&mut stream, answer).await?;
+            if rest.is_none() || answers.end {
+                Self::send(&mut stream, &mut answers).await?;
+            }
             buffer = match rest {
                 Some(rest) => rest,
                 None => self.first_bytes(&mut stream).await?,
             };
         }
+    }
+
+    /// Takes an event, and puts its answer to the others. Gives what its head said, where it can be said again; nothing where the
+    /// connection ends.
+    async fn take(&self, stream: &mut Stream, request: &Usual<'_>, answers: &mut Answers) -> Option<Option<Said>> {
+        stream.enter(Phase::Busy);
+        let mut answering = pin!(routes::answer_usual(&self.node, self.peer.ip(), request));
+        let (response, id, said) = match answering.as_mut().now_or_never() {
+            Some(answer) => answer,
+            // Those before do not wait for the disk.
+            None => {
+                Self::send(stream, answers).await?;
+                stream.enter(Phase::Busy);
+                answering.await
+            }
+        };
+        self.write(answers, response, &id, request.taken);
+        Some(said)
     }
 
     /// Waits for a request, or for the node's shutdown. An idle connection holds no buffer, but for the head that it remembers.
@@ -333,33 +356,45 @@ impl Connection {
         .await
     }
 
-    fn write(&self, response: Response<Body>, id: &HeaderValue, taken: Moment) -> Answer {
-        let is_last = self.is_stopping() || ends_connection(&response);
-        Answer { text: text(response, id, taken, is_last), is_last }
+    fn write(&self, answers: &mut Answers, response: Response<Body>, id: &HeaderValue, taken: Moment) {
+        answers.end = self.is_stopping() || ends_connection(&response);
+        put_answer(&mut answers.text, response, id, taken, answers.end);
     }
 
-    /// Sends an answer, once the requests that are ready by now have been taken. Gives nothing where the connection ends with it.
-    async fn send(stream: &mut Stream, Answer { text, is_last }: Answer) -> Option<()> {
+    /// Sends what is answered, once the requests that are ready by now have been taken. Gives nothing where the connection ends with it.
+    async fn send(stream: &mut Stream, answers: &mut Answers) -> Option<()> {
+        let Answers { text, end } = std::mem::take(answers);
+        if text.is_empty() {
+            return Some(());
+        }
         behind_the_others().await;
         stream.enter(Phase::Idle);
         stream.write_all(&text).await.ok()?;
         // A line with TLS can hold what the socket does not take.
-        stream.flush().await.ok().filter(|()| !is_last)
+        stream.flush().await.ok().filter(|()| !end)
     }
 }
 
-/// An answer that is yet to be sent.
-struct Answer {
-    text: Vec<u8>,
-    /// The connection ends with it.
-    is_last: bool,
+/// Remembers a head, to know it again. One a token is enough: heads that are others each time are not remembered each time.
+fn remember(remembered: &mut Option<Box<Remembered>>, head: &[u8], said: Said) {
+    if remembered.as_deref().is_none_or(|known| !known.is_of(&said.verified)) {
+        *remembered = Remembered::new(head, said).map(Box::new);
+    }
 }
 
-/// The answer, as it is sent.
-fn text(response: Response<Body>, id: &HeaderValue, now: Moment, is_last: bool) -> Vec<u8> {
+/// Answers that are yet to be sent: to no more requests than fit a buffer.
+#[derive(Default)]
+struct Answers {
+    text: Vec<u8>,
+    /// The connection ends with the last of them.
+    end: bool,
+}
+
+/// Writes an answer behind others, as it is sent.
+fn put_answer(text: &mut Vec<u8>, response: Response<Body>, id: &HeaderValue, now: Moment, is_last: bool) {
     let (head, mut body) = response.into_parts();
     let body = body.frame().now_or_never().flatten().and_then(|frame| frame.ok()?.into_data().ok()).unwrap_or_default();
-    let mut text = Vec::with_capacity(256 + body.len());
+    text.reserve(256 + body.len());
     let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| text.extend_from_slice(part));
     let reason = head.status.canonical_reason().unwrap_or_default();
     put(&[b"HTTP/1.1 ", head.status.as_str().as_bytes(), b" ", reason.as_bytes(), b"\r\nx-request-id: ", id.as_bytes()]);
@@ -373,7 +408,6 @@ fn text(response: Response<Body>, id: &HeaderValue, now: Moment, is_last: bool) 
         put(&[b"\r\ncontent-length: ", body.len().to_string().as_bytes()]);
     }
     with_date(now, |date| put(&[b"\r\ndate: ", date.as_bytes(), b"\r\n\r\n", &body]));
-    text
 }
 
 /// The date of an answer (RFC 9110 §6.6.1).

@@ -144,6 +144,41 @@ async fn requests_come_in_pieces_and_several_at_once() {
 }
 
 #[tokio::test]
+async fn who_does_not_wait_for_answers_gets_them_in_order() {
+    let node = TestNode::start().await;
+    let mut session = node.session("SBOX", "ADV", "").await;
+    let token = format!("Bearer {}", application_token());
+    let numbered = |number: usize| {
+        // One is wrong, and one waits for the disk.
+        let body = match number {
+            20 => "{".to_owned(),
+            30 => event("missedCall", &["ADV"]).to_string(),
+            _ => event("incomingCall", &["ADV"]).to_string().replace("ax2uyio8p", &format!("call-{number}")),
+        };
+        let id = format!("own-{number}");
+        let json = ("content-type", "application/json");
+        request(&[("authorization", &token), ("reapit-customer", "SBOX"), json, ("x-request-id", &id)], &body)
+    };
+    // More than fit a buffer, and in the middle of one it stops for a while.
+    let requests: String = (0..60).map(numbered).collect();
+    let (first, second) = requests.as_bytes().split_at(requests.len() / 2);
+    let mut stream = TcpStream::connect(&node.api).await.unwrap();
+    stream.write_all(first).await.unwrap();
+    for number in 0..60 {
+        if number == 25 {
+            stream.write_all(second).await.unwrap();
+        }
+        let (head, _) = one_answer(&mut stream).await;
+        assert!(head.contains(&format!("\r\nx-request-id: own-{number}\r\n")), "{number}: {head}");
+        let expected = if number == 20 { "HTTP/1.1 400 Bad Request" } else { "HTTP/1.1 202 Accepted" };
+        assert_eq!(status(&head), expected, "{number}");
+    }
+    for number in (0..60).filter(|number| ![20, 30].contains(number)) {
+        assert_eq!(next_event(&mut session).await["callId"], format!("call-{number}"));
+    }
+}
+
+#[tokio::test]
 async fn what_ends_early_or_is_no_http_ends_the_connection() {
     let node = TestNode::start().await;
     let text = usual(&event("incomingCall", &["ADV"]).to_string());

@@ -37,7 +37,9 @@ pub(super) async fn start(verbose: bool) -> Result<Server> {
     command.env("GOMAXPROCS", "1");
     let (sessions, callers) = (sessions.parse()?, callers.parse()?);
     let process = Process::start(command, folder, sessions).await?;
-    Ok(Server { callers_at: callers, ..Server::new(Protocol::Nats { verbose }, Box::new(Nats), process, sessions) })
+    let server = Server::new(Protocol::Nats { verbose }, Box::new(Nats), process, sessions);
+    // Nothing is answered, and one connection is the cheapest: what is published on it is read together.
+    Ok(Server { callers_at: callers, pipelines: !verbose, ..server })
 }
 
 impl Speech for Nats {

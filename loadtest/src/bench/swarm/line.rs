@@ -51,6 +51,7 @@ pub(super) struct Line {
     role: Role,
     stage: Stage,
     protocol: Protocol,
+    pipelines: bool,
     /// What is not whole yet: of the stream, and of NATS's messages in the frames.
     rest: Vec<u8>,
     inner: Vec<u8>,
@@ -79,7 +80,8 @@ impl Line {
         }
         let stream = TcpStream::from(socket);
         stream.set_nodelay(true)?;
-        Ok(Self { stream, role, stage, protocol: dial.protocol, rest: Vec::new(), inner: Vec::new() })
+        let Dial { protocol, pipelines, .. } = dial;
+        Ok(Self { stream, role, stage, protocol, pipelines, rest: Vec::new(), inner: Vec::new() })
     }
 
     pub(super) fn stream(&self) -> &TcpStream {
@@ -88,6 +90,11 @@ impl Line {
 
     pub(super) fn role(&self) -> Role {
         self.role
+    }
+
+    /// Whether its caller does not wait for answers.
+    pub(super) fn pipelines(&self) -> bool {
+        self.pipelines
     }
 
     pub(super) fn is_connecting(&self) -> bool {
@@ -230,18 +237,27 @@ fn spoken(bytes: &[u8], answer: &mut Vec<u8>, each: &mut impl FnMut(Heard<'_>) -
     Ok(taken)
 }
 
-/// The answer to the one request of a caller. Gives how many bytes were taken.
+/// The answers to requests of a caller. Gives how many bytes were taken.
 fn answered(bytes: &[u8], each: &mut impl FnMut(Heard<'_>) -> Result<()>) -> Result<usize> {
-    let Some(end) = head_end(bytes) else { return Ok(0) };
+    let mut taken = 0;
+    while let Some(length) = answer(bytes.get(taken..).unwrap_or_default())? {
+        each(Heard::Answered)?;
+        taken += length;
+    }
+    Ok(taken)
+}
+
+/// How long the first answer is, if it is whole.
+fn answer(bytes: &[u8]) -> Result<Option<usize>> {
+    let Some(end) = head_end(bytes) else { return Ok(None) };
     let head = String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).to_lowercase();
     let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
     let length: usize = length.map(|length| length.trim().parse()).transpose()?.unwrap_or(0);
     if bytes.len() < end + length {
-        return Ok(0);
+        return Ok(None);
     }
     ensure!(head.starts_with("http/1.1 20"), "an event was refused: {}", String::from_utf8_lossy(bytes));
-    each(Heard::Answered)?;
-    Ok(end + length)
+    Ok(Some(end + length))
 }
 
 fn head_end(bytes: &[u8]) -> Option<usize> {
