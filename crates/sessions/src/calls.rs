@@ -51,8 +51,8 @@ pub(crate) enum Fate {
 }
 
 impl Call {
-    fn is(&self, call_id: &str) -> bool {
-        self.delivery.call_id() == call_id
+    fn is(&self, call_id: &[u8]) -> bool {
+        self.delivery.call_id_bytes() == call_id
     }
 
     /// When there is nothing more to remember.
@@ -92,7 +92,7 @@ impl Calls {
         if !self.hashes.contains(&delivery.call_hash) {
             return None;
         }
-        let is_it = |(hash, call): (&u16, &Call)| *hash == delivery.call_hash && call.is(delivery.call_id());
+        let is_it = |(hash, call): (&u16, &Call)| *hash == delivery.call_hash && call.is(delivery.call_id_bytes());
         let place = self.hashes.iter().zip(&self.calls).position(is_it)?;
         self.calls.get_mut(place)
     }
@@ -113,8 +113,9 @@ impl Calls {
     /// Ends a call that rings, since it was missed at `created`. Gives its event, or `None` where there is no such call, or where
     /// it rang again later than that.
     pub(crate) fn miss(&mut self, call_id: &str, created: Timestamp, now: Duration) -> Option<Arc<Delivery>> {
-        let rings =
-            |call: &&mut Call| call.state == CallState::Incoming && call.is(call_id) && call.delivery.facts.created <= created;
+        let rings = |call: &&mut Call| {
+            call.state == CallState::Incoming && call.is(call_id.as_bytes()) && call.delivery.facts.created <= created
+        };
         let call = self.calls.iter_mut().find(rings)?;
         (call.state, call.set) = (CallState::Ended, now);
         let (delivery, end) = (call.delivery.clone(), call.end());

@@ -49,16 +49,17 @@ impl Delivery {
 
     /// The call that it is about.
     pub(crate) fn call_id(&self) -> &str {
-        self.part(self.text.end..self.bytes.len())
+        std::str::from_utf8(self.call_id_bytes()).unwrap_or_default()
+    }
+
+    /// The same, for who compares it only.
+    pub(crate) fn call_id_bytes(&self) -> &[u8] {
+        self.bytes.get(self.text.end..).unwrap_or_default()
     }
 
     /// The text of the message.
     pub(crate) fn text(&self) -> &str {
-        self.part(self.text.clone())
-    }
-
-    fn part(&self, range: Range<usize>) -> &str {
-        self.bytes.get(range).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
+        self.bytes.get(self.text.clone()).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
     }
 
     /// Whether sessions of this product are told.

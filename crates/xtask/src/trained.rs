@@ -13,7 +13,7 @@ const STATIC: &str = "-C target-feature=+crt-static";
 /// What the load tester does: each kind of work, for some seconds. Desktops say what they heard.
 const WORK: [&str; 7] = [
     "unicast --server bellwire --sessions 10000 --deliveries 100000 --acks",
-    "unicast --server bellwire --deliveries 50000",
+    "unicast --server bellwire,bellwire-pipelined --deliveries 50000",
     "fanout --server bellwire --deliveries 200000",
     "connect --server bellwire --sessions 3000",
     "idle --server bellwire --sessions 3000 --seconds 30",

@@ -81,7 +81,11 @@ fn targets(names: &[&str]) -> Option<Vec<NegotiatorId>> {
     if is_named_twice(names) {
         return None;
     }
-    names.iter().map(|name| NegotiatorId::parse(name).ok()).collect()
+    let mut targets = Vec::with_capacity(names.len());
+    for name in names {
+        targets.push(NegotiatorId::parse(name).ok()?);
+    }
+    Some(targets)
 }
 
 fn is_named_twice(names: &[&str]) -> bool {

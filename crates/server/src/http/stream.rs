@@ -175,11 +175,9 @@ impl AsyncWrite for Stream {
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let StreamInner { socket, tls, .. } = &*self.inner;
-        match (tls, bufs) {
-            (Some(tls), _) => tls.poll_write(socket, cx, bufs),
-            // Cheaper by the kernel's look at the list.
-            (None, [buf]) => poll_written(socket, cx, |socket| socket.try_write(buf)),
-            (None, _) => poll_written(socket, cx, |socket| socket.try_write_vectored(bufs)),
+        match tls {
+            Some(tls) => tls.poll_write(socket, cx, bufs),
+            None => poll_written(socket, cx, |socket| socket.try_write_vectored(bufs)),
         }
     }
 

@@ -38,14 +38,17 @@ impl Inner {
 
     pub(super) fn poll_write(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<usize>> {
         let Some(line) = &mut self.line else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
-        let mut slices = [IoSlice::new(&[]); FRAMES_AT_ONCE];
         let mut begun = self.begun;
-        let filled = slices.iter_mut().zip(&self.frames).map(|(slice, waiting)| {
-            let frame = waiting.item.wire().get(std::mem::take(&mut begun)..).unwrap_or_default();
-            *slice = IoSlice::new(frame);
-        });
-        let count = filled.count();
-        let written = Pin::new(line).poll_write_vectored(cx, slices.get(..count).unwrap_or_default());
+        let mut frames =
+            self.frames.iter().map(|waiting| waiting.item.wire().get(std::mem::take(&mut begun)..).unwrap_or_default());
+        let written = if frames.len() == 1 {
+            // Cheaper by the kernel's look at a list.
+            Pin::new(line).poll_write(cx, frames.next().unwrap_or_default())
+        } else {
+            let mut slices = [IoSlice::new(&[]); FRAMES_AT_ONCE];
+            let count = slices.iter_mut().zip(frames).map(|(slice, frame)| *slice = IoSlice::new(frame)).count();
+            Pin::new(line).poll_write_vectored(cx, slices.get(..count).unwrap_or_default())
+        };
         if matches!(written, Poll::Ready(Ok(_))) {
             self.unflushed = true;
             // What comes of it is seen before anything more is written.

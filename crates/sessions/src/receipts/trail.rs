@@ -179,7 +179,7 @@ impl Trail {
 
 impl Inner {
     fn of(receipts: impl Iterator<Item = TargetReceipts>) -> Self {
-        let (mut targets, mut devices) = (SmallVec::<[_; 1]>::new(), SmallVec::<[_; 1]>::new());
+        let (mut targets, mut devices) = (SmallVec::<[_; 1]>::with_capacity(receipts.size_hint().0), SmallVec::<[_; 1]>::new());
         for (place, target) in receipts.enumerate() {
             let of_target = target.devices.iter().take(DEVICES_MAX.into()).map(|device| Device::of(device, place));
             let before = devices.len();
