@@ -22,9 +22,9 @@ const PANELS: [(&str, &str, &str); 9] = [
 const WIDTH: u32 = 860;
 const BAR: u32 = 16;
 const GAP: u32 = 26;
-const LEFT: u32 = 100;
+const LEFT: u32 = 140;
 /// The longest bar; its figure stands behind it.
-const LONGEST: f64 = 620.0;
+const LONGEST: f64 = 580.0;
 /// Bars longer than so many times the middle one are cut off.
 const CUT: f64 = 4.0;
 
@@ -69,7 +69,7 @@ fn draw(body: &mut String, title: &str, row: &Row, top: u32) -> u32 {
     y += 8;
     for (kind, value) in bars {
         let (length, is_cut) = length(value, full);
-        let colour = if kind == Kind::Bellwire { "#1f6feb" } else { "#9aa4b2" };
+        let colour = if matches!(kind, Kind::Bellwire | Kind::BellwirePipelined) { "#1f6feb" } else { "#9aa4b2" };
         text(body, 10, y + 12, kind.name());
         writeln!(body, "<rect x=\"{LEFT}\" y=\"{y}\" width=\"{length:.1}\" height=\"{BAR}\" fill=\"{colour}\"/>").ok();
         let figure = if is_cut { format!("→ {}", shown(value)) } else { shown(value) };

@@ -1,6 +1,7 @@
 //! The figures of all rounds: gathered, as a table, as JSON.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::read_to_string;
 use std::path::Path;
 use std::process::ExitCode;
@@ -82,20 +83,32 @@ impl Results {
         kinds
     }
 
-    /// Medians, a block for each job, and bellwire's ratio to each other server.
+    /// What is held beside what: bellwire beside each other server, and where its caller does not wait for answers beside the one whose
+    /// caller does not, either.
+    pub(super) fn pairs(&self) -> Vec<Pair> {
+        let kinds = self.kinds();
+        let others = kinds.iter().filter(|kind| !matches!(kind, Kind::Bellwire | Kind::BellwirePipelined));
+        let mut pairs: Vec<_> = others.map(|other| Pair { own: Kind::Bellwire, other: *other }).collect();
+        if kinds.contains(&Kind::BellwirePipelined) && kinds.contains(&Kind::Nats) {
+            pairs.push(Pair { own: Kind::BellwirePipelined, other: Kind::Nats });
+        }
+        pairs
+    }
+
+    /// Medians, a block for each job, and the ratios.
     pub(super) fn print(&self) {
         let kinds = self.kinds();
-        let others: Vec<_> = kinds.iter().copied().filter(|kind| *kind != Kind::Bellwire).collect();
+        let pairs = self.pairs();
         let mut job = ("", "");
         for row in &self.rows {
             if job != (row.workload, &row.setting) {
                 job = (row.workload, &row.setting);
-                let names: String = kinds.iter().map(|kind| format!("{:>13}", kind.name())).collect();
-                let ratios: String = others.iter().map(|kind| format!("{:>15}", format!("÷ {}", kind.name()))).collect();
+                let names: String = kinds.iter().map(|kind| format!("{:>20}", kind.name())).collect();
+                let ratios: String = pairs.iter().map(|pair| format!("{:>20}", pair.to_string())).collect();
                 println!("\n{}: {}\n{:<56}{names}{ratios}", row.workload, row.setting, "");
             }
-            let medians: String = kinds.iter().map(|kind| format!("{:>13}", optional(row.median(*kind)))).collect();
-            let ratios: String = others.iter().map(|kind| format!("{:>15}", optional(row.ratio(*kind)))).collect();
+            let medians: String = kinds.iter().map(|kind| format!("{:>20}", optional(row.median(*kind)))).collect();
+            let ratios: String = pairs.iter().map(|pair| format!("{:>20}", optional(row.ratio(*pair)))).collect();
             println!("{:<56}{medians}{ratios}", row.title());
         }
         println!("\n{}", self.conditions());
@@ -124,14 +137,28 @@ impl Results {
     }
 }
 
+/// One of ours beside another server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pair {
+    pub(super) own: Kind,
+    pub(super) other: Kind,
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let own = if self.own == Kind::BellwirePipelined { "pipelined " } else { "" };
+        write!(f, "{own}÷ {}", self.other.name())
+    }
+}
+
 impl Row {
     pub(super) fn median(&self, kind: Kind) -> Option<f64> {
         self.rounds.get(&kind).map(|rounds| median(rounds.iter().copied()))
     }
 
-    /// bellwire's figure for each of the other's.
-    pub(super) fn ratio(&self, other: Kind) -> Option<f64> {
-        let (own, other) = (self.median(Kind::Bellwire)?, self.median(other)?);
+    /// Our figure for each of the other's.
+    pub(super) fn ratio(&self, Pair { own, other }: Pair) -> Option<f64> {
+        let (own, other) = (self.median(own)?, self.median(other)?);
         (other > 0.0).then(|| own / other)
     }
 
@@ -216,7 +243,8 @@ mod tests {
     fn a_ratio_is_that_of_the_medians() {
         let rounds = BTreeMap::from([(Kind::Bellwire, vec![9.0, 3.0, 4.0]), (Kind::Limit, vec![2.0]), (Kind::Node, vec![0.0])]);
         let row = Row { workload: "idle", setting: String::new(), figure: "p50", unit: "µs", rounds };
-        assert_eq!((row.ratio(Kind::Limit), row.ratio(Kind::Node), row.ratio(Kind::Nats)), (Some(2.0), None, None));
+        let beside = |other| row.ratio(Pair { own: Kind::Bellwire, other });
+        assert_eq!((beside(Kind::Limit), beside(Kind::Node), beside(Kind::Nats)), (Some(2.0), None, None));
         assert_eq!(row.title(), "p50, µs");
     }
 }

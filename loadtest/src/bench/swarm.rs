@@ -240,7 +240,7 @@ impl Swarm {
             }
             return Ok(());
         }
-        let (role, is_busy) = (line.role(), !line.pipelines());
+        let (role, waits) = (line.role(), !line.pipelines());
         let bytes = line.read(scratch)?;
         // What the client makes of it, and answers, is not the server's delay.
         let at = Instant::now();
@@ -249,7 +249,7 @@ impl Swarm {
                 (Heard::Opened, _) => *open += 1,
                 (Heard::Answered, _) => {
                     *answers += 1;
-                    if is_busy {
+                    if waits {
                         idle.push_back(place);
                     }
                 }

@@ -7,8 +7,9 @@
 //! good, with the bytes that were read. Heads are taken apart by the parser that the library has, too; an answer is that of
 //! [`routes`], and the same both ways.
 //!
-//! Who sends several events without waiting for the answers (RFC 9112 §9.3.2) has those that came together answered together: what a
-//! call of the kernel costs is most of what an event costs, and so it is shared.
+//! Who sends several events without waiting for the answers (RFC 9112 §9.3.2) has those that came together answered together, up to 32
+//! of them, and up to the first that has to wait for the disk: what a call of the kernel costs is most of what an event costs, and so
+//! it is shared.
 
 mod again; // the head of the request before
 
@@ -58,6 +59,8 @@ const UNUSUAL: [&str; 3] = ["transfer-encoding", "expect", "origin"];
 const REST_PATIENCE: Duration = Duration::from_secs(1);
 /// In how many pieces a request can come; each has it looked at from its beginning.
 const PIECES_MAX: u32 = 8;
+/// How many requests of a connection are answered together: then others have their turn.
+const TOGETHER_MAX: usize = 32;
 /// For how long a date is not written anew.
 const DATE_AGE_MAX: Duration = Duration::from_secs(1);
 
@@ -71,7 +74,7 @@ thread_local! {
 pub(crate) struct Usual<'a> {
     pub(crate) head: Head<'a>,
     pub(crate) body: &'a [u8],
-    /// When its last byte was there.
+    /// When it was looked at, whole: behind those that came before it on the connection.
     pub(crate) taken: Moment,
 }
 
@@ -281,8 +284,8 @@ impl Connection {
             }
             match begun {
                 Begun::Event(request, bytes) => {
-                    let said = self.take(&mut stream, &request, &mut answers).await?;
-                    if let Some(said) = said {
+                    stream.enter(Phase::Busy);
+                    if let Some(said) = self.take(&request, &mut answers).await {
                         let head = POST.len()..bytes - request.body.len();
                         remember(&mut remembered, buffer.unanswered().get(head).unwrap_or_default(), said);
                     }
@@ -315,7 +318,7 @@ impl Connection {
                 Begun::Other => return Some(buffer.unanswered().to_vec()),
             }
             let rest = buffer.rest();
-            if rest.is_none() || answers.end {
+            if rest.is_none() || answers.are_due() {
                 Self::send(&mut stream, &mut answers).await?;
             }
             buffer = match rest {
@@ -325,22 +328,21 @@ impl Connection {
         }
     }
 
-    /// Takes an event, and puts its answer to the others. Gives what its head said, where it can be said again; nothing where the
-    /// connection ends.
-    async fn take(&self, stream: &mut Stream, request: &Usual<'_>, answers: &mut Answers) -> Option<Option<Said>> {
-        stream.enter(Phase::Busy);
+    /// Takes an event, and puts its answer to the others. Gives what its head said, where it can be said again.
+    ///
+    /// An event that has begun is finished before anything is sent: that nobody hears the answers before it must not end it half way.
+    async fn take(&self, request: &Usual<'_>, answers: &mut Answers) -> Option<Said> {
         let mut answering = pin!(routes::answer_usual(&self.node, self.peer.ip(), request));
         let (response, id, said) = match answering.as_mut().now_or_never() {
             Some(answer) => answer,
-            // Those before do not wait for the disk.
             None => {
-                Self::send(stream, answers).await?;
-                stream.enter(Phase::Busy);
+                // Those before have waited with it for the disk: not for another one.
+                answers.are_due = true;
                 answering.await
             }
         };
         self.write(answers, response, &id, request.taken);
-        Some(said)
+        said
     }
 
     /// Waits for a request, or for the node's shutdown. An idle connection holds no buffer, but for the head that it remembers.
@@ -358,12 +360,13 @@ impl Connection {
 
     fn write(&self, answers: &mut Answers, response: Response<Body>, id: &HeaderValue, taken: Moment) {
         answers.end = self.is_stopping() || ends_connection(&response);
+        answers.count += 1;
         put_answer(&mut answers.text, response, id, taken, answers.end);
     }
 
     /// Sends what is answered, once the requests that are ready by now have been taken. Gives nothing where the connection ends with it.
     async fn send(stream: &mut Stream, answers: &mut Answers) -> Option<()> {
-        let Answers { text, end } = std::mem::take(answers);
+        let Answers { text, end, .. } = std::mem::take(answers);
         if text.is_empty() {
             return Some(());
         }
@@ -382,12 +385,22 @@ fn remember(remembered: &mut Option<Box<Remembered>>, head: &[u8], said: Said) {
     }
 }
 
-/// Answers that are yet to be sent: to no more requests than fit a buffer.
+/// Answers that are yet to be sent.
 #[derive(Default)]
 struct Answers {
     text: Vec<u8>,
+    count: usize,
+    /// They have waited long enough.
+    are_due: bool,
     /// The connection ends with the last of them.
     end: bool,
+}
+
+impl Answers {
+    /// Whether they go out before another request is taken.
+    fn are_due(&self) -> bool {
+        self.are_due || self.end || self.count >= TOGETHER_MAX
+    }
 }
 
 /// Writes an answer behind others, as it is sent.

@@ -179,6 +179,37 @@ async fn who_does_not_wait_for_answers_gets_them_in_order() {
 }
 
 #[tokio::test]
+async fn many_at_once_are_each_taken_once() {
+    let node = TestNode::start().await;
+    let mut session = node.session("SBOX", "ADV", "").await;
+    let token = format!("Bearer {}", application_token());
+    let numbered = |number: usize| {
+        let body = event("incomingCall", &["ADV"]).to_string().replace("ax2uyio8p", &format!("call-{number}"));
+        let json = ("content-type", "application/json");
+        request(&[("authorization", &token), ("reapit-customer", "SBOX"), json, ("prefer", "return=representation")], &body)
+    };
+    // Each with the head of the one before, more than a session's queue has room for, and behind them a session.
+    let behind = hand_shake("", &person("SBOX", "BDV", "AgencyCloud"), "");
+    let mut stream = TcpStream::connect(&node.api).await.unwrap();
+    stream.write_all(((0..200).map(numbered).collect::<String>() + &behind).as_bytes()).await.unwrap();
+    for number in 0..200 {
+        let (head, body) = one_answer(&mut stream).await;
+        assert_eq!(status(&head), "HTTP/1.1 202 Accepted", "{number}");
+        let shown = next_event(&mut session).await;
+        assert_eq!(shown["callId"], format!("call-{number}"));
+        let receipt: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((&receipt["id"], &receipt["targets"][0]["sessions"]), (&shown["id"], &1.into()));
+    }
+    assert_eq!(status(&answer_head(&mut stream).await), "HTTP/1.1 101 Switching Protocols");
+    // Requests of which many fit a buffer.
+    let mut stream = TcpStream::connect(&node.api).await.unwrap();
+    stream.write_all("POST /notifications HTTP/1.1\r\ncontent-length:0\r\n\r\n".repeat(500).as_bytes()).await.unwrap();
+    for number in 0..500 {
+        assert_eq!(status(&one_answer(&mut stream).await.0), "HTTP/1.1 401 Unauthorized", "{number}");
+    }
+}
+
+#[tokio::test]
 async fn what_ends_early_or_is_no_http_ends_the_connection() {
     let node = TestNode::start().await;
     let text = usual(&event("incomingCall", &["ADV"]).to_string());

@@ -256,7 +256,11 @@ fn answer(bytes: &[u8]) -> Result<Option<usize>> {
     if bytes.len() < end + length {
         return Ok(None);
     }
-    ensure!(head.starts_with("http/1.1 20"), "an event was refused: {}", String::from_utf8_lossy(bytes));
+    ensure!(
+        head.starts_with("http/1.1 20"),
+        "an event was refused: {}",
+        String::from_utf8_lossy(bytes.get(..end + length).unwrap_or_default())
+    );
     Ok(Some(end + length))
 }
 
