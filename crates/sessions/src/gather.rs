@@ -2,8 +2,8 @@
 //!
 //! A thread that serves many callers takes the events of all that are ready, one after the other, and only then brings them out: a
 //! session that gets several of them costs one call of the kernel, which is most of what a delivery costs. Nobody waits for it: the first
-//! write of a moment is made at once, as it may be the only one, and what is put off is due behind what was ready at that moment. A
-//! thread that does not [`gather`] writes each event as it comes.
+//! write of a moment is made at once, as it may be the only one, and what is put off is due behind what was ready at that moment, or once
+//! it is for a thousand sessions. A thread that does not [`gather`] writes each event as it comes.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -11,6 +11,10 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use crate::queue::Queue;
+
+/// From how many sessions on they are brought out before the rest is ready: of more, what was touched as the events were put is no longer
+/// at hand when it is written.
+pub(crate) const TOGETHER_MAX: usize = 1024;
 
 thread_local! {
     static GATHERED: RefCell<Option<Gathered>> = const { RefCell::new(None) };
@@ -71,6 +75,14 @@ pub(crate) fn put_off(queue: &Arc<Queue>) -> bool {
         queues.push(queue.clone());
         true
     })
+}
+
+/// Brings out what this thread has gathered, where it is much; for who holds no lock.
+pub(crate) fn bring_out_many() {
+    let is_much = |gathered: &&mut Gathered| gathered.queues.len() >= TOGETHER_MAX;
+    let take = |gathered: &mut Gathered| std::mem::take(&mut gathered.queues);
+    let due = GATHERED.with_borrow_mut(|gathered| gathered.as_mut().filter(is_much).map(take));
+    bring_out(due.unwrap_or_default());
 }
 
 fn bring_out(mut due: Vec<Arc<Queue>>) {

@@ -20,6 +20,7 @@ pub use self::operators::{OpenSession, Purged};
 use crate::Config;
 use crate::context::Context;
 use crate::delivery::Delivery;
+use crate::gather::bring_out_many;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::receipts::{Poster, Receipts, SavedReceipts, TargetReceipts, Who};
@@ -107,6 +108,7 @@ impl Registry {
         let trail = self.receipts().begin(frame.facts.id, poster, negotiators, now);
         let delivery = Arc::new(Delivery::new(frame, taken, Some(trail)));
         let counts: Vec<_> = recipients.map(|recipient| self.deliver_to(recipient, &delivery, now)).collect();
+        bring_out_many();
         // Behind what somebody waits for.
         self.receipts().expire(now);
         self.metrics().queued.inc_by(counts.iter().sum::<usize>() as u64);

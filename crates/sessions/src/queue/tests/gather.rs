@@ -1,7 +1,7 @@
 use tokio::task::{JoinSet, yield_now};
 
 use super::*;
-use crate::gather::{behind_the_others, gather};
+use crate::gather::{TOGETHER_MAX, behind_the_others, bring_out_many, gather};
 
 /// Has this thread gather.
 async fn gathering() -> JoinSet<()> {
@@ -62,6 +62,23 @@ async fn what_fits_no_write_is_written_before() {
     assert_eq!(calls(&socket), 1);
     yield_now().await;
     assert_eq!((calls(&socket), queue.bytes()), (2, 0));
+}
+
+#[tokio::test]
+async fn what_is_gathered_for_many_is_written_before_the_rest_is_ready() {
+    let _gathering = gathering().await;
+    is_busy();
+    let lines: Vec<_> = (0..TOGETHER_MAX).map(|_| open(usize::MAX)).collect();
+    let (last, others) = lines.split_last().unwrap();
+    assert!(others.iter().all(|(queue, _)| queue.put(&item(10))));
+    bring_out_many();
+    assert!(others.iter().all(|(_, socket)| calls(socket) == 0));
+    assert!(last.0.put(&item(10)));
+    bring_out_many();
+    assert!(lines.iter().all(|(queue, socket)| (calls(socket), queue.bytes()) == (1, 0)));
+    assert!(last.0.put(&item(20)));
+    yield_now().await;
+    assert_eq!(calls(&last.1), 2, "and goes on");
 }
 
 #[tokio::test]
