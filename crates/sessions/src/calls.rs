@@ -51,10 +51,6 @@ pub(crate) enum Fate {
 }
 
 impl Call {
-    fn is(&self, call_id: &[u8]) -> bool {
-        self.delivery.call_id_bytes() == call_id
-    }
-
     /// When there is nothing more to remember.
     fn end(&self) -> Duration {
         self.set
@@ -92,7 +88,7 @@ impl Calls {
         if !self.hashes.contains(&delivery.call_hash) {
             return None;
         }
-        let is_it = |(hash, call): (&u16, &Call)| *hash == delivery.call_hash && call.is(delivery.call_id_bytes());
+        let is_it = |(hash, call): (&u16, &Call)| *hash == delivery.call_hash && call.delivery.is_of_the_call_of(delivery);
         let place = self.hashes.iter().zip(&self.calls).position(is_it)?;
         self.calls.get_mut(place)
     }
@@ -114,7 +110,7 @@ impl Calls {
     /// it rang again later than that.
     pub(crate) fn miss(&mut self, call_id: &str, created: Timestamp, now: Duration) -> Option<Arc<Delivery>> {
         let rings = |call: &&mut Call| {
-            call.state == CallState::Incoming && call.is(call_id.as_bytes()) && call.delivery.facts.created <= created
+            call.state == CallState::Incoming && call.delivery.is_of(call_id) && call.delivery.facts.created <= created
         };
         let call = self.calls.iter_mut().find(rings)?;
         (call.state, call.set) = (CallState::Ended, now);
@@ -153,7 +149,7 @@ impl Calls {
 
     /// The event that set the state of a live call.
     pub(crate) fn find_live(&self, call_id: &str) -> Option<&Arc<Delivery>> {
-        self.live().find(|delivery| delivery.call_id() == call_id)
+        self.live().find(|delivery| delivery.is_of(call_id))
     }
 
     /// When to look for calls that are to be forgotten.

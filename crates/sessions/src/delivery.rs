@@ -52,8 +52,17 @@ impl Delivery {
         std::str::from_utf8(self.call_id_bytes()).unwrap_or_default()
     }
 
-    /// The same, for who compares it only.
-    pub(crate) fn call_id_bytes(&self) -> &[u8] {
+    /// Whether it is about this call.
+    pub(crate) fn is_of(&self, call_id: &str) -> bool {
+        self.call_id_bytes() == call_id.as_bytes()
+    }
+
+    /// Whether both are about the same call.
+    pub(crate) fn is_of_the_call_of(&self, other: &Self) -> bool {
+        self.call_id_bytes() == other.call_id_bytes()
+    }
+
+    fn call_id_bytes(&self) -> &[u8] {
         self.bytes.get(self.text.end..).unwrap_or_default()
     }
 

@@ -81,8 +81,9 @@ pub(crate) fn put_off(queue: &Arc<Queue>) -> bool {
 pub(crate) fn bring_out_many() {
     let is_much = |gathered: &&mut Gathered| gathered.queues.len() >= TOGETHER_MAX;
     let take = |gathered: &mut Gathered| std::mem::take(&mut gathered.queues);
-    let due = GATHERED.with_borrow_mut(|gathered| gathered.as_mut().filter(is_much).map(take));
-    bring_out(due.unwrap_or_default());
+    if let Some(due) = GATHERED.with_borrow_mut(|gathered| gathered.as_mut().filter(is_much).map(take)) {
+        bring_out(due);
+    }
 }
 
 fn bring_out(mut due: Vec<Arc<Queue>>) {

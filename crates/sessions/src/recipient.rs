@@ -307,7 +307,7 @@ impl Inner {
     fn over(&self, missed: &[Arc<Delivery>]) -> Vec<Bytes> {
         let mut last: Vec<&Arc<Delivery>> = Vec::new();
         for delivery in missed {
-            last.retain(|earlier| earlier.call_id() != delivery.call_id());
+            last.retain(|earlier| !earlier.is_of_the_call_of(delivery));
             last.push(delivery);
         }
         let rings_no_longer = |delivery: &&&Arc<Delivery>| {
@@ -324,7 +324,7 @@ impl Inner {
 
     /// Notes what a device says of a call with each event of it that the device was sent, back to when it last began to ring.
     fn note(&self, call_id: &str, who: &Who, word: Word, at: Timestamp) {
-        for delivery in self.ring.entries().rev().filter(|delivery| delivery.call_id() == call_id) {
+        for delivery in self.ring.entries().rev().filter(|delivery| delivery.is_of(call_id)) {
             delivery.trail.iter().for_each(|trail| trail.note(who, word, at));
             if delivery.facts.state == CallState::Incoming {
                 return;

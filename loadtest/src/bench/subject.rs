@@ -140,7 +140,6 @@ pub(super) struct Dial {
     pub(super) from: Ipv4Addr,
     pub(super) to: SocketAddr,
     pub(super) protocol: Protocol,
-    pub(super) pipelines: bool,
 }
 
 impl Server {
@@ -151,7 +150,7 @@ impl Server {
 
     /// How the next session connects.
     pub(super) fn dial(&mut self) -> Dial {
-        Dial { from: self.source(), to: self.sessions_at, protocol: self.protocol, pipelines: self.pipelines }
+        Dial { from: self.source(), to: self.sessions_at, protocol: self.protocol }
     }
 
     /// How the next caller connects.

@@ -240,7 +240,7 @@ impl Swarm {
             }
             return Ok(());
         }
-        let (role, waits) = (line.role(), !line.pipelines());
+        let role = line.role();
         let bytes = line.read(scratch)?;
         // What the client makes of it, and answers, is not the server's delay.
         let at = Instant::now();
@@ -249,7 +249,8 @@ impl Swarm {
                 (Heard::Opened, _) => *open += 1,
                 (Heard::Answered, _) => {
                     *answers += 1;
-                    if waits {
+                    // Who does not wait for answers is free all the time.
+                    if idle.front() != Some(&place) {
                         idle.push_back(place);
                     }
                 }

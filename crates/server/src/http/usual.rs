@@ -12,6 +12,7 @@
 //! it is shared.
 
 mod again; // the head of the request before
+mod answers; // what is yet to be sent
 
 use std::cell::RefCell;
 use std::future::{self, poll_fn};
@@ -23,22 +24,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use clock::{Clock, Moment};
 use futures::FutureExt;
-use http_body_util::BodyExt;
 use httparse::{EMPTY_HEADER, Header, Status};
-use hyper::Response;
-use hyper::header::{CONNECTION, HeaderName, HeaderValue};
-use sessions::gather::behind_the_others;
+use hyper::header::HeaderName;
 use sessions::session::Upgraded;
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, timeout_at};
 
 pub(crate) use self::again::Said;
 
 use self::again::Remembered;
+use self::answers::{Answers, put_answer};
 use crate::http::connection::Connection;
-use crate::http::error::Body;
 use crate::http::headers::Headers;
-use crate::http::request::ends_connection;
 use crate::http::routes;
 use crate::http::session::{self, TOKEN_SUBPROTOCOL};
 use crate::http::stream::{Phase, Stream};
@@ -59,14 +56,9 @@ const UNUSUAL: [&str; 3] = ["transfer-encoding", "expect", "origin"];
 const REST_PATIENCE: Duration = Duration::from_secs(1);
 /// In how many pieces a request can come; each has it looked at from its beginning.
 const PIECES_MAX: u32 = 8;
-/// How many requests of a connection are answered together: then others have their turn.
-const TOGETHER_MAX: usize = 32;
-/// For how long a date is not written anew.
-const DATE_AGE_MAX: Duration = Duration::from_secs(1);
 
 thread_local! {
     static BUFFERS: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
-    static DATE: RefCell<Option<(Duration, String)>> = const { RefCell::new(None) };
 }
 
 /// An event.
@@ -280,7 +272,7 @@ impl Connection {
             let mut lines = [EMPTY_HEADER; HEADERS_MAX];
             let begun = Begun::read(buffer.unanswered(), &mut lines, remembered.as_deref(), &self.node.clock);
             if !matches!(begun, Begun::Event(..)) {
-                Self::send(&mut stream, &mut answers).await?;
+                answers.send(&mut stream).await?;
             }
             match begun {
                 Begun::Event(request, bytes) => {
@@ -306,7 +298,7 @@ impl Connection {
                             session::begin(&self.node, admitted, future::ready(Some(socket)));
                             return None;
                         }
-                        Err(response) => self.write(&mut answers, response, &id, taken),
+                        Err(response) => answers.put(response, &id, taken, self.is_stopping()),
                     }
                 }
                 Begun::Part => {
@@ -319,7 +311,7 @@ impl Connection {
             }
             let rest = buffer.rest();
             if rest.is_none() || answers.are_due() {
-                Self::send(&mut stream, &mut answers).await?;
+                answers.send(&mut stream).await?;
             }
             buffer = match rest {
                 Some(rest) => rest,
@@ -337,11 +329,11 @@ impl Connection {
             Some(answer) => answer,
             None => {
                 // Those before have waited with it for the disk: not for another one.
-                answers.are_due = true;
+                answers.have_waited();
                 answering.await
             }
         };
-        self.write(answers, response, &id, request.taken);
+        answers.put(response, &id, request.taken, self.is_stopping());
         said
     }
 
@@ -357,25 +349,6 @@ impl Connection {
         })
         .await
     }
-
-    fn write(&self, answers: &mut Answers, response: Response<Body>, id: &HeaderValue, taken: Moment) {
-        answers.end = self.is_stopping() || ends_connection(&response);
-        answers.count += 1;
-        put_answer(&mut answers.text, response, id, taken, answers.end);
-    }
-
-    /// Sends what is answered, once the requests that are ready by now have been taken. Gives nothing where the connection ends with it.
-    async fn send(stream: &mut Stream, answers: &mut Answers) -> Option<()> {
-        let Answers { text, end, .. } = std::mem::take(answers);
-        if text.is_empty() {
-            return Some(());
-        }
-        behind_the_others().await;
-        stream.enter(Phase::Idle);
-        stream.write_all(&text).await.ok()?;
-        // A line with TLS can hold what the socket does not take.
-        stream.flush().await.ok().filter(|()| !end)
-    }
 }
 
 /// Remembers a head, to know it again. One a token is enough: heads that are others each time are not remembered each time.
@@ -383,52 +356,6 @@ fn remember(remembered: &mut Option<Box<Remembered>>, head: &[u8], said: Said) {
     if remembered.as_deref().is_none_or(|known| !known.is_of(&said.verified)) {
         *remembered = Remembered::new(head, said).map(Box::new);
     }
-}
-
-/// Answers that are yet to be sent.
-#[derive(Default)]
-struct Answers {
-    text: Vec<u8>,
-    count: usize,
-    /// They have waited long enough.
-    are_due: bool,
-    /// The connection ends with the last of them.
-    end: bool,
-}
-
-impl Answers {
-    /// Whether they go out before another request is taken.
-    fn are_due(&self) -> bool {
-        self.are_due || self.end || self.count >= TOGETHER_MAX
-    }
-}
-
-/// Writes an answer behind others, as it is sent.
-fn put_answer(text: &mut Vec<u8>, response: Response<Body>, id: &HeaderValue, now: Moment, is_last: bool) {
-    let (head, mut body) = response.into_parts();
-    let body = body.frame().now_or_never().flatten().and_then(|frame| frame.ok()?.into_data().ok()).unwrap_or_default();
-    text.reserve(256 + body.len());
-    let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| text.extend_from_slice(part));
-    let reason = head.status.canonical_reason().unwrap_or_default();
-    put(&[b"HTTP/1.1 ", head.status.as_str().as_bytes(), b" ", reason.as_bytes(), b"\r\nx-request-id: ", id.as_bytes()]);
-    let headers = head.headers.iter().filter(|(name, _)| !is_last || *name != CONNECTION);
-    headers.for_each(|(name, value)| put(&[b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()]));
-    if is_last {
-        put(&[b"\r\nconnection: close"]);
-    }
-    // RFC 9110 §8.6
-    if !head.status.is_informational() {
-        put(&[b"\r\ncontent-length: ", body.len().to_string().as_bytes()]);
-    }
-    with_date(now, |date| put(&[b"\r\ndate: ", date.as_bytes(), b"\r\n\r\n", &body]));
-}
-
-/// The date of an answer (RFC 9110 §6.6.1).
-fn with_date(now: Moment, use_it: impl FnOnce(&str)) {
-    DATE.with_borrow_mut(|date| match date {
-        Some((at, text)) if now.running.saturating_sub(*at) < DATE_AGE_MAX => use_it(text),
-        date => use_it(&date.insert((now.running, httpdate::fmt_http_date(now.wall.into()))).1),
-    });
 }
 
 #[cfg(test)]

@@ -21,6 +21,16 @@ fn usual(body: &str) -> String {
     request(&[("authorization", &token), ("reapit-customer", "SBOX"), ("content-type", "application/json")], body)
 }
 
+/// The same, of a call.
+fn usual_of(call: &str) -> String {
+    usual(&event("incomingCall", &["ADV"]).to_string().replace("ax2uyio8p", call))
+}
+
+/// The same with one more line in its head.
+fn with(line: &str, text: &str) -> String {
+    text.replace("host: x\r\n", &format!("host: x\r\n{line}\r\n"))
+}
+
 async fn send(stream: &mut TcpStream, text: &str) -> (String, String) {
     stream.write_all(text.as_bytes()).await.unwrap();
     one_answer(stream).await
@@ -96,8 +106,7 @@ async fn both_ways_answer_alike() {
 #[tokio::test]
 async fn a_key_answers_both_ways_with_what_was_said_first() {
     let node = TestNode::start().await;
-    let text = usual(&event("incomingCall", &["ADV"]).to_string())
-        .replace("host: x", "host: x\r\nidempotency-key: k\r\nprefer: return=representation");
+    let text = with("idempotency-key: k\r\nprefer: return=representation", &usual_of("ax2uyio8p"));
     let mut own_way = TcpStream::connect(&node.api).await.unwrap();
     let (_, first) = send(&mut own_way, &text).await;
     let (head, second) = send(&mut left_to_the_library(&node).await, &text).await;
@@ -147,17 +156,14 @@ async fn requests_come_in_pieces_and_several_at_once() {
 async fn who_does_not_wait_for_answers_gets_them_in_order() {
     let node = TestNode::start().await;
     let mut session = node.session("SBOX", "ADV", "").await;
-    let token = format!("Bearer {}", application_token());
     let numbered = |number: usize| {
         // One is wrong, and one waits for the disk.
-        let body = match number {
-            20 => "{".to_owned(),
-            30 => event("missedCall", &["ADV"]).to_string(),
-            _ => event("incomingCall", &["ADV"]).to_string().replace("ax2uyio8p", &format!("call-{number}")),
+        let text = match number {
+            20 => usual("{"),
+            30 => usual(&event("missedCall", &["ADV"]).to_string()),
+            _ => usual_of(&format!("call-{number}")),
         };
-        let id = format!("own-{number}");
-        let json = ("content-type", "application/json");
-        request(&[("authorization", &token), ("reapit-customer", "SBOX"), json, ("x-request-id", &id)], &body)
+        with(&format!("x-request-id: own-{number}"), &text)
     };
     // More than fit a buffer, and in the middle of one it stops for a while.
     let requests: String = (0..60).map(numbered).collect();
@@ -182,12 +188,7 @@ async fn who_does_not_wait_for_answers_gets_them_in_order() {
 async fn many_at_once_are_each_taken_once() {
     let node = TestNode::start().await;
     let mut session = node.session("SBOX", "ADV", "").await;
-    let token = format!("Bearer {}", application_token());
-    let numbered = |number: usize| {
-        let body = event("incomingCall", &["ADV"]).to_string().replace("ax2uyio8p", &format!("call-{number}"));
-        let json = ("content-type", "application/json");
-        request(&[("authorization", &token), ("reapit-customer", "SBOX"), json, ("prefer", "return=representation")], &body)
-    };
+    let numbered = |number: usize| with("prefer: return=representation", &usual_of(&format!("call-{number}")));
     // Each with the head of the one before, more than a session's queue has room for, and behind them a session.
     let behind = hand_shake("", &person("SBOX", "BDV", "AgencyCloud"), "");
     let mut stream = TcpStream::connect(&node.api).await.unwrap();
@@ -301,27 +302,26 @@ async fn the_same_head_again_says_no_more_than_is_so_by_then() {
     assert_eq!(operator.send(Method::PUT, "/applications/app", scopes, &json).await.status, 204);
     assert_eq!(operator.send(Method::PUT, installed, "", &[]).await.status, 204);
 
-    let text = |call: &str| usual(&event("incomingCall", &["ADV"]).to_string().replace("ax2uyio8p", call));
     let mut stream = TcpStream::connect(&node.api).await.unwrap();
     for call in ["a", "longer", "b"] {
-        assert_eq!(status(&send(&mut stream, &text(call)).await.0), "HTTP/1.1 202 Accepted", "{call}");
+        assert_eq!(status(&send(&mut stream, &usual_of(call)).await.0), "HTTP/1.1 202 Accepted", "{call}");
     }
-    let (first, second) = (send(&mut stream, &text("c")).await.0, send(&mut stream, &text("d")).await.0);
+    let (first, second) = (send(&mut stream, &usual_of("c")).await.0, send(&mut stream, &usual_of("d")).await.0);
     let id = |head: &str| head.lines().find(|line| line.starts_with("x-request-id: ")).unwrap().to_owned();
     assert_ne!(id(&first), id(&second), "each request has an id of its own");
     let unknown = event("incomingCall", &["ADV"]).to_string().replace("AgencyCloud", "Other");
     let (_, refused) = send(&mut stream, &usual(&unknown)).await;
     assert!(refused.contains("must be one of"), "{refused}");
-    let foreign = text("e").replace("reapit-customer: SBOX", "reapit-customer: OTHR");
+    let foreign = usual_of("e").replace("reapit-customer: SBOX", "reapit-customer: OTHR");
     assert_eq!(status(&send(&mut stream, &foreign).await.0), "HTTP/1.1 403 Forbidden");
-    assert_eq!(status(&send(&mut stream, &text("f")).await.0), "HTTP/1.1 202 Accepted");
+    assert_eq!(status(&send(&mut stream, &usual_of("f")).await.0), "HTTP/1.1 202 Accepted");
 
     assert_eq!(operator.send(Method::DELETE, installed, "", &[]).await.status, 204);
-    assert_eq!(status(&send(&mut stream, &text("g")).await.0), "HTTP/1.1 403 Forbidden", "not installed any more");
+    assert_eq!(status(&send(&mut stream, &usual_of("g")).await.0), "HTTP/1.1 403 Forbidden", "not installed any more");
     assert_eq!(operator.send(Method::PUT, installed, "", &[]).await.status, 204);
-    assert_eq!(status(&send(&mut stream, &text("h")).await.0), "HTTP/1.1 202 Accepted");
+    assert_eq!(status(&send(&mut stream, &usual_of("h")).await.0), "HTTP/1.1 202 Accepted");
     node.clock.advance(Duration::from_secs(3600 + 61));
-    assert_eq!(status(&send(&mut stream, &text("i")).await.0), "HTTP/1.1 401 Unauthorized", "the token has ended");
+    assert_eq!(status(&send(&mut stream, &usual_of("i")).await.0), "HTTP/1.1 401 Unauthorized", "the token has ended");
 }
 
 #[tokio::test]

@@ -51,7 +51,6 @@ pub(super) struct Line {
     role: Role,
     stage: Stage,
     protocol: Protocol,
-    pipelines: bool,
     /// What is not whole yet: of the stream, and of NATS's messages in the frames.
     rest: Vec<u8>,
     inner: Vec<u8>,
@@ -80,8 +79,7 @@ impl Line {
         }
         let stream = TcpStream::from(socket);
         stream.set_nodelay(true)?;
-        let Dial { protocol, pipelines, .. } = dial;
-        Ok(Self { stream, role, stage, protocol, pipelines, rest: Vec::new(), inner: Vec::new() })
+        Ok(Self { stream, role, stage, protocol: dial.protocol, rest: Vec::new(), inner: Vec::new() })
     }
 
     pub(super) fn stream(&self) -> &TcpStream {
@@ -90,11 +88,6 @@ impl Line {
 
     pub(super) fn role(&self) -> Role {
         self.role
-    }
-
-    /// Whether its caller does not wait for answers.
-    pub(super) fn pipelines(&self) -> bool {
-        self.pipelines
     }
 
     pub(super) fn is_connecting(&self) -> bool {
