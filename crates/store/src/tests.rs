@@ -11,6 +11,7 @@ use crate::error::{OpenError, StoreError};
 use crate::idempotency::{Claim, Claimed, KEY_AGE_MAX};
 use crate::metrics::Metrics;
 use crate::missed::{Listed, NewMissed, Page};
+use crate::purge::Whose;
 use crate::resume::Handover;
 use crate::{Config, Store};
 
@@ -261,6 +262,18 @@ async fn the_log_stays_small_and_a_closed_store_is_one_file() {
     }
     store.close();
     assert_eq!(std::fs::metadata(&log).map_or(0, |log| log.len()), 0);
+}
+
+#[tokio::test]
+async fn what_was_purged_is_gone_from_the_log_when_the_purge_is_answered() {
+    let (folder, store) = fresh();
+    let log = folder.path().join("bellwire.sqlite-wal");
+    for second in 1..=20 {
+        store.add_missed(call(adv(), second)).await.unwrap();
+        let Recipient { customer, negotiator } = adv();
+        store.purge_missed(Whose { customer, negotiator: Some(negotiator) }, None).await.unwrap();
+        assert_eq!(std::fs::metadata(&log).unwrap().len(), 0);
+    }
 }
 
 #[tokio::test]

@@ -86,7 +86,9 @@ impl Health {
 pub(crate) trait Job: Send {
     fn begin(&self) -> bool;
     fn run(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()>;
-    fn done(self: Box<Self>, outcome: Result<(), StoreError>);
+    /// It is on disk.
+    fn done(&mut self);
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
 }
 
 #[derive(Debug)]
@@ -133,7 +135,7 @@ impl Writer {
     {
         let (answer, mut outcome) = oneshot::channel();
         let progress = Arc::new(AtomicU8::new(WAITING));
-        self.submit(Box::new(Pending { run, done, result: None, answer, progress: progress.clone() }))?;
+        self.submit(Box::new(Pending { run, done: Some(done), result: None, answer, progress: progress.clone() }))?;
         let mut waited = tokio::time::timeout(patience, &mut outcome).await;
         if waited.is_err() && progress.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_err() {
             waited = tokio::time::timeout(patience, outcome).await;
@@ -176,7 +178,7 @@ impl Drop for Writer {
 /// A job made of two closures and a channel.
 struct Pending<T, R, D> {
     run: R,
-    done: D,
+    done: Option<D>,
     result: Option<T>,
     answer: oneshot::Sender<Result<T, StoreError>>,
     progress: Arc<AtomicU8>,
@@ -197,12 +199,15 @@ where
         Ok(())
     }
 
-    fn done(self: Box<Self>, outcome: Result<(), StoreError>) {
-        let Self { done, result, answer, .. } = *self;
-        let outcome = outcome.and_then(|()| result.ok_or(StoreError::Closed));
-        if let Ok(result) = &outcome {
+    fn done(&mut self) {
+        if let Some((done, result)) = self.done.take().zip(self.result.as_ref()) {
             done(result);
         }
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { result, answer, .. } = *self;
+        let outcome = outcome.and_then(|()| result.ok_or(StoreError::Closed));
         // The one who asked may have gone; the write is done all the same.
         drop(answer.send(outcome));
     }
@@ -252,12 +257,17 @@ impl Thread {
             }
             return;
         }
-        for job in batch {
-            job.done(outcome.clone());
+        if outcome.is_ok() {
+            batch.iter_mut().for_each(|job| job.done());
+            // Before the answer: who is told that it is gone can look.
+            if self.shredded.swap(false, Ordering::AcqRel) {
+                self.cut_log();
+            }
         }
-        if outcome.is_ok() && self.shredded.swap(false, Ordering::AcqRel) {
-            self.cut_log();
-        } else if outcome.is_ok() && std::fs::metadata(&self.log).is_ok_and(|log| log.len() > LOG_BYTES) {
+        for job in batch {
+            job.answer(outcome.clone());
+        }
+        if outcome.is_ok() && std::fs::metadata(&self.log).is_ok_and(|log| log.len() > LOG_BYTES) {
             self.checkpoint("PASSIVE");
         }
     }

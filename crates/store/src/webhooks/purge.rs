@@ -42,7 +42,8 @@ impl Store {
         let run = move |transaction: &Transaction<'_>| shredding(transaction, || purge(transaction, &whose, after));
         let done = move |step: &PurgeStep| {
             told(step);
-            shredded.store(step.next.is_none(), Ordering::Release);
+            // What another purge has set stays.
+            shredded.fetch_or(step.next.is_none(), Ordering::Release);
         };
         self.shared.writer.write(self.shared.config.timeout, run, done).await
     }
