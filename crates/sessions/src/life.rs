@@ -3,12 +3,12 @@
 //! A call rings for 20 to 30 s, so a dead line that is found after a minute is found too late: an incomingCall that is not
 //! acknowledged makes the session look at once.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::frame::CallState;
 use protocol::id::EventId;
+use smallvec::SmallVec;
 
 use crate::Config;
 use crate::delivery::Delivery;
@@ -53,17 +53,17 @@ pub(crate) struct Life {
     next_ping: Duration,
     /// When the line counts as dead, if nothing is heard before.
     dead: Option<Duration>,
-    unacknowledged: VecDeque<Sent>,
-    /// When the oldest of them was sent for which no ping has asked.
+    /// What was sent, oldest first. Who acknowledges has one at most, and it lies here.
+    unacknowledged: SmallVec<[Sent; 1]>,
+    /// When the oldest of them was sent that makes us ask.
     silent: Option<Duration>,
 }
 
 #[derive(Debug)]
 struct Sent {
     delivery: Arc<Delivery>,
-    at: Duration,
-    /// Whether we have asked since it was sent.
-    asked: bool,
+    /// When it was sent, where that makes us ask, and as long as we have not.
+    silent: Option<Duration>,
 }
 
 impl Life {
@@ -71,7 +71,7 @@ impl Life {
         // The last byte of an id is random: 0.8 to 1.2 of the interval.
         let random = session.as_bytes().last().copied().unwrap_or_default();
         let interval = config.life.ping_interval.mul_f64(0.8 + 0.4 * f64::from(random) / 255.0);
-        let (next_ping, unacknowledged) = (now + interval, VecDeque::new());
+        let (next_ping, unacknowledged) = (now + interval, SmallVec::new());
         Self { config, interval, next_ping, dead: None, unacknowledged, silent: None }
     }
 
@@ -84,21 +84,19 @@ impl Life {
     /// An event was written.
     pub(crate) fn sent(&mut self, delivery: Arc<Delivery>, now: Duration) {
         // As many as a resume can bring at once; of older ones an acknowledgement is not counted.
-        if self.unacknowledged.len() >= self.config.ring.events_max.max(self.config.queue_events_max)
-            && let Some(oldest) = self.unacknowledged.pop_front()
-            && !oldest.asked
-        {
-            self.look_for_silent();
+        if self.unacknowledged.len() >= self.config.ring.events_max.max(self.config.queue_events_max) {
+            let oldest = self.unacknowledged.remove(0);
+            if oldest.silent.is_some() {
+                self.look_for_silent();
+            }
         }
-        let asked = delivery.facts.state != CallState::Incoming;
-        if !asked {
-            self.silent.get_or_insert(now);
-        }
-        self.unacknowledged.push_back(Sent { delivery, at: now, asked });
+        let silent = (delivery.facts.state == CallState::Incoming).then_some(now);
+        self.silent = self.silent.or(silent);
+        self.unacknowledged.push(Sent { delivery, silent });
     }
 
     /// Everything up to and including this event has been received; gives what that was.
-    pub(crate) fn acknowledged(&mut self, id: EventId) -> Vec<Arc<Delivery>> {
+    pub(crate) fn acknowledged(&mut self, id: EventId) -> SmallVec<[Arc<Delivery>; 1]> {
         let count = self.unacknowledged.iter().position(|sent| sent.delivery.facts.id == id).map_or(0, |place| place + 1);
         let received = self.unacknowledged.drain(..count).map(|sent| sent.delivery).collect();
         self.look_for_silent();
@@ -106,7 +104,7 @@ impl Life {
     }
 
     fn look_for_silent(&mut self) {
-        self.silent = self.unacknowledged.iter().find(|sent| !sent.asked).map(|sent| sent.at);
+        self.silent = self.unacknowledged.iter().find_map(|sent| sent.silent);
     }
 
     /// What is due at `now`. Where that is a ping, it counts as sent.
@@ -121,7 +119,7 @@ impl Life {
         }
         let timeout = if oldest.is_some() { patience } else { self.config.life.pong_timeout };
         // An answer to this ping vouches for all that was sent before it.
-        self.unacknowledged.iter_mut().for_each(|sent| sent.asked = true);
+        self.unacknowledged.iter_mut().for_each(|sent| sent.silent = None);
         self.silent = None;
         self.next_ping = now + self.interval;
         self.dead = Some(self.dead.map_or(now + timeout, |dead| dead.min(now + timeout)));

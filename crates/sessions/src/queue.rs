@@ -4,7 +4,6 @@
 //! session's task, which cost nearly as much as the write. It does so at once or, on a thread that gathers ([`crate::gather`]) and
 //! has written already, in a moment. What the socket does not take waits here, in order, and the session's task brings it out. One lock decides the order of all.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
@@ -14,17 +13,20 @@ use bytes::Bytes;
 use clock::Moment;
 use jiff::Timestamp;
 use protocol::close::CloseCode;
-use tokio::io::AsyncWrite;
+use smallvec::SmallVec;
 
 use crate::context::Context;
 use crate::delivery::{Delivery, Item};
 use crate::life::Life;
 use crate::receipts::Who;
+use crate::socket::WayOut;
 use crate::sync::{Mutex, MutexGuard, lock};
 
 /// How many frames go to the socket in one call.
 const FRAMES_AT_ONCE: usize = 16;
-/// For how many frames a queue that is empty keeps room.
+/// How many frames wait in the session's own memory: head and welcome, the event that is on its way.
+const FRAMES_HERE: usize = 2;
+/// For how many frames a queue that is empty keeps room elsewhere.
 const FRAMES_KEPT: usize = 4;
 
 /// What the session's task has to do next.
@@ -62,13 +64,13 @@ pub(crate) struct Queue {
 
 struct Inner {
     /// What waits, in this order; of the first, `begun` bytes are out.
-    frames: VecDeque<Waiting>,
+    frames: SmallVec<[Waiting; FRAMES_HERE]>,
     begun: usize,
     /// How many of them are counted, and their bytes.
     events: usize,
     bytes: usize,
     /// The way out; none before the session was welcomed, and after it ended.
-    line: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    line: Option<Arc<dyn WayOut>>,
     /// The line took something and still holds it: one with TLS can, a socket never does.
     unflushed: bool,
     /// What waits is brought out by the thread that put it: the session's task need not be woken.
@@ -103,7 +105,7 @@ impl std::fmt::Debug for Inner {
 impl Queue {
     pub(crate) fn new(who: Who, context: Arc<Context>) -> Self {
         let inner = Inner {
-            frames: VecDeque::new(),
+            frames: SmallVec::new(),
             begun: 0,
             events: 0,
             bytes: 0,
@@ -123,7 +125,7 @@ impl Queue {
     }
 
     /// Opens the way out: from now on events are written as they come. The session's own words go before them.
-    pub(crate) fn open(&self, line: Box<dyn AsyncWrite + Send + Unpin>, own: impl IntoIterator<Item = Item>) {
+    pub(crate) fn open(&self, line: Arc<dyn WayOut>, own: impl IntoIterator<Item = Item>) {
         let mut inner = self.lock();
         own.into_iter().for_each(|item| inner.push_own(item));
         inner.line = Some(line);
@@ -234,20 +236,14 @@ impl Queue {
 
     /// Takes off what the socket has.
     fn advance(&self, inner: &mut Inner, written: usize, now: Moment) {
-        inner.begun += written;
-        while let Some(first) = inner.frames.front()
-            && let Some(more) = inner.begun.checked_sub(first.item.wire().len())
-        {
-            inner.begun = more;
-            if let Some(first) = inner.frames.pop_front() {
-                self.uncount(inner, &first);
-                if let Item::Event(delivery) = first.item {
-                    self.written(inner, delivery, now);
-                }
+        for out in inner.take_written(written) {
+            self.uncount(inner, &out);
+            if let Item::Event(delivery) = out.item {
+                self.written(inner, delivery, now);
             }
         }
         if inner.frames.is_empty() && inner.frames.capacity() > FRAMES_KEPT {
-            inner.frames = VecDeque::new();
+            inner.frames = SmallVec::new();
         }
     }
 
@@ -284,7 +280,7 @@ impl Queue {
     /// Drops all but a frame that the socket has in part: what follows would be taken for the rest of it.
     fn drop_waiting(&self, inner: &mut Inner) {
         let must_follow = inner.must_follow();
-        for waiting in inner.frames.split_off(must_follow) {
+        for waiting in inner.frames.drain(must_follow..).collect::<Vec<_>>() {
             self.uncount(inner, &waiting);
         }
     }
@@ -306,7 +302,7 @@ impl Queue {
     #[cfg(test)]
     pub(crate) fn take(&self) -> Vec<Item> {
         let mut inner = self.lock();
-        let taken: Vec<_> = std::mem::take(&mut inner.frames).into();
+        let taken = std::mem::take(&mut inner.frames);
         inner.begun = 0;
         taken.iter().for_each(|waiting| self.uncount(&mut inner, waiting));
         taken.into_iter().map(|waiting| waiting.item).collect()
@@ -337,9 +333,21 @@ impl Inner {
         self.frames.insert(must_follow + own, Waiting { item, own: true });
     }
 
+    /// Takes off the frames that are out whole, now that the socket has taken so many bytes more.
+    fn take_written(&mut self, bytes: usize) -> SmallVec<[Waiting; FRAMES_HERE]> {
+        self.begun += bytes;
+        let mut whole = 0;
+        while let Some(frame) = self.frames.get(whole)
+            && let Some(more) = self.begun.checked_sub(frame.item.wire().len())
+        {
+            (self.begun, whole) = (more, whole + 1);
+        }
+        self.frames.drain(..whole).collect()
+    }
+
     /// How many of the first go out whatever happens, one or none: what the socket has in part, and what goes before the first frame.
     fn must_follow(&self) -> usize {
-        usize::from(self.begun > 0 || matches!(self.frames.front(), Some(Waiting { item: Item::Head(_), .. })))
+        usize::from(self.begun > 0 || matches!(self.frames.first(), Some(Waiting { item: Item::Head(_), .. })))
     }
 
     fn wait<T>(&mut self, cx: &mut TaskContext<'_>) -> Poll<T> {

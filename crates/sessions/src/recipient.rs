@@ -11,7 +11,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use protocol::close::CloseCode;
 use protocol::frame::CallState;
-use protocol::id::{DeviceId, EventId, Product};
+use protocol::id::{DeviceId, EventId, Product, Recipient};
 use protocol::message::{Resume, SyncAction, encode_sync};
 use smallvec::SmallVec;
 
@@ -26,8 +26,11 @@ use crate::saved::{SavedEvent, SavedState};
 use crate::sync::{Mutex, MutexGuard, lock};
 
 /// A recipient that is logged in, or was of late, or for whom something happened.
+// In this order, so that who finds it has what comes next at hand.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct RecipientState {
+    recipient: Recipient,
     // Guards the order of events. Inside, queues and their sockets are touched; nothing is awaited.
     inner: Mutex<Inner>,
 }
@@ -101,13 +104,18 @@ pub(crate) enum Next {
 }
 
 impl RecipientState {
-    pub(crate) fn new(now: Duration) -> Self {
-        Self::with(Ring::default(), Calls::default(), now)
+    pub(crate) fn new(recipient: Recipient, now: Duration) -> Self {
+        Self::with(recipient, Ring::default(), Calls::default(), now)
     }
 
-    fn with(ring: Ring, calls: Calls, now: Duration) -> Self {
+    fn with(recipient: Recipient, ring: Ring, calls: Calls, now: Duration) -> Self {
         let inner = Inner { ring, calls, sessions: SmallVec::new(), touched: now, reminder: None, forgotten: false };
-        Self { inner: Mutex::new(inner) }
+        Self { recipient, inner: Mutex::new(inner) }
+    }
+
+    /// Who it is.
+    pub(crate) fn recipient(&self) -> &Recipient {
+        &self.recipient
     }
 
     /// Adds a session: it gets every event from now on, and finds what it missed.
@@ -236,8 +244,15 @@ impl RecipientState {
     }
 
     /// Takes up what an earlier run knew; `age` says how long ago an event was taken.
-    pub(crate) fn restore(saved: &SavedState, context: &Context, now: Duration, age: impl Fn(&SavedEvent) -> Duration) -> Self {
-        let state = Self::with(Ring::with_places(saved.let_go.clone(), saved.beginning), Calls::default(), now);
+    pub(crate) fn restore(
+        recipient: Recipient,
+        saved: &SavedState,
+        context: &Context,
+        now: Duration,
+        age: impl Fn(&SavedEvent) -> Duration,
+    ) -> Self {
+        let ring = Ring::with_places(saved.let_go.clone(), saved.beginning);
+        let state = Self::with(recipient, ring, Calls::default(), now);
         let mut inner = state.lock();
         for event in &saved.calls {
             let taken = now.saturating_sub(age(event));

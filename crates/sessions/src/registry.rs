@@ -3,13 +3,15 @@
 mod operators; // for who runs the node
 mod time; // who asked to be reminded
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use dashmap::{DashMap, Entry};
+use dashmap::DashSet;
 use jiff::Timestamp;
 use protocol::close::CloseCode;
 use protocol::frame::EncodedFrame;
@@ -53,7 +55,7 @@ pub struct Registry {
 }
 
 struct Shared {
-    recipients: DashMap<Recipient, Arc<RecipientState>, ahash::RandomState>,
+    recipients: DashSet<Known, ahash::RandomState>,
     /// Every open session, for closing them all and for finding the slowest.
     // Guards the map while a session comes, goes or all are copied; nothing is called inside.
     queues: Mutex<HashMap<EventId, Arc<Queue>>>,
@@ -69,10 +71,34 @@ impl fmt::Debug for Shared {
     }
 }
 
+/// A recipient whose state there is, found by who it is. The table holds no more than where that lies: so most of it stays in the
+/// processor's cache, where each event looks for others.
+#[derive(Debug, Clone)]
+struct Known(Arc<RecipientState>);
+
+impl Borrow<Recipient> for Known {
+    fn borrow(&self) -> &Recipient {
+        self.0.recipient()
+    }
+}
+
+impl PartialEq for Known {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.recipient() == other.0.recipient()
+    }
+}
+
+impl Eq for Known {}
+
+impl Hash for Known {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.recipient().hash(state);
+    }
+}
+
 /// A session's place in the registry; given up when dropped.
 #[derive(Debug)]
 pub(crate) struct Seat {
-    pub(crate) recipient: Recipient,
     pub(crate) queue: Arc<Queue>,
     pub(crate) registry: Registry,
     state: Arc<RecipientState>,
@@ -83,7 +109,7 @@ impl Registry {
     #[must_use]
     pub fn new(config: Config, clock: Clock, metrics: Metrics, renew: Renew) -> Self {
         let shared = Shared {
-            recipients: DashMap::default(),
+            recipients: DashSet::default(),
             queues: Mutex::default(),
             closing: AtomicBool::new(false),
             context: Arc::new(Context::new(config, clock, metrics)),
@@ -124,14 +150,14 @@ impl Registry {
             match state.deliver(delivery, &self.shared.context, now) {
                 Ok((Outcome::Late, next)) => {
                     delivery.trail.iter().for_each(|trail| trail.late(recipient.negotiator));
-                    self.follow(recipient, &state, &next);
+                    self.follow(&state, &next);
                     return 0;
                 }
                 Ok((Outcome::Queued(taken), next)) => {
-                    self.follow(recipient, &state, &next);
+                    self.follow(&state, &next);
                     return taken;
                 }
-                Err(_forgotten) => self.forget(recipient, &state),
+                Err(_forgotten) => self.forget(&state),
             }
         }
     }
@@ -216,8 +242,8 @@ impl Registry {
     /// What the next run of the node needs to know of each recipient.
     #[must_use]
     pub fn save(&self) -> Vec<(Recipient, SavedState)> {
-        let states: Vec<_> = self.shared.recipients.iter().map(|entry| (*entry.key(), entry.value().clone())).collect();
-        states.into_iter().map(|(recipient, state)| (recipient, state.save())).collect()
+        let known: Vec<_> = self.shared.recipients.iter().map(|known| known.clone()).collect();
+        known.into_iter().map(|Known(state)| (*state.recipient(), state.save())).collect()
     }
 
     /// Takes up what an earlier run knew.
@@ -225,10 +251,10 @@ impl Registry {
         let (now, wall) = (self.clock().running(), self.clock().now());
         let age = |event: &SavedEvent| Duration::try_from(wall.duration_since(event.at())).unwrap_or_default();
         for (recipient, saved) in saved {
-            let state = Arc::new(RecipientState::restore(&saved, &self.shared.context, now, age));
-            self.shared.recipients.insert(recipient, state.clone());
+            let state = Arc::new(RecipientState::restore(recipient, &saved, &self.shared.context, now, age));
+            self.shared.recipients.insert(Known(state.clone()));
             self.metrics().recipients.inc();
-            self.follow(recipient, &state, &state.look(&self.shared.context, now));
+            self.follow(&state, &state.look(&self.shared.context, now));
         }
     }
 
@@ -244,14 +270,14 @@ impl Registry {
             let state = self.state(recipient, now);
             match state.join(&queue, how, &self.shared.context, now) {
                 Ok(joined) => break (state, joined),
-                Err(_forgotten) => self.forget(recipient, &state),
+                Err(_forgotten) => self.forget(&state),
             }
         };
         // Read after the insertion: either `drain` sees the queue, or this sees its mark.
         if self.shared.closing.load(Ordering::SeqCst) {
             queue.close(CloseCode::Restarting);
         }
-        (Seat { recipient, queue, registry: self.clone(), state }, joined)
+        (Seat { queue, registry: self.clone(), state }, joined)
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -275,34 +301,33 @@ impl Registry {
     }
 
     fn find(&self, recipient: &Recipient) -> Option<Arc<RecipientState>> {
-        self.shared.recipients.get(recipient).map(|entry| entry.value().clone())
+        self.shared.recipients.get(recipient).map(|known| known.0.clone())
     }
 
     /// The state of a recipient, which is made if there is none.
     fn state(&self, recipient: Recipient, now: Duration) -> Arc<RecipientState> {
-        if let Some(state) = self.find(&recipient) {
-            return state;
-        }
-        match self.shared.recipients.entry(recipient) {
-            Entry::Occupied(entry) => entry.get().clone(),
-            Entry::Vacant(entry) => {
+        loop {
+            if let Some(state) = self.find(&recipient) {
+                return state;
+            }
+            // Nothing comes of it where another thread was first.
+            if self.shared.recipients.insert(Known(Arc::new(RecipientState::new(recipient, now)))) {
                 self.metrics().recipients.inc();
-                entry.insert(Arc::new(RecipientState::new(now))).value().clone()
             }
         }
     }
 
-    fn follow(&self, recipient: Recipient, state: &Arc<RecipientState>, next: &Next) {
+    fn follow(&self, state: &Arc<RecipientState>, next: &Next) {
         match next {
             Next::Nothing => {}
-            Next::Remind(due) => self.shared.recipient_reminders.remind(recipient, *due),
-            Next::Forget => self.forget(recipient, state),
+            Next::Remind(due) => self.shared.recipient_reminders.remind(*state.recipient(), *due),
+            Next::Forget => self.forget(state),
         }
     }
 
     /// Drops a forgotten state, unless another already stands in its place.
-    fn forget(&self, recipient: Recipient, state: &Arc<RecipientState>) {
-        if self.shared.recipients.remove_if(&recipient, |_, current| Arc::ptr_eq(current, state)).is_some() {
+    fn forget(&self, state: &Arc<RecipientState>) {
+        if self.shared.recipients.remove_if(state.recipient(), |known| Arc::ptr_eq(&known.0, state)).is_some() {
             self.metrics().recipients.dec();
         }
     }
@@ -315,6 +340,11 @@ impl Registry {
 impl Seat {
     pub(crate) fn context(&self) -> &Context {
         &self.registry.shared.context
+    }
+
+    /// Whose it is.
+    pub(crate) fn recipient(&self) -> &Recipient {
+        self.state.recipient()
     }
 
     /// Notes that the person at this device saw a call; `false` where there is no such live call.
@@ -333,7 +363,7 @@ impl Drop for Seat {
         let Registry { shared } = &self.registry;
         self.registry.queues().remove(&self.queue.who.session);
         let next = self.state.leave(self.queue.who.session, &shared.context, shared.context.clock.running());
-        self.registry.follow(self.recipient, &self.state, &next);
+        self.registry.follow(&self.state, &next);
         shared.context.metrics.open.dec();
     }
 }

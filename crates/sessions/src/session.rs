@@ -16,7 +16,7 @@ use protocol::id::{DeviceId, EventId, Product, Recipient};
 use protocol::message::{
     ClientFault, ClientMessage, MessageError, MessageErrorCode, Said, Welcome, encode_go_away, encode_pong, encode_refreshed,
 };
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::AsyncRead;
 use tokio::time::{Sleep, sleep, timeout};
 
 use crate::codec::{ECHOES, Fault, Message, binary_frame, close_answer, close_frame, ping_frame, pong_frame, text_frame};
@@ -27,7 +27,7 @@ use crate::queue::{Outgoing, Progress};
 use crate::receipts::Who;
 use crate::recipient::{Joined, Joining};
 use crate::registry::{Registry, Seat};
-use crate::socket::Reader;
+use crate::socket::{Reader, Socket};
 
 use self::window::Window;
 
@@ -63,7 +63,7 @@ pub struct LoggedIn {
 /// A socket that has been upgraded.
 #[derive(Debug)]
 pub struct Upgraded<S> {
-    /// The socket; clones are the same one.
+    /// The socket.
     pub io: S,
     /// What the client sent behind its request.
     pub early: Bytes,
@@ -79,7 +79,6 @@ pub struct Session<S> {
     joined: Option<Box<Joined>>,
     /// Goes out before everything else.
     head: Option<Box<Bytes>>,
-    reset: fn(&S),
     /// The slot at which this session is closed, once the node shuts down.
     slot: Option<Pin<Box<Sleep>>>,
 }
@@ -119,9 +118,9 @@ impl From<io::Error> for End {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static> Session<S> {
-    /// Takes a place in the registry, so that no event from now on is missed. `reset` makes the socket end without lingering.
-    pub fn open(socket: Upgraded<S>, registry: &Registry, opening: Opening, reset: fn(&S)) -> Self {
+impl<S: Socket> Session<S> {
+    /// Takes a place in the registry, so that no event from now on is missed.
+    pub fn open(socket: Upgraded<S>, registry: &Registry, opening: Opening) -> Self {
         let Upgraded { io, early, head } = socket;
         let Opening { session, fresh_cursor: fresh, who: LoggedIn { recipient, product, device }, resume, token_expires } =
             opening;
@@ -129,12 +128,12 @@ impl<S: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static> Session<S> {
         let (seat, joined) = registry.join(recipient, who, Joining { product, at: registry.clock().now(), resume, fresh });
         let desk = Desk { seat, product, token_expires, window: Window::default() };
         let (reader, joined, head) = (Reader::new(io, &early), Some(Box::new(joined)), head.map(Box::new));
-        Self { reader, desk, joined, head, reset, slot: None }
+        Self { reader, desk, joined, head, slot: None }
     }
 
     fn who(&self) -> LoggedIn {
         let Desk { seat, product, .. } = &self.desk;
-        LoggedIn { recipient: seat.recipient, product: *product, device: seat.queue.who.device.as_deref().copied() }
+        LoggedIn { recipient: *seat.recipient(), product: *product, device: seat.queue.who.device.as_deref().copied() }
     }
 
     /// Runs until the session ends, and says whose it was. Ends by itself soon after it was asked to close.
@@ -161,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static> Session<S> {
 
     /// Says the last word, and lets the socket go.
     async fn close(self: Box<Self>, end: End) {
-        let Self { mut reader, desk: Desk { seat, .. }, reset, .. } = *self;
+        let Self { mut reader, desk: Desk { seat, .. }, .. } = *self;
         let (queue, patience) = (seat.queue.clone(), seat.context().config.close_timeout);
         // The place is given up first: nothing more is queued for a session that is on its way out.
         drop(seat);
@@ -188,13 +187,13 @@ impl<S: AsyncRead + AsyncWrite + Clone + Unpin + Send + 'static> Session<S> {
         queue.shut();
         let is_over = is_said && timeout(patience, reader.part(matches!(end, End::Client(_)))).await.unwrap_or(false);
         if !is_over {
-            reset(reader.io());
+            reader.io().reset();
         }
     }
 
     /// Says where the session stands, then what was missed.
     async fn welcome(&mut self) -> Result<(), End> {
-        let (desk, line) = (&self.desk, Box::new(self.reader.io().clone()));
+        let (desk, line) = (&self.desk, self.reader.io().way_out());
         let head = self.head.take().map(Item::Head);
         let Some(joined) = self.joined.take().filter(|_| !ECHOES) else {
             desk.seat.queue.open(line, head);
@@ -358,7 +357,7 @@ impl Desk {
     }
 
     fn refresh(&mut self, token: &str, reference: Option<String>) {
-        match self.seat.registry.renew(&self.seat.recipient, token) {
+        match self.seat.registry.renew(self.seat.recipient(), token) {
             Some(expires) => {
                 self.token_expires = expires;
                 self.say(&encode_refreshed(expires, reference.as_deref()));

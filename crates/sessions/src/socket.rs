@@ -1,8 +1,10 @@
 //! The WebSocket beneath a session: how it is read, refused and closed.
 
 use std::cell::RefCell;
-use std::io;
+use std::fmt::Debug;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures::future::poll_fn;
@@ -20,6 +22,24 @@ const SCRATCH_BYTES: usize = 2 * (MESSAGE_BYTES_MAX + HEAD_BYTES_MAX);
 thread_local! {
     /// What all sessions of a thread read into, so that an idle one keeps no buffer.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]);
+}
+
+/// A client's socket, in both directions.
+pub trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Its way out, for all who have something for the client.
+    fn way_out(&self) -> Arc<dyn WayOut>;
+
+    /// Makes it end without lingering: what is unsent is dropped.
+    fn reset(&self);
+}
+
+/// What a socket takes. Who finds it full is woken by the next change, if the last to have asked.
+pub trait WayOut: Debug + Send + Sync {
+    /// Writes as much of these as there is room for.
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+
+    /// Brings out what was taken and is still held: with TLS there can be such, a socket holds on to nothing.
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }
 
 /// The way in from one client.
@@ -92,10 +112,7 @@ pub fn accept_key(key: &[u8]) -> String {
 }
 
 /// Completes an upgrade only to say why it is refused: scripts in a browser see no status.
-pub async fn refuse<S>(mut io: S, early: &[u8], registry: &Registry, code: CloseCode, reset: fn(&S))
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+pub async fn refuse<S: Socket>(mut io: S, early: &[u8], registry: &Registry, code: CloseCode) {
     let patience = registry.config().close_timeout;
     let said = timeout(patience, async {
         io.write_all(&close_frame(code)).await?;
@@ -104,7 +121,7 @@ where
     let said = said.await;
     let mut reader = Reader::new(io, early);
     if !matches!(said, Ok(Ok(()))) || !timeout(patience, reader.part(false)).await.unwrap_or(false) {
-        reset(reader.io());
+        reader.io().reset();
     }
 }
 

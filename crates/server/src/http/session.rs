@@ -64,7 +64,7 @@ pub(crate) async fn open(node: &Arc<Node>, peer: IpAddr, request: &mut Request<I
                 let registry = node.registry.clone();
                 let refusing = async move {
                     if let Some(Upgraded { io, early, .. }) = upgraded(upgrade).await {
-                        refuse(io, &early, &registry, code, Stream::reset).await;
+                        refuse(io, &early, &registry, code).await;
                     }
                 };
                 node.spawn_connection(refusing, &Handle::current());
@@ -231,7 +231,7 @@ async fn join(
     let Opening { session: id, who, .. } = *opening;
     let Recipient { customer, negotiator } = who.recipient;
     let span = tracing::info_span!(parent: None, "session", %id, %customer, %negotiator, product = %who.product);
-    let session = Box::new(Session::open(socket, &node.registry, *opening, Stream::reset));
+    let session = Box::new(Session::open(socket, &node.registry, *opening));
     Some((who, session.run().instrument(span)))
 }
 

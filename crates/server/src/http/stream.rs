@@ -1,11 +1,13 @@
 //! The two directions of a socket, plain or with TLS, and the phase that its connection is in.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
+use rustix::net::{SendAncillaryBuffer, SendFlags};
+use sessions::socket::{Socket, WayOut};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -99,13 +101,6 @@ impl Stream {
         self.progress().unread = Some(Box::new(bytes));
     }
 
-    /// Makes the connection end without lingering: what is unsent is dropped.
-    pub(super) fn reset(&self) {
-        if let Err(error) = self.inner.socket.set_zero_linger() {
-            tracing::debug!(%error, "cannot reset a connection");
-        }
-    }
-
     fn progress(&self) -> MutexGuard<'_, Progress> {
         self.inner.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -164,21 +159,38 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let StreamInner { socket, tls, .. } = &*self.inner;
-        match tls {
-            Some(tls) => tls.poll_write(socket, cx, &[io::IoSlice::new(buf)]),
-            None => poll_written(socket, cx, |socket| socket.try_write(buf)),
+impl Socket for Stream {
+    fn way_out(&self) -> Arc<dyn WayOut> {
+        self.inner.clone()
+    }
+
+    fn reset(&self) {
+        if let Err(error) = self.inner.socket.set_zero_linger() {
+            tracing::debug!(%error, "cannot reset a connection");
+        }
+    }
+}
+
+impl WayOut for StreamInner {
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match &self.tls {
+            Some(tls) => tls.poll_write(&self.socket, cx, slices),
+            None => poll_written(&self.socket, cx, slices),
         }
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let StreamInner { socket, tls, .. } = &*self.inner;
-        match tls {
-            Some(tls) => tls.poll_write(socket, cx, bufs),
-            None => poll_written(socket, cx, |socket| socket.try_write_vectored(bufs)),
-        }
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tls.as_ref().map_or(Poll::Ready(Ok(())), |tls| tls.poll_flush(&self.socket, cx))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.inner.poll_write(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.inner.poll_write(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -186,8 +198,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let StreamInner { socket, tls, .. } = &*self.inner;
-        tls.as_ref().map_or(Poll::Ready(Ok(())), |tls| tls.poll_flush(socket, cx))
+        self.inner.poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -225,18 +236,29 @@ fn poll_filled(socket: &TcpStream, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) 
     }
 }
 
-fn poll_written(
-    socket: &TcpStream,
-    cx: &mut Context<'_>,
-    write: impl Fn(&TcpStream) -> io::Result<usize>,
-) -> Poll<io::Result<usize>> {
-    loop {
-        // Tried first: to ask before is one more look, and beyond tokio's budget every socket would seem full.
-        match write(socket) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(socket.poll_write_ready(cx))?,
-            written => return Poll::Ready(written),
+fn poll_written(socket: &TcpStream, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    let is_full = |written: &io::Result<usize>| matches!(written, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+    // Past tokio at first: what it knows of the socket lies in a piece of memory that nothing else here touches, and beyond its budget
+    // every socket would seem full.
+    let mut written = send(socket, slices);
+    while is_full(&written) {
+        // Whom it tells that the socket is full it wakes when there is room again.
+        written = socket.try_write_vectored(slices);
+        if is_full(&written) {
+            ready!(socket.poll_write_ready(cx))?;
         }
     }
+    Poll::Ready(written)
+}
+
+fn send(socket: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    let sent = match slices {
+        // Cheaper by the kernel's look at a list.
+        [slice] => rustix::net::send(socket, slice, flags),
+        slices => rustix::net::sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags),
+    };
+    Ok(sent?)
 }
 
 #[cfg(test)]

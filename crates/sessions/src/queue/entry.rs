@@ -76,7 +76,7 @@ impl Queue {
     fn push(&self, inner: &mut Inner, item: &Item, begun: usize) {
         let bytes = item.wire().len();
         self.context.waits(bytes);
-        inner.frames.push_back(Waiting { item: item.clone(), own: false });
+        inner.frames.push(Waiting { item: item.clone(), own: false });
         (inner.begun, inner.events, inner.bytes) = (inner.begun + begun, inner.events + 1, inner.bytes + bytes);
     }
 }

@@ -1,6 +1,5 @@
 use std::future::poll_fn;
 use std::io::IoSlice;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Wake;
 
@@ -48,8 +47,9 @@ impl Socket {
     }
 }
 
-impl AsyncWrite for Socket {
-    fn poll_write(self: Pin<&mut Self>, _: &mut TaskContext<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+impl WayOut for Socket {
+    fn poll_write(&self, _: &mut TaskContext<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
         let mut taken = self.0.lock().unwrap();
         let count = bytes.len().min(taken.room);
         taken.room -= count;
@@ -62,17 +62,8 @@ impl AsyncWrite for Socket {
         }
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-        self.poll_write(cx, &bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(&self, _: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
         if self.0.lock().unwrap().holds { Poll::Pending } else { Poll::Ready(Ok(())) }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -103,7 +94,7 @@ fn queue() -> Arc<Queue> {
 /// A session with a socket that takes so many bytes.
 fn open(room: usize) -> (Arc<Queue>, Socket) {
     let (queue, socket) = (queue(), Socket::with_room(room));
-    queue.open(Box::new(socket.clone()), []);
+    queue.open(Arc::new(socket.clone()), []);
     (queue, socket)
 }
 
@@ -213,7 +204,7 @@ fn events_wait_until_the_session_was_welcomed() {
     let (queue, socket) = (queue(), Socket::with_room(1000));
     queue.put(&item(10));
     assert_eq!(next(&queue), Some(Outgoing::Write));
-    queue.open(Box::new(socket.clone()), [Item::sync(word("welcome")), item(3)]);
+    queue.open(Arc::new(socket.clone()), [Item::sync(word("welcome")), item(3)]);
     queue.put(&item(20));
     assert!(socket.taken().is_empty());
     write_all(&queue, &socket);

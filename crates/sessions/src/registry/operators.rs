@@ -69,6 +69,6 @@ impl Registry {
             customer.is_none_or(|customer| of.customer == customer)
                 && negotiator.is_none_or(|negotiator| of.negotiator == negotiator)
         };
-        self.shared.recipients.iter().map(|entry| *entry.key()).filter(is_asked).collect()
+        self.shared.recipients.iter().map(|known| *known.0.recipient()).filter(is_asked).collect()
     }
 }

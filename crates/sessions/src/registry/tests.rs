@@ -140,7 +140,7 @@ fn rings_of_the_whole_node_are_bounded_in_bytes() {
         post(&registry, number, &[recipient("AAA", &format!("N{}", number % 50))]);
         assert!(registry.shared.context.ring_bytes.load(Ordering::Relaxed) <= 10_000);
     }
-    let total: usize = registry.shared.recipients.iter().map(|entry| entry.value().save().ring.len()).sum();
+    let total: usize = registry.shared.recipients.iter().map(|known| known.0.save().ring.len()).sum();
     assert!(total > 10, "{total}");
 }
 
@@ -249,7 +249,7 @@ fn a_busy_recipient_has_few_reminders() {
         for recipient in registry.shared.recipient_reminders.due(now) {
             looks += 1;
             let state = registry.find(&recipient).unwrap();
-            registry.follow(recipient, &state, &state.look(&registry.shared.context, now));
+            registry.follow(&state, &state.look(&registry.shared.context, now));
         }
     }
     assert!(looks < 300, "{looks} looks for 60 events");

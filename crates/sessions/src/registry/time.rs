@@ -59,7 +59,7 @@ impl Registry {
 
     fn look_at(&self, recipient: Recipient, now: Duration) {
         if let Some(state) = self.find(&recipient) {
-            self.follow(recipient, &state, &state.look(&self.shared.context, now));
+            self.follow(&state, &state.look(&self.shared.context, now));
         }
     }
 
