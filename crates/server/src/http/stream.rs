@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
-use rustix::net::{SendAncillaryBuffer, SendFlags};
 use sessions::socket::{Socket, WayOut};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -206,7 +206,7 @@ impl AsyncWrite for Stream {
         if let Some(tls) = tls {
             ready!(tls.poll_close(socket, cx))?;
         }
-        match socket2::SockRef::from(socket).shutdown(Shutdown::Write) {
+        match SockRef::from(socket).shutdown(Shutdown::Write) {
             Err(error) if error.kind() != io::ErrorKind::NotConnected => Poll::Ready(Err(error)),
             Ok(()) | Err(_) => Poll::Ready(Ok(())),
         }
@@ -238,9 +238,13 @@ fn poll_filled(socket: &TcpStream, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) 
 
 fn poll_written(socket: &TcpStream, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
     let is_full = |written: &io::Result<usize>| matches!(written, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
-    // Past tokio at first: what it knows of the socket lies in a piece of memory that nothing else here touches, and beyond its budget
-    // every socket would seem full.
-    let mut written = send(socket, slices);
+    // Tried before tokio is asked: beyond its budget every socket would seem full.
+    let mut written = match slices {
+        // Past tokio: what it knows of the socket lies in a piece of memory that nothing else here touches. A list of one would cost the
+        // kernel a look at it, too.
+        [slice] => SockRef::from(socket).send(slice),
+        slices => socket.try_write_vectored(slices),
+    };
     while is_full(&written) {
         // Whom it tells that the socket is full it wakes when there is room again.
         written = socket.try_write_vectored(slices);
@@ -249,16 +253,6 @@ fn poll_written(socket: &TcpStream, cx: &mut Context<'_>, slices: &[IoSlice<'_>]
         }
     }
     Poll::Ready(written)
-}
-
-fn send(socket: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    let sent = match slices {
-        // Cheaper by the kernel's look at a list.
-        [slice] => rustix::net::send(socket, slice, flags),
-        slices => rustix::net::sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags),
-    };
-    Ok(sent?)
 }
 
 #[cfg(test)]
