@@ -33,9 +33,15 @@ pub trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     fn reset(&self);
 }
 
-/// What a socket takes. Who finds it full is woken by the next change, if the last to have asked.
+/// What a socket takes.
 pub trait WayOut: Debug + Send + Sync {
-    /// Writes as much of these as there is room for.
+    /// Writes as much of these as there is room for; for who does not wait where there is none.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] where there is no room, else why the line is broken.
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// The same, for the one who waits: woken when there is room again.
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
 
     /// Brings out what was taken and is still held: with TLS there can be such, a socket holds on to nothing.

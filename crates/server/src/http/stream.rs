@@ -172,6 +172,19 @@ impl Socket for Stream {
 }
 
 impl WayOut for StreamInner {
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match (&self.tls, slices) {
+            (Some(tls), _) => match tls.poll_write(&self.socket, &mut Context::from_waker(Waker::noop()), slices) {
+                Poll::Ready(written) => written,
+                Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+            },
+            // Past tokio: what it knows of the socket lies in a piece of memory that nothing else here touches. A list of one would cost the
+            // kernel a look at it, too.
+            (None, [slice]) => SockRef::from(&self.socket).send(slice),
+            (None, _) => self.socket.try_write_vectored(slices),
+        }
+    }
+
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match &self.tls {
             Some(tls) => tls.poll_write(&self.socket, cx, slices),
@@ -237,22 +250,17 @@ fn poll_filled(socket: &TcpStream, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) 
 }
 
 fn poll_written(socket: &TcpStream, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-    let is_full = |written: &io::Result<usize>| matches!(written, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
-    // Tried before tokio is asked: beyond its budget every socket would seem full.
-    let mut written = match slices {
-        // Past tokio: what it knows of the socket lies in a piece of memory that nothing else here touches. A list of one would cost the
-        // kernel a look at it, too.
-        [slice] => SockRef::from(socket).send(slice),
-        slices => socket.try_write_vectored(slices),
-    };
-    while is_full(&written) {
-        // Whom it tells that the socket is full it wakes when there is room again.
-        written = socket.try_write_vectored(slices);
-        if is_full(&written) {
-            ready!(socket.poll_write_ready(cx))?;
+    loop {
+        // Tried first: to ask before is one more look, and beyond tokio's budget every socket would seem full.
+        let written = match slices {
+            [slice] => socket.try_write(slice),
+            slices => socket.try_write_vectored(slices),
+        };
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(socket.poll_write_ready(cx))?,
+            written => return Poll::Ready(written),
         }
     }
-    Poll::Ready(written)
 }
 
 #[cfg(test)]

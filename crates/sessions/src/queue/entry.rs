@@ -1,7 +1,6 @@
 //! The way into a queue: what is put goes to the socket at once, or together with what else comes at this moment.
 
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll, Waker};
 
 use clock::Moment;
 use protocol::close::CloseCode;
@@ -60,9 +59,8 @@ impl Queue {
 
     pub(super) fn bring_out_inner(&self, inner: &mut Inner, now: Moment) {
         inner.gathered = false;
-        if !inner.frames.is_empty()
-            && let Poll::Ready(Ok(written)) = inner.poll_write(&mut TaskContext::from_waker(Waker::noop()))
-        {
+        if !inner.frames.is_empty() {
+            let written = inner.try_write_waiting();
             self.advance(inner, written, now);
         }
     }

@@ -18,14 +18,26 @@ impl Inner {
     pub(super) fn try_write(&mut self, frame: &[u8]) -> usize {
         let waits = self.waits();
         let Some(line) = self.line.as_ref().filter(|_| !waits) else { return 0 };
-        let cx = &mut TaskContext::from_waker(Waker::noop());
-        match line.poll_write(cx, &[IoSlice::new(frame)]) {
-            Poll::Ready(Ok(written)) => {
-                self.unflushed = !matches!(line.poll_flush(cx), Poll::Ready(Ok(())));
-                written
-            }
-            Poll::Ready(Err(_)) | Poll::Pending => 0,
+        let Ok(written) = line.try_write(&[IoSlice::new(frame)]) else { return 0 };
+        self.flush_behind(&mut TaskContext::from_waker(Waker::noop()));
+        written
+    }
+
+    /// How much of what waits the socket takes without waiting; as [`Inner::try_write`].
+    pub(super) fn try_write_waiting(&mut self) -> usize {
+        let Some(Ok(written)) = self.line.as_ref().map(|line| line.try_write(&self.slices())) else { return 0 };
+        self.flush_behind(&mut TaskContext::from_waker(Waker::noop()));
+        written
+    }
+
+    /// Writes what waits, for the session's task.
+    pub(super) fn poll_write(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<usize>> {
+        let Some(line) = &self.line else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        let written = line.poll_write(cx, &self.slices());
+        if matches!(written, Poll::Ready(Ok(_))) {
+            self.flush_behind(cx);
         }
+        written
     }
 
     pub(super) fn poll_flush(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
@@ -35,17 +47,17 @@ impl Inner {
         flushed
     }
 
-    pub(super) fn poll_write(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<usize>> {
-        let Some(line) = &self.line else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+    /// Flushes behind a write.
+    fn flush_behind(&mut self, cx: &mut TaskContext<'_>) {
+        self.unflushed = true;
+        // What comes of it is seen before anything more is written.
+        let _seen_later = self.poll_flush(cx);
+    }
+
+    /// The next frames, as far as they are not out.
+    fn slices(&self) -> SmallVec<[IoSlice<'_>; FRAMES_AT_ONCE]> {
         let mut begun = self.begun;
         let frames = self.frames.iter().take(FRAMES_AT_ONCE).map(|waiting| waiting.item.wire());
-        let left = frames.map(|frame| IoSlice::new(frame.get(std::mem::take(&mut begun)..).unwrap_or_default()));
-        let written = line.poll_write(cx, &left.collect::<SmallVec<[_; FRAMES_AT_ONCE]>>());
-        if matches!(written, Poll::Ready(Ok(_))) {
-            self.unflushed = true;
-            // What comes of it is seen before anything more is written.
-            let _seen_later = self.poll_flush(cx);
-        }
-        written
+        frames.map(|frame| IoSlice::new(frame.get(std::mem::take(&mut begun)..).unwrap_or_default())).collect()
     }
 }
