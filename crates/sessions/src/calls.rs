@@ -3,6 +3,7 @@
 //! A call goes from incoming to answered to ended. What comes late, because the provider's posts overtook each other, is told
 //! from a call that begins anew, because it was put through again.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ const ANSWERED_MAX: Duration = Duration::from_secs(12 * 3600);
 /// The calls, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
-    calls: Vec<Call>,
+    calls: VecDeque<Call>,
     /// Hashes of their ids, in the same order: what nearly all looks ask for lies together, and mostly here.
     hashes: SmallVec<[u16; HASHES_HERE]>,
     /// Before this none is to be forgotten, so that not each event has to look through them.
@@ -95,7 +96,7 @@ impl Calls {
 
     fn push(&mut self, call: Call) {
         self.hashes.push(call.delivery.call_hash);
-        self.calls.push(call);
+        self.calls.push_back(call);
     }
 
     /// Makes room: an ended call, else the oldest that nobody answered, else the oldest. Gives whether a live one went.
@@ -103,7 +104,7 @@ impl Calls {
         let first = |state| self.calls.iter().position(|call| call.state == state);
         let place = first(CallState::Ended).or_else(|| first(CallState::Incoming)).unwrap_or(0);
         self.hashes.remove(place);
-        self.calls.remove(place).state != CallState::Ended
+        self.calls.remove(place).is_some_and(|call| call.state != CallState::Ended)
     }
 
     /// Ends a call that rings, since it was missed at `created`. Gives its event, or `None` where there is no such call, or where
@@ -124,12 +125,14 @@ impl Calls {
         self.due = Some(self.due.map_or(end, |due| due.min(end)));
     }
 
+    /// Whether there may be something to forget.
+    pub(crate) fn is_due(&self, now: Duration) -> bool {
+        self.due.is_some_and(|due| now >= due)
+    }
+
     /// Forgets what is over. Gives the calls of which nobody said that they stopped ringing.
     pub(crate) fn expire(&mut self, now: Duration) -> Vec<Arc<Delivery>> {
         let mut silent = Vec::new();
-        if self.due.is_none_or(|due| now < due) {
-            return silent;
-        }
         for call in std::mem::take(self).calls {
             let end = call.end();
             if now < end {

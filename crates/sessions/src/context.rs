@@ -22,8 +22,6 @@ pub(crate) struct Context {
     pub(crate) config: Arc<Config>,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
-    /// What the rings of all recipients take.
-    pub(crate) ring_bytes: AtomicUsize,
     /// What waits in the queues of all sessions.
     waiting_bytes: AtomicUsize,
     pub(crate) receipts: Receipts,
@@ -36,14 +34,19 @@ impl Context {
         let receipts = Receipts::new(config.receipts_max, config.ring.age_max, metrics.receipts.clone());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let session_reminders = (0..cores).map(|_| Wheel::new()).collect();
-        let (ring_bytes, waiting_bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { config: Arc::new(config), metrics, clock, ring_bytes, waiting_bytes, receipts, session_reminders }
+        let waiting_bytes = AtomicUsize::new(0);
+        Self { config: Arc::new(config), metrics, clock, waiting_bytes, receipts, session_reminders }
+    }
+
+    /// Notes that a ring has taken so many bytes; gives what all of them take now.
+    pub(crate) fn kept(&self, bytes: usize) -> usize {
+        let before = self.metrics.ring_bytes.inc_by(i64::try_from(bytes).unwrap_or(i64::MAX));
+        usize::try_from(before).unwrap_or(0) + bytes
     }
 
     /// Notes that rings have let so many bytes go.
     pub(crate) fn freed(&self, bytes: usize) {
         if bytes > 0 {
-            self.ring_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.metrics.ring_bytes.dec_by(i64::try_from(bytes).unwrap_or(i64::MAX));
         }
     }

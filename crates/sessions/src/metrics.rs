@@ -39,7 +39,7 @@ pub struct Metrics {
     pub dismissed: Counter,
     /// Negotiators and devices in all receipts.
     pub receipts: Gauge,
-    /// What all rings take.
+    /// What all rings take; held against what they may take, too.
     pub ring_bytes: Gauge,
     /// From the moment an event was taken to a client's word that it has it.
     pub taken_to_acknowledged: Histogram,

@@ -2,7 +2,8 @@
 //!
 //! Whoever puts an event writes it to the socket, too, where nothing waits before it and the socket takes it: that saves waking the
 //! session's task, which cost nearly as much as the write. It does so at once or, on a thread that gathers ([`crate::gather`]) and
-//! has written already, in a moment. What the socket does not take waits here, in order, and the session's task brings it out. One lock decides the order of all.
+//! has written already, in a moment. What the socket does not take waits here, in order, and the session's task brings it out.
+//! One lock decides the order of all.
 
 use std::io;
 use std::sync::Arc;
@@ -236,24 +237,28 @@ impl Queue {
 
     /// Takes off what the socket has.
     fn advance(&self, inner: &mut Inner, written: usize, now: Moment) {
-        for out in inner.take_written(written) {
-            self.uncount(inner, &out);
-            if let Item::Event(delivery) = out.item {
-                self.written(inner, delivery, now);
+        let whole = inner.count_whole(written);
+        if whole == 0 {
+            return;
+        }
+        self.uncount(inner, counted(inner.frames.iter().take(whole)));
+        for Waiting { item, .. } in inner.frames.drain(..whole) {
+            if let Item::Event(delivery) = item {
+                self.written(&mut inner.life, delivery, now);
             }
         }
+        self.remind_at(inner, inner.life.next_due());
         if inner.frames.is_empty() && inner.frames.capacity() > FRAMES_KEPT {
             inner.frames = SmallVec::new();
         }
     }
 
     /// Notes that the socket has an event whole.
-    fn written(&self, inner: &mut Inner, delivery: Arc<Delivery>, now: Moment) {
+    fn written(&self, life: &mut Life, delivery: Arc<Delivery>, now: Moment) {
         self.context.sent(&self.who, &delivery, now.wall);
         self.context.metrics.written.inc();
         self.context.metrics.taken_to_written.observe(now.running.saturating_sub(delivery.taken).as_secs_f64());
-        inner.life.sent(delivery, now.running);
-        self.remind_at(inner, inner.life.next_due());
+        life.sent(delivery, now.running);
     }
 
     fn drop_expired(&self, inner: &mut Inner) {
@@ -266,7 +271,7 @@ impl Queue {
         let (expired, kept): (Vec<_>, Vec<_>) = inner.frames.drain(must_follow..).partition(is_expired);
         inner.frames.extend(kept);
         self.context.metrics.expired.inc_by(expired.len() as u64);
-        expired.iter().for_each(|waiting| self.uncount(inner, waiting));
+        self.uncount(inner, counted(expired.iter()));
     }
 
     fn abandon(&self, inner: &mut Inner, code: CloseCode) {
@@ -280,17 +285,15 @@ impl Queue {
     /// Drops all but a frame that the socket has in part: what follows would be taken for the rest of it.
     fn drop_waiting(&self, inner: &mut Inner) {
         let must_follow = inner.must_follow();
-        for waiting in inner.frames.drain(must_follow..).collect::<Vec<_>>() {
-            self.uncount(inner, &waiting);
-        }
+        self.uncount(inner, counted(inner.frames.iter().skip(must_follow)));
+        inner.frames.truncate(must_follow);
     }
 
-    fn uncount(&self, inner: &mut Inner, waiting: &Waiting) {
-        if !waiting.own {
-            let bytes = waiting.item.wire().len();
-            inner.events -= 1;
-            inner.bytes -= bytes;
-            self.context.waits_no_longer(1, bytes);
+    /// Notes that so many events, of so many bytes, wait no longer.
+    fn uncount(&self, inner: &mut Inner, (events, bytes): (usize, usize)) {
+        if events > 0 {
+            (inner.events, inner.bytes) = (inner.events - events, inner.bytes - bytes);
+            self.context.waits_no_longer(events, bytes);
         }
     }
 
@@ -304,9 +307,15 @@ impl Queue {
         let mut inner = self.lock();
         let taken = std::mem::take(&mut inner.frames);
         inner.begun = 0;
-        taken.iter().for_each(|waiting| self.uncount(&mut inner, waiting));
+        self.uncount(&mut inner, counted(taken.iter()));
         taken.into_iter().map(|waiting| waiting.item).collect()
     }
+}
+
+/// How many of these are held against the session's bounds, and their bytes.
+fn counted<'w>(frames: impl Iterator<Item = &'w Waiting>) -> (usize, usize) {
+    let counted = frames.filter(|waiting| !waiting.own);
+    counted.fold((0, 0), |(events, bytes), waiting| (events + 1, bytes + waiting.item.wire().len()))
 }
 
 /// Wakes the session's task, when the queue is free again.
@@ -333,8 +342,8 @@ impl Inner {
         self.frames.insert(must_follow + own, Waiting { item, own: true });
     }
 
-    /// Takes off the frames that are out whole, now that the socket has taken so many bytes more.
-    fn take_written(&mut self, bytes: usize) -> SmallVec<[Waiting; FRAMES_HERE]> {
+    /// How many frames are out whole, now that the socket has taken so many bytes more. What it has of the next one is noted.
+    fn count_whole(&mut self, bytes: usize) -> usize {
         self.begun += bytes;
         let mut whole = 0;
         while let Some(frame) = self.frames.get(whole)
@@ -342,7 +351,7 @@ impl Inner {
         {
             (self.begun, whole) = (more, whole + 1);
         }
-        self.frames.drain(..whole).collect()
+        whole
     }
 
     /// How many of the first go out whatever happens, one or none: what the socket has in part, and what goes before the first frame.

@@ -4,7 +4,6 @@
 mod operators; // for who runs the node
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -167,14 +166,15 @@ impl RecipientState {
         inner.let_calls_go(now);
         inner.touched = now;
         let (fate, crowded_out) = inner.calls.apply(delivery, now);
-        context.metrics.calls_dropped.inc_by(u64::from(crowded_out));
+        if crowded_out {
+            context.metrics.calls_dropped.inc();
+        }
         if fate == Fate::Late {
             context.metrics.late.inc();
             return Ok((Outcome::Late, inner.next(context, now)));
         }
         let told = inner.sessions.iter().filter(|member| delivery.tells(member.product));
-        let item = Item::Event(delivery.clone());
-        let taken = told.filter(|member| member.queue.put(&item)).count();
+        let taken = told.filter(|member| member.queue.put(Item::Event(delivery.clone()))).count();
         inner.remember(delivery.clone(), context, now);
         Ok((Outcome::Queued(taken), inner.next(context, now)))
     }
@@ -293,17 +293,16 @@ impl Inner {
 
     /// Puts an event into the ring, which lets go what is too much for it or for the node.
     fn remember(&mut self, delivery: Arc<Delivery>, context: &Context, now: Duration) {
-        let (bytes, ring) = (&context.ring_bytes, &context.config.ring);
-        let added = self.ring.push(delivery, now);
-        let total = bytes.fetch_add(added, Ordering::Relaxed) + added;
-        let mut freed = self.ring.expire(ring, now);
+        let ring = &context.config.ring;
+        let mut freed = self.ring.make_room(ring);
+        let total = context.kept(self.ring.push(delivery, now));
+        freed += self.ring.expire(ring, now);
         while total.saturating_sub(freed) > ring.bytes_max {
             match self.ring.let_oldest_go() {
                 0 => break,
                 more => freed += more,
             }
         }
-        context.metrics.ring_bytes.inc_by(i64::try_from(added).unwrap_or(i64::MAX));
         context.freed(freed);
     }
 
@@ -313,6 +312,9 @@ impl Inner {
     }
 
     fn let_calls_go(&mut self, now: Duration) {
+        if !self.calls.is_due(now) {
+            return;
+        }
         for call in self.calls.expire(now) {
             self.sync(&call, SyncAction::Expired, None);
         }
@@ -357,7 +359,7 @@ impl Inner {
         let item = Item::sync(sync_frame(call, action));
         let others = self.sessions.iter().filter(|member| Some(member.queue.who.session) != except);
         for member in others.filter(|member| call.tells(member.product)) {
-            member.queue.put(&item);
+            member.queue.put(item.clone());
         }
     }
 
@@ -365,19 +367,19 @@ impl Inner {
     fn next(&mut self, context: &Context, now: Duration) -> Next {
         let idle_end = self.sessions.is_empty().then_some(self.touched + context.config.ring.age_max);
         let calls = self.calls.next_due().filter(|_| idle_end.is_none() || !context.is_crowded());
-        let due = [self.ring.next_due(&context.config.ring), calls, idle_end];
-        if idle_end.is_some() && due.iter().flatten().all(|due| *due <= now) {
+        let ring = self.ring.next_due(&context.config.ring);
+        let later = |due: Option<Duration>| due.filter(|due| *due > now).unwrap_or(Duration::MAX);
+        let first = later(ring).min(later(calls)).min(later(idle_end));
+        if idle_end.is_some() && first == Duration::MAX {
             self.forgotten = true;
             context.freed(self.ring.bytes());
             self.ring = Ring::default();
             return Next::Forget;
         }
-        match due.into_iter().flatten().filter(|due| *due > now).min() {
-            Some(first) if self.reminder.is_none_or(|reminder| first < reminder) => {
-                self.reminder = Some(first);
-                Next::Remind(first)
-            }
-            Some(_) | None => Next::Nothing,
+        if first >= self.reminder.unwrap_or(Duration::MAX) {
+            return Next::Nothing;
         }
+        self.reminder = Some(first);
+        Next::Remind(first)
     }
 }

@@ -19,7 +19,7 @@ const ENTRY_BYTES: usize = 256;
 pub struct RingConfig {
     /// For how long an entry is kept. Default 180 s: what a client is told as `resumeSeconds`.
     pub age_max: Duration,
-    /// How many entries are kept. Default 128.
+    /// How many entries are kept, at least 1. Default 128.
     pub events_max: usize,
     /// How many bytes the rings of the whole node can hold. Default 256 MiB; beyond, a ring that grows lets its oldest go.
     pub bytes_max: usize,
@@ -54,11 +54,21 @@ impl Ring {
         bytes
     }
 
-    /// Lets go what is too old or too much. Gives the bytes that come free.
+    /// Lets go what is too much with one more. Gives the bytes that come free.
+    pub(crate) fn make_room(&mut self, config: &RingConfig) -> usize {
+        let mut freed = 0;
+        // An empty ring has nothing to let go.
+        while self.entries.len() >= config.events_max.max(1) {
+            freed += self.let_oldest_go();
+        }
+        freed
+    }
+
+    /// Lets go what is too old. Gives the bytes that come free.
     pub(crate) fn expire(&mut self, config: &RingConfig, now: Duration) -> usize {
         let mut freed = 0;
         while let Some(oldest) = self.entries.front()
-            && (now >= oldest.entered + config.age_max || self.entries.len() > config.events_max)
+            && now >= oldest.entered + config.age_max
         {
             freed += self.let_oldest_go();
         }

@@ -32,6 +32,20 @@ fn a_hundred_targets_pass_and_one_more_does_not() {
 }
 
 #[test]
+fn the_usual_way_takes_the_targets_that_the_thorough_way_takes() {
+    let known = [Product::parse("AgencyCloud").unwrap()].iter().collect();
+    let longest = with_targets(1).replace("N0", "0123456789abcdef");
+    for good in [with_targets(1), with_targets(100), longest.clone()] {
+        assert_eq!(usual::read(good.as_bytes(), &known), Some(read_thoroughly(good.as_bytes(), &known).unwrap()), "{good}");
+    }
+    let twice = with_targets(100).replace("\"N99\"", "\"N0\"");
+    for bad in [with_targets(0), with_targets(101), longest.replace("abcdef", "abcdefg"), twice] {
+        assert_eq!(usual::read(bad.as_bytes(), &known), None, "{bad}");
+        assert!(read_thoroughly(bad.as_bytes(), &known).is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn the_number_of_faults_told_is_bounded() {
     let many: Vec<_> = (0..5000).map(|n| format!("\"x{n}\":1")).collect();
     assert_eq!(faults(&format!("{{{}}}", many.join(","))).len(), FAULTS_MAX);

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use arrayvec::ArrayVec;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::{Envelope, KnownProducts, PRODUCTS_MAX, Products, TARGETS_MAX, TELEPHONY};
@@ -20,17 +20,17 @@ struct Members<'a> {
     sub_type: &'a str,
     #[serde(borrow)]
     products: ArrayVec<&'a str, PRODUCTS_MAX>,
-    #[serde(borrow, deserialize_with = "object")]
-    targets: Targets<'a>,
+    #[serde(deserialize_with = "object")]
+    targets: Targets,
     #[serde(borrow, deserialize_with = "object")]
     payload: Texts<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Targets<'a> {
-    #[serde(borrow)]
-    negotiator_id: Vec<&'a str>,
+struct Targets {
+    #[serde(deserialize_with = "targets")]
+    negotiator_id: Vec<NegotiatorId>,
 }
 
 /// Reads a body that is as it should be; `None` says nothing of one.
@@ -39,9 +39,9 @@ pub(super) fn read<'a>(body: &'a [u8], known: &KnownProducts) -> Option<Envelope
     let members: Members<'a> = object(&mut json).ok()?;
     json.end().ok()?;
     let sub_type = SubType::ALL.into_iter().find(|sub_type| sub_type.name() == members.sub_type)?;
-    let (products, targets) = (products(&members.products, known)?, targets(&members.targets.negotiator_id)?);
+    let products = products(&members.products, known)?;
     let payload = Payload::of_texts(members.payload, sub_type)?;
-    (members.r#type == TELEPHONY).then_some(Envelope { sub_type, products, targets, payload })
+    (members.r#type == TELEPHONY).then_some(Envelope { sub_type, products, targets: members.targets.negotiator_id, payload })
 }
 
 /// An object, and nothing else: what is derived takes a list of the values, too.
@@ -74,25 +74,29 @@ fn products(names: &[&str], known: &KnownProducts) -> Option<Products> {
     (!products.is_empty()).then(|| known.list(&products))
 }
 
-fn targets(names: &[&str]) -> Option<Vec<NegotiatorId>> {
-    if !(1..=TARGETS_MAX).contains(&names.len()) {
-        return None;
-    }
-    if is_named_twice(names) {
-        return None;
-    }
-    let mut targets = Vec::with_capacity(names.len());
-    for name in names {
-        targets.push(NegotiatorId::parse(name).ok()?);
-    }
-    Some(targets)
-}
+/// 1 to [`TARGETS_MAX`] names, each of them once. What is wrong with them is told by who reads thoroughly.
+fn targets<'de, D: Deserializer<'de>>(json: D) -> Result<Vec<NegotiatorId>, D::Error> {
+    struct Names;
 
-fn is_named_twice(names: &[&str]) -> bool {
-    if names.len() == 1 {
-        return false;
+    impl<'de> Visitor<'de> for Names {
+        type Value = Vec<NegotiatorId>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "1 to {TARGETS_MAX} names, each once")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<Self::Value, A::Error> {
+            let mut targets = Vec::new();
+            while let Some(name) = names.next_element::<&str>()? {
+                let target = NegotiatorId::parse(name).map_err(A::Error::custom)?;
+                if targets.contains(&target) || targets.len() == TARGETS_MAX {
+                    return Err(A::Error::custom("too many, or one twice"));
+                }
+                targets.push(target);
+            }
+            if targets.is_empty() { Err(A::Error::custom("none")) } else { Ok(targets) }
+        }
     }
-    let mut sorted = names.to_vec();
-    sorted.sort_unstable();
-    sorted.array_windows().any(|[one, next]| one == next)
+
+    json.deserialize_seq(Names)
 }

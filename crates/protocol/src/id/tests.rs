@@ -14,8 +14,8 @@ fn a_customer_is_one_code_or_two_with_a_hyphen() {
 
 #[test]
 fn a_negotiator_is_2_to_16_letters_and_digits() {
-    for good in ["AB", "ADV", "0123456789abcdef"] {
-        assert!(NegotiatorId::parse(good).is_ok(), "{good:?}");
+    for good in ["AB", "ADV", "0123456789abcde", "0123456789abcdef"] {
+        assert_eq!(NegotiatorId::parse(good).unwrap().as_str(), good);
     }
     for bad in ["", "A", "0123456789abcdefg", "A.B", "A*", "A/B", "A\0", "ÄÖ", "AB ", "A-B"] {
         assert!(NegotiatorId::parse(bad).is_err(), "{bad:?}");
@@ -25,6 +25,23 @@ fn a_negotiator_is_2_to_16_letters_and_digits() {
 #[test]
 fn compared_as_written() {
     assert_ne!(NegotiatorId::parse("adv"), NegotiatorId::parse("ADV"));
+    let mut ids = ["AB", "ABC", "AB1", "b", "B", "0123456789abcdef", "Z"].map(|text| Short::try_from(text).unwrap());
+    ids.sort_unstable();
+    assert_eq!(
+        ids.each_ref().map(Short::as_str),
+        ["0123456789abcdef", "AB", "AB1", "ABC", "B", "Z", "b"],
+        "in the order of texts"
+    );
+    assert_eq!(format!("{:?}", ids[1]), r#""AB""#);
+}
+
+#[test]
+fn a_short_text_is_one_that_can_be_given_back() {
+    assert_eq!(Short::try_from("").map(|empty| empty.as_str().len()), Ok(0));
+    assert_eq!(Short::try_from("a\0b").unwrap().as_str(), "a\0b");
+    for bad in ["a\0", "0123456789abcdefg"] {
+        assert!(Short::try_from(bad).is_err(), "{bad:?}");
+    }
 }
 
 #[test]

@@ -27,6 +27,21 @@ fn a_call_goes_through_its_states_and_leaves_when_it_ended() {
 }
 
 #[test]
+fn a_call_is_found_however_many_went_before_it() {
+    let mut calls = Calls::default();
+    for number in 0..100 {
+        apply(&mut calls, &format!("c{number}"), Incoming, 0, SECOND);
+        apply(&mut calls, &format!("c{}", number / 2 * 2), Answered, 0, SECOND);
+    }
+    let before = live(&calls);
+    assert_eq!(before.len(), CALLS_MAX);
+    for (call, _) in &before {
+        assert_eq!(apply(&mut calls, call, Ended, 0, SECOND), Fate::Deliver);
+    }
+    assert!(live(&calls).is_empty(), "each was found, and no other");
+}
+
+#[test]
 fn a_lower_event_within_ten_seconds_that_is_not_newer_is_late() {
     for (state, lower) in [(Answered, Incoming), (Ended, Incoming), (Ended, Answered)] {
         let mut calls = Calls::default();

@@ -12,15 +12,15 @@ use crate::gather::put_off;
 impl Queue {
     /// Puts an item behind the others; where there are none, into the socket. Where there is no room, all is dropped and the session
     /// is closed as slow: its client comes back with its cursor, and nothing is lost silently. Gives whether it was put.
-    pub(crate) fn put(self: &Arc<Self>, item: &Item) -> bool {
+    pub(crate) fn put(self: &Arc<Self>, item: Item) -> bool {
         let mut inner = self.lock();
         if inner.closing.is_some() {
             return false;
         }
-        if inner.gathered && (inner.frames.len() == FRAMES_AT_ONCE || !self.has_room(&inner, item)) {
+        if inner.gathered && (inner.frames.len() == FRAMES_AT_ONCE || !self.has_room(&inner, &item)) {
             self.bring_out_inner(&mut inner, self.moment());
         }
-        if inner.gathered || (inner.line.is_some() && !inner.waits() && self.has_room(&inner, item) && put_off(self)) {
+        if inner.gathered || (inner.line.is_some() && !inner.waits() && self.has_room(&inner, &item) && put_off(self)) {
             inner.gathered = true;
             self.push(&mut inner, item, 0);
             return true;
@@ -28,7 +28,9 @@ impl Queue {
         let written = inner.try_write(item.wire());
         if written == item.wire().len() {
             if let Item::Event(delivery) = item {
-                self.written(&mut inner, delivery.clone(), self.moment());
+                self.written(&mut inner.life, delivery, self.moment());
+                let due = inner.life.next_due();
+                self.remind_at(&mut inner, due);
             }
             if inner.unflushed {
                 wake(inner);
@@ -36,7 +38,7 @@ impl Queue {
             return true;
         }
         // What the socket has in part must follow.
-        let has_room = written > 0 || self.has_room(&inner, item);
+        let has_room = written > 0 || self.has_room(&inner, &item);
         if has_room {
             self.push(&mut inner, item, written);
         } else {
@@ -71,10 +73,10 @@ impl Queue {
     }
 
     /// Puts an item, of which so much is out, behind the others.
-    fn push(&self, inner: &mut Inner, item: &Item, begun: usize) {
+    fn push(&self, inner: &mut Inner, item: Item, begun: usize) {
         let bytes = item.wire().len();
         self.context.waits(bytes);
-        inner.frames.push(Waiting { item: item.clone(), own: false });
+        inner.frames.push(Waiting { item, own: false });
         (inner.begun, inner.events, inner.bytes) = (inner.begun + begun, inner.events + 1, inner.bytes + bytes);
     }
 }

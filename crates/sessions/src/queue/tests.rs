@@ -150,11 +150,11 @@ fn texts(mut bytes: &[u8]) -> Vec<String> {
 fn sixty_four_events_wait_and_one_more_closes_the_session_as_slow() {
     let queue = queue();
     for _ in 0..64 {
-        assert!(queue.put(&item(1)));
+        assert!(queue.put(item(1)));
     }
     assert_eq!(waits(&queue), (64, 64 * 3), "a head of two bytes and a text of one");
-    assert!(!queue.put(&item(1)));
-    assert!(!queue.put(&item(1)));
+    assert!(!queue.put(item(1)));
+    assert!(!queue.put(item(1)));
     assert_eq!(waits(&queue), (0, 0));
     assert!(matches!(write(&queue), Some(Ok(Progress::Abandoned(CloseCode::Slow)))));
     assert_eq!(next(&queue), Some(Outgoing::Close(CloseCode::Slow)));
@@ -165,8 +165,8 @@ fn sixty_four_kibibytes_wait_and_one_byte_more_closes_the_session_as_slow() {
     let exactly = |last| {
         let queue = queue();
         // A head of four bytes, and one of two.
-        assert!(queue.put(&item(64 * 1024 - 4 - 4 - 1000)));
-        queue.put(&item(last))
+        assert!(queue.put(item(64 * 1024 - 4 - 4 - 1000)));
+        queue.put(item(last))
     };
     assert!(exactly(1000));
     assert!(!exactly(1001));
@@ -175,7 +175,7 @@ fn sixty_four_kibibytes_wait_and_one_byte_more_closes_the_session_as_slow() {
 #[test]
 fn what_waits_comes_before_a_close_and_the_first_reason_stands() {
     let queue = queue();
-    queue.put(&item(1));
+    queue.put(item(1));
     queue.check(now(&queue));
     queue.close(CloseCode::Restarting);
     queue.close(CloseCode::Slow);
@@ -188,8 +188,8 @@ fn what_waits_comes_before_a_close_and_the_first_reason_stands() {
 fn what_is_shed_or_dropped_is_not_counted_any_more() {
     let context = context();
     let (shed, dropped) = (queue_of(&context), queue_of(&context));
-    shed.put(&item(100));
-    dropped.put(&item(100));
+    shed.put(item(100));
+    dropped.put(item(100));
     assert_eq!(waits(&shed), (2, 204));
     shed.shed();
     assert_eq!(next(&shed), Some(Outgoing::Close(CloseCode::Overloaded)));
@@ -200,7 +200,7 @@ fn what_is_shed_or_dropped_is_not_counted_any_more() {
 #[test]
 fn an_event_goes_to_the_socket_at_once_where_nothing_waits() {
     let (queue, socket) = open(1000);
-    assert!(queue.put(&item(10)));
+    assert!(queue.put(item(10)));
     assert_eq!(texts(&socket.taken()), ["x".repeat(10)]);
     assert_eq!((waits(&queue), queue.context.metrics.written.get()), ((0, 0), 1));
     assert_eq!(next(&queue), None, "there is nothing to do for the session's task");
@@ -209,10 +209,10 @@ fn an_event_goes_to_the_socket_at_once_where_nothing_waits() {
 #[test]
 fn events_wait_until_the_session_was_welcomed() {
     let (queue, socket) = (queue(), Socket::with_room(1000));
-    queue.put(&item(10));
+    queue.put(item(10));
     assert_eq!(next(&queue), Some(Outgoing::Write));
     queue.open(Arc::new(socket.clone()), [Item::sync(word("welcome")), item(3)]);
-    queue.put(&item(20));
+    queue.put(item(20));
     assert!(socket.taken().is_empty());
     write_all(&queue, &socket);
     assert_eq!(texts(&socket.taken()), ["welcome".to_owned(), "x".repeat(3), "x".repeat(10), "x".repeat(20)]);
@@ -223,7 +223,7 @@ fn events_wait_until_the_session_was_welcomed() {
 fn what_a_socket_takes_in_part_is_brought_out_whole_and_in_order() {
     for room in 0..36 {
         let (queue, socket) = open(room);
-        assert!(queue.put(&item(10)) && queue.put(&item(20)));
+        assert!(queue.put(item(10)) && queue.put(item(20)));
         queue.say(word("an answer"));
         let mut patience = 0;
         while next(&queue) == Some(Outgoing::Write) {
@@ -247,8 +247,8 @@ fn what_a_socket_takes_in_part_is_brought_out_whole_and_in_order() {
 #[test]
 fn a_frame_that_was_begun_is_finished_before_the_last_word() {
     let (queue, socket) = open(5);
-    queue.put(&item(10));
-    queue.put(&item(20));
+    queue.put(item(10));
+    queue.put(item(20));
     queue.shed();
     assert_eq!(waits(&queue), (1, 12), "what the socket has in part");
     assert!(matches!(write(&queue), Some(Ok(Progress::Abandoned(CloseCode::Overloaded)))));
@@ -262,8 +262,8 @@ fn a_frame_that_was_begun_is_finished_before_the_last_word() {
 #[test]
 fn an_event_larger_than_the_bound_of_which_a_part_is_out_is_kept() {
     let (queue, socket) = open(5);
-    assert!(queue.put(&item(65 * 1024)));
-    assert!(!queue.put(&item(1)), "but nothing more has room");
+    assert!(queue.put(item(65 * 1024)));
+    assert!(!queue.put(item(1)), "but nothing more has room");
     queue.end(ping_frame());
     write_all(&queue, &socket);
     assert_eq!(socket.taken().len(), 65 * 1024 + 10 + 2);
@@ -279,9 +279,9 @@ fn what_stopped_ringing_while_it_waited_is_left_out_unless_it_was_begun() {
     };
     let (queue, socket) = open(3);
     for text in ["begun", "late"] {
-        queue.put(&ringing(text));
+        queue.put(ringing(text));
     }
-    queue.put(&item(2));
+    queue.put(item(2));
     queue.context.clock.advance(Duration::from_secs(46));
     write_all(&queue, &socket);
     assert_eq!(texts(&socket.taken()), ["begun", "xx"]);
@@ -292,7 +292,7 @@ fn what_stopped_ringing_while_it_waited_is_left_out_unless_it_was_begun() {
 fn a_broken_line_is_found_by_the_task_of_the_session() {
     let (queue, socket) = open(1000);
     socket.0.lock().unwrap().broken = true;
-    assert!(queue.put(&item(1)));
+    assert!(queue.put(item(1)));
     assert_eq!(next(&queue), Some(Outgoing::Write));
     assert!(matches!(write(&queue), Some(Err(_))));
 }
@@ -300,7 +300,7 @@ fn a_broken_line_is_found_by_the_task_of_the_session() {
 #[test]
 fn many_frames_go_out_in_few_calls() {
     let (queue, socket) = open(0);
-    (0..64).for_each(|_| assert!(queue.put(&item(1))));
+    (0..64).for_each(|_| assert!(queue.put(item(1))));
     socket.make_room(usize::MAX);
     let calls = std::iter::from_fn(|| write(&queue)).take_while(|progress| matches!(progress, Ok(Progress::Some))).count();
     assert_eq!((calls, texts(&socket.taken()).len()), (3, 64));
@@ -321,11 +321,11 @@ fn what_a_line_holds_on_to_is_brought_out_by_the_sessions_task() {
     socket.0.lock().unwrap().holds = true;
     let woken = Arc::new(Woken::default());
     assert!(queue.poll_next(&mut TaskContext::from_waker(&woken.clone().into())).is_pending());
-    assert!(queue.put(&item(100)));
+    assert!(queue.put(item(100)));
     assert!(woken.0.load(Ordering::Relaxed));
     assert_eq!(waits(&queue), (0, 0), "the line has it");
     assert!(matches!(next(&queue), Some(Outgoing::Write)));
-    assert!(queue.put(&item(50)));
+    assert!(queue.put(item(50)));
     assert_eq!(waits(&queue).0, 1, "nothing is put into a line that holds on to something");
     assert!(write(&queue).is_none());
     socket.0.lock().unwrap().holds = false;

@@ -115,10 +115,10 @@ fn a_place_is_good_after_two_idle_hours_and_memory_is_returned() {
     let (registry, adv) = (registry(), recipient("AAA", "ADV"));
     let seat = comes(adv).to(&registry, 1).0;
     post(&registry, 1, &[adv]);
-    assert!(registry.shared.context.ring_bytes.load(Ordering::Relaxed) > 0);
+    assert!(registry.metrics().ring_bytes.get() > 0);
     registry.clock().advance(7200 * SECOND);
     registry.look_at_recipients(registry.clock().running());
-    assert_eq!(registry.shared.context.ring_bytes.load(Ordering::Relaxed), 0);
+    assert_eq!(registry.metrics().ring_bytes.get(), 0);
     drop(seat);
     let (seat, back) = Comes { resume: Some(id(1)), ..comes(adv) }.to(&registry, 2);
     assert_eq!((back.resume, back.missed.len(), back.calls.len()), (Resume::Full, 0, 0));
@@ -132,13 +132,20 @@ fn a_place_is_good_after_two_idle_hours_and_memory_is_returned() {
 }
 
 #[test]
+fn a_ring_is_bounded_in_events() {
+    let (registry, adv) = (registry(), recipient("AAA", "ADV"));
+    (0..129).for_each(|number| assert_eq!(post(&registry, number, &[adv]), [0]));
+    assert_eq!(registry.save()[0].1.ring.len(), 128);
+}
+
+#[test]
 fn rings_of_the_whole_node_are_bounded_in_bytes() {
     let mut config = Config::default();
     config.ring.bytes_max = 10_000;
     let registry = registry_with(config);
     for number in 0..1000 {
         post(&registry, number, &[recipient("AAA", &format!("N{}", number % 50))]);
-        assert!(registry.shared.context.ring_bytes.load(Ordering::Relaxed) <= 10_000);
+        assert!(registry.metrics().ring_bytes.get() <= 10_000);
     }
     let total: usize = registry.shared.recipients.iter().map(|known| known.0.save().ring.len()).sum();
     assert!(total > 10, "{total}");

@@ -13,7 +13,7 @@ async fn gathering() -> JoinSet<()> {
 
 /// Something else has come at this moment already.
 fn is_busy() {
-    assert!(open(usize::MAX).0.put(&item(1)));
+    assert!(open(usize::MAX).0.put(item(1)));
 }
 
 /// The session's task waits for something to do.
@@ -32,17 +32,17 @@ fn calls(socket: &Socket) -> usize {
 async fn what_comes_together_is_written_together() {
     let (queue, socket) = open(usize::MAX);
     let _gathering = gathering().await;
-    assert!(queue.put(&item(50)));
+    assert!(queue.put(item(50)));
     assert_eq!((socket.taken(), calls(&socket)), (item(50).wire().to_vec(), 1), "at once: it may be the only one");
     let items = [item(100), item(200), item(300)];
-    assert!(items.iter().all(|item| queue.put(item)));
+    assert!(items.iter().all(|item| queue.put(item.clone())));
     assert_eq!(calls(&socket), 1, "nothing more before the thread is done with the rest");
     assert_eq!(queue.context.waiting_bytes(), queue.bytes());
     yield_now().await;
     let wire: Vec<u8> = [item(50)].iter().chain(&items).flat_map(|item| item.wire().to_vec()).collect();
     assert_eq!((socket.taken(), calls(&socket)), (wire, 2));
     assert_eq!((queue.bytes(), queue.context.waiting_bytes(), next(&queue)), (0, 0, None));
-    assert!(queue.put(&item(100)) && queue.put(&item(100)));
+    assert!(queue.put(item(100)) && queue.put(item(100)));
     assert_eq!(calls(&socket), 3, "and so on");
     yield_now().await;
     assert_eq!(calls(&socket), 4);
@@ -53,12 +53,12 @@ async fn what_fits_no_write_is_written_before() {
     let (queue, socket) = open(usize::MAX);
     let _gathering = gathering().await;
     is_busy();
-    assert!((0..FRAMES_AT_ONCE).all(|_| queue.put(&item(10))));
+    assert!((0..FRAMES_AT_ONCE).all(|_| queue.put(item(10))));
     assert_eq!(calls(&socket), 0);
-    assert!(queue.put(&item(10)));
+    assert!(queue.put(item(10)));
     assert_eq!(calls(&socket), 1);
     let (queue, socket) = open(usize::MAX);
-    assert!(queue.put(&item(40_000)) && queue.put(&item(40_000)), "a socket that takes it has room");
+    assert!(queue.put(item(40_000)) && queue.put(item(40_000)), "a socket that takes it has room");
     assert_eq!(calls(&socket), 1);
     yield_now().await;
     assert_eq!((calls(&socket), queue.bytes()), (2, 0));
@@ -70,13 +70,13 @@ async fn what_is_gathered_for_many_is_written_before_the_rest_is_ready() {
     is_busy();
     let lines: Vec<_> = (0..TOGETHER_MAX).map(|_| open(usize::MAX)).collect();
     let (last, others) = lines.split_last().unwrap();
-    assert!(others.iter().all(|(queue, _)| queue.put(&item(10))));
+    assert!(others.iter().all(|(queue, _)| queue.put(item(10))));
     bring_out_many();
     assert!(others.iter().all(|(_, socket)| calls(socket) == 0));
-    assert!(last.0.put(&item(10)));
+    assert!(last.0.put(item(10)));
     bring_out_many();
     assert!(lines.iter().all(|(queue, socket)| (calls(socket), queue.bytes()) == (1, 0)));
-    assert!(last.0.put(&item(20)));
+    assert!(last.0.put(item(20)));
     yield_now().await;
     assert_eq!(calls(&last.1), 2, "and goes on");
 }
@@ -86,7 +86,7 @@ async fn who_reads_nothing_is_slow_here_as_well() {
     let (queue, socket) = open(150);
     let _gathering = gathering().await;
     is_busy();
-    let put = (0..200).filter(|_| queue.put(&item(98))).count();
+    let put = (0..200).filter(|_| queue.put(item(98))).count();
     assert_eq!(put, Config::default().queue_events_max + 1, "one is out, and half of another");
     assert_eq!(next(&queue), Some(Outgoing::Write));
     yield_now().await;
@@ -99,7 +99,7 @@ async fn what_the_socket_does_not_take_is_left_to_the_task() {
     let _gathering = gathering().await;
     let (woken, waker) = waiting(&queue);
     is_busy();
-    assert!(queue.put(&item(98)) && queue.put(&item(98)));
+    assert!(queue.put(item(98)) && queue.put(item(98)));
     assert!(!woken.0.load(Ordering::Relaxed), "not before it is known to be needed");
     yield_now().await;
     assert!(woken.0.load(Ordering::Relaxed));
@@ -113,7 +113,7 @@ async fn of_the_first_what_the_socket_does_not_take_is_left_to_the_task_at_once(
     let (queue, socket) = open(50);
     let _gathering = gathering().await;
     let (woken, waker) = waiting(&queue);
-    assert!(queue.put(&item(98)) && queue.put(&item(97)));
+    assert!(queue.put(item(98)) && queue.put(item(97)));
     assert!(woken.0.load(Ordering::Relaxed));
     assert_eq!(socket.taken().len(), 50);
     socket.make_room(usize::MAX);
@@ -124,7 +124,7 @@ async fn of_the_first_what_the_socket_does_not_take_is_left_to_the_task_at_once(
 #[test]
 fn what_goes_before_the_first_frame_is_not_dropped() {
     let (queue, socket) = (queue(), Socket::with_room(usize::MAX));
-    assert_eq!((0..200).filter(|_| queue.put(&item(9))).count(), Config::default().queue_events_max, "slow before it is open");
+    assert_eq!((0..200).filter(|_| queue.put(item(9))).count(), Config::default().queue_events_max, "slow before it is open");
     queue.open(Arc::new(socket.clone()), [Item::Head(Box::new(Bytes::from_static(b"101"))), Item::sync(word("welcome"))]);
     assert_eq!(poll_fn(|cx| queue.poll_write(cx)).now_or_never().unwrap().unwrap(), Progress::Abandoned(CloseCode::Slow));
     queue.end(close_frame(CloseCode::Slow));
@@ -137,13 +137,13 @@ async fn the_task_may_be_first_and_a_thread_that_stops_leaves_nothing() {
     let (queue, socket) = open(usize::MAX);
     let mut gathering = gathering().await;
     is_busy();
-    assert!(queue.put(&item(1)));
+    assert!(queue.put(item(1)));
     assert_eq!(poll_fn(|cx| queue.poll_write(cx)).await.unwrap(), Progress::All);
-    assert!(queue.put(&item(2)));
+    assert!(queue.put(item(2)));
     gathering.abort_all();
     yield_now().await;
     assert_eq!(socket.taken(), [item(1).wire().to_vec(), item(2).wire().to_vec()].concat());
-    assert!(queue.put(&item(3)));
+    assert!(queue.put(item(3)));
     assert_eq!(calls(&socket), 3, "at once, from now on");
 }
 

@@ -39,7 +39,7 @@ fn a_ping_that_the_socket_does_not_take_is_brought_out_by_the_session() {
 #[test]
 fn a_client_has_its_time_for_an_answer_from_when_the_ping_is_out() {
     let (queue, socket) = open(0);
-    queue.put(&item(100));
+    queue.put(item(100));
     assert_eq!(next(&queue), Some(Outgoing::Write));
     for _ in 0..3 {
         queue.context.clock.advance(Duration::from_secs(30));
@@ -67,7 +67,7 @@ fn reminders_do_not_multiply() {
     };
     // Each event brings the reminder forward, and is then acknowledged: what was to come later is still in the wheel.
     for _ in 0..100 {
-        queue.put(&item(10));
+        queue.put(item(10));
         pass(1);
         queue.acknowledged(id(1));
         pass(4);
