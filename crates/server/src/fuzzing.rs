@@ -1,4 +1,5 @@
-//! The door of the fuzz targets (`crates/fuzz`) to what is private here; beside theirs only tests are built with it, so that it stays whole.
+//! The door of the fuzz targets (`crates/fuzz`) to what is private here; beside theirs only tests are built with it, so that it
+//! stays whole.
 
 use std::sync::Arc;
 

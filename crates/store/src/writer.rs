@@ -81,8 +81,8 @@ impl Health {
     }
 }
 
-/// Something to write. `begin` says whether it is still wanted; `run` can be called again after a rollback; `done` is called once, after the sync or the failure, on
-/// the writer's thread.
+/// Something to write. `begin` says whether it is still wanted; `run` can be called again after a rollback; `done` is called
+/// once, after the sync or the failure, on the writer's thread.
 pub(crate) trait Job: Send {
     fn begin(&self) -> bool;
     fn run(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()>;

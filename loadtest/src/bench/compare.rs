@@ -57,9 +57,9 @@ fn write(results: &Results, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Deliveries to 10,000 sessions: 13 to 15 to each, with those before that are not counted. The kernel acknowledges the first 16 segments of a
-/// connection at once, in the sender's time, and again as many where none came for 200 ms. With more of them a server that goes round in
-/// less is spared what one that takes a little longer pays with each send.
+/// Deliveries to 10,000 sessions: 13 to 15 to each, with those before that are not counted. The kernel acknowledges the first 16
+/// segments of a connection at once, in the sender's time, and again as many where none came for 200 ms. With more of them a server
+/// that goes round in less is spared what one that takes a little longer pays with each send.
 const FEW: u64 = 70_000;
 
 /// What is quoted.

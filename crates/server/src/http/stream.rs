@@ -178,8 +178,8 @@ impl WayOut for StreamInner {
                 Poll::Ready(written) => written,
                 Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
             },
-            // Past tokio: what it knows of the socket lies in a piece of memory that nothing else here touches. A list of one would cost the
-            // kernel a look at it, too.
+            // Past tokio: what it knows of the socket lies in a piece of memory that nothing else here touches. A list of one
+            // would cost the kernel a look at it, too.
             (None, [slice]) => SockRef::from(&self.socket).send(slice),
             (None, _) => self.socket.try_write_vectored(slices),
         }
