@@ -26,17 +26,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use webhooks::engine::{Engine, EngineError};
 
+use crate::api::openapi;
 use crate::auth::{Authenticator, KeysError};
 use crate::config::Config;
 use crate::connectors::Connectors;
 use crate::directories::Directories;
-use crate::http;
-use crate::http::connection::Slots;
-use crate::http::listener::{ListenError, Listener};
-use crate::http::openapi;
 use crate::idempotency::Keys;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::net;
+use crate::net::connection::Slots;
+use crate::net::listener::{ListenError, Listener};
 use crate::workers::Workers;
 
 /// How often what is old is let go.
@@ -246,8 +246,8 @@ impl App {
         let (next, stop, core) = (workers.clone(), CancellationToken::new(), TaskTracker::new());
         let certificates = [api.caretaker(), ops.caretaker()];
         let mut tasks = vec![
-            core.spawn(http::accept(api, node.clone(), move || next.next(), stop.clone())),
-            core.spawn(http::accept(ops, node.clone(), Handle::current, stop.clone())),
+            core.spawn(net::accept(api, node.clone(), move || next.next(), stop.clone())),
+            core.spawn(net::accept(ops, node.clone(), Handle::current, stop.clone())),
             core.spawn(housekeeping(node.clone(), certificates, stop.clone())),
             core.spawn(node.webhooks.clone().run()),
         ];
@@ -306,7 +306,7 @@ async fn until_end(shutdown: impl Future<Output = ()>, tasks: Vec<JoinHandle<()>
 fn renewal(auth: Arc<Authenticator>, clock: Clock) -> Renew {
     Arc::new(move |recipient, token| {
         let caller = auth.authenticate(token).ok()?.verified.caller;
-        http::session::check_lasts(&caller, clock.now()).ok()?;
+        crate::api::session::check_lasts(&caller, clock.now()).ok()?;
         let is_theirs = matches!(caller.identity, Identity::Person(other, _) if other == *recipient);
         is_theirs.then_some(caller.expires)
     })

@@ -5,7 +5,9 @@ pub mod app; // what a node is made of, and how it starts and stops
 pub mod stopped; // a node that does not serve, for what operators do to its folder
 mod workers; // the threads that serve connections
 pub mod telemetry; // spans, exemplars, and their way to OpenTelemetry
-pub mod http; // socket → request → answer
+pub mod net; // bytes to requests and back
+mod api; // what can be asked, and how it is answered
+mod ops; // the operators' listener
 pub mod auth; // token → `Caller`
 pub mod limits; // how often who may ask
 pub mod idempotency; // a repeated call is answered, not done again

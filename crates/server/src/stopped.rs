@@ -17,7 +17,7 @@ use webhooks::engine::EngineError;
 
 use crate::app::{KEY_FILE, Node, StartError};
 use crate::config::Config;
-use crate::http::ops;
+use crate::ops;
 
 /// The folder of a node that is stopped, held as long as this lives.
 #[derive(Debug)]

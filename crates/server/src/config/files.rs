@@ -8,8 +8,8 @@ use super::origin::Fault;
 use super::show::Setting;
 use super::{Config, Keys};
 use crate::auth::{check_certificates, check_key_set};
-use crate::http::Door;
-use crate::http::tls::Tls;
+use crate::net::Door;
+use crate::net::tls::Tls;
 
 /// What is wrong with the files; `settings` say where each is named.
 #[must_use]

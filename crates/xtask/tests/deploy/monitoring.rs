@@ -90,7 +90,7 @@ fn the_dashboard_shows_every_metric() {
 
 #[test]
 fn every_reason_that_is_looked_for_is_one_that_the_program_gives() {
-    let given = source("server/src/http/error.rs");
+    let given = source("server/src/api/faults.rs");
     let texts = [ALERTS, DASHBOARD].map(read).concat().replace("\\\"", "\"");
     let looked_for = texts.split("reason=").skip(1).map(|rest| rest.split('"').nth(1).unwrap());
     for reason in looked_for.flat_map(|reasons| reasons.split('|')) {

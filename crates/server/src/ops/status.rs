@@ -1,0 +1,38 @@
+//! How the node is, at a glance.
+
+use hyper::Response;
+use serde_json::json;
+
+use super::json;
+use crate::api::faults::{ApiError, Body};
+use crate::app::Node;
+
+/// `GET /status`
+pub(super) async fn answer(node: &Node) -> Result<Response<Body>, ApiError> {
+    let state = match node.started {
+        None => "stopped",
+        Some(_) if node.is_draining() => "shutting down",
+        Some(_) if !node.store.is_sound() => "takes no missed calls: the store is poisoned, see the log",
+        Some(_) => "ready",
+    };
+    let uptime = node.started.map(|started| node.clock.now().duration_since(started).as_secs());
+    let (queued, in_flight) = node.webhooks.totals();
+    let metrics = &node.metrics;
+    json(&json!({
+        "state": state,
+        "version": env!("CARGO_PKG_VERSION"),
+        "started": node.started,
+        "uptimeSeconds": uptime,
+        "dev": node.config.dev,
+        "sessions": node.registry.open_sessions(),
+        "connections": metrics.connections.get(),
+        "store": {
+            "folder": node.config.folder, "id": node.store.id(), "sound": node.store.is_sound(), "bytes": node.store.bytes(),
+            "missedCalls": node.store.count_missed().await?,
+        },
+        "applications": node.store.applications().len(),
+        "directories": node.directories.all().len(),
+        "connectors": node.connectors.all().len(),
+        "webhooks": {"subscriptions": node.webhooks.count(), "queued": queued, "inFlight": in_flight},
+    }))
+}
