@@ -55,6 +55,15 @@ impl Vendor {
         }
     }
 
+    /// The header in which its callbacks name the event, where they do.
+    #[must_use]
+    pub fn event_header(self) -> Option<&'static str> {
+        match self {
+            Self::Enreach => Some("x-benemen-event"),
+            Self::Avaya | Self::Apirtc => None,
+        }
+    }
+
     /// Whether its callbacks name nobody, so that the connector itself must say for whom calls ring.
     #[must_use]
     pub fn names_nobody(self) -> bool {

@@ -1,15 +1,17 @@
-//! May this caller say this? `Caller` + `Envelope` → `Event`, or a refusal.
+//! May this caller say this? `Caller` + `Envelope` → `Live` or `Missed`, or a refusal.
 //!
-//! The only door to [`Event`]: an `Event` *is* authorised. Pure; what is known of the application is passed in.
+//! The only door to [`Event`]: an `Event` *is* authorised, and is live or missed by type, so that nothing behind this has to ask.
+//! Pure; what is known of the application is passed in.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ops::Deref;
 
 use jiff::Timestamp;
 
 use crate::envelope::{Envelope, Products};
 use crate::id::{ClientId, CustomerId, EventId, NegotiatorId, Product, Recipient};
-use crate::payload::{Payload, SubType};
+use crate::payload::{CallState, Payload, SubType};
 
 /// Who is calling, as a verified token says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,9 +106,29 @@ pub enum Refusal {
     CustomerForeign(CustomerId),
 }
 
-/// An authorised event. Borrows from the body that it came in.
+/// An authorised event, by what becomes of it. Borrows from the body that it came in.
 #[derive(Debug, Clone)]
-pub struct Event<'a> {
+pub enum Event<'a> {
+    /// Shown at once, over the sessions.
+    Live(Live<'a>),
+    /// Kept until the product asks.
+    Missed(Missed<'a>),
+}
+
+/// An authorised event that is shown at once.
+#[derive(Debug, Clone)]
+pub struct Live<'a> {
+    state: CallState,
+    told: Told<'a>,
+}
+
+/// An authorised event that is kept: a call that nobody took.
+#[derive(Debug, Clone)]
+pub struct Missed<'a>(Told<'a>);
+
+/// What every authorised event says, and of whom.
+#[derive(Debug, Clone)]
+pub struct Told<'a> {
     stamp: Stamp,
     client_id: ClientId,
     customer: CustomerId,
@@ -190,10 +212,50 @@ pub fn authorise<'a>(
 ) -> Result<Event<'a>, Refusal> {
     caller.permit(Scope::TelephonyWrite, customer, grant)?;
     let client_id = caller.client_id().ok_or(Refusal::NoApplication)?;
-    Ok(Event { stamp, client_id, customer, envelope })
+    let state = envelope.sub_type.state();
+    let told = Told { stamp, client_id, customer, envelope };
+    Ok(match state {
+        Some(state) => Event::Live(Live { state, told }),
+        None => Event::Missed(Missed(told)),
+    })
 }
 
-impl<'a> Event<'a> {
+impl<'a> Deref for Event<'a> {
+    type Target = Told<'a>;
+
+    fn deref(&self) -> &Told<'a> {
+        match self {
+            Self::Live(live) => &live.told,
+            Self::Missed(missed) => &missed.0,
+        }
+    }
+}
+
+impl<'a> Deref for Live<'a> {
+    type Target = Told<'a>;
+
+    fn deref(&self) -> &Told<'a> {
+        &self.told
+    }
+}
+
+impl<'a> Deref for Missed<'a> {
+    type Target = Told<'a>;
+
+    fn deref(&self) -> &Told<'a> {
+        &self.0
+    }
+}
+
+impl Live<'_> {
+    /// What it makes of the call.
+    #[must_use]
+    pub fn state(&self) -> CallState {
+        self.state
+    }
+}
+
+impl<'a> Told<'a> {
     /// The event's own id.
     #[must_use]
     pub fn id(&self) -> EventId {

@@ -1,32 +1,21 @@
-//! `Event` → bytes, encoded once and shared by all who get it.
+//! `Live`, `Missed` → bytes, encoded once and shared by all who get it.
 //!
 //! Nothing in a frame belongs to one session or one negotiator: the bytes are the same for every recipient.
 
 use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::authorise::Event;
+use crate::authorise::{Live, Missed, Told};
 use crate::envelope::Products;
 use crate::id::{EventId, NegotiatorId, Product};
-use crate::payload::{Payload, SubType};
+pub use crate::payload::CallState;
+use crate::payload::Payload;
 use crate::time;
 
 /// How long after it was taken an incomingCall can still be shown: telephones ring for 20 to 30 s.
 pub const RING: SignedDuration = SignedDuration::from_secs(45);
-
-/// How far a call has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum CallState {
-    /// It rings.
-    Incoming,
-    /// Somebody took it.
-    Answered,
-    /// It is over.
-    Ended,
-}
 
 /// What must be known of an event on its way.
 #[derive(Debug, Clone)]
@@ -58,11 +47,10 @@ pub struct EncodedFrame<'e> {
 
 /// Writes the `event` message of a live event.
 #[must_use]
-pub fn encode<'e>(event: &'e Event<'_>) -> EncodedFrame<'e> {
-    let (state, expires) = match event.sub_type() {
-        SubType::IncomingCall => (CallState::Incoming, Some(event.at() + RING)),
-        SubType::AnsweredCall => (CallState::Answered, None),
-        SubType::EndedCall | SubType::MissedCall => (CallState::Ended, None),
+pub fn encode<'e>(event: &'e Live<'_>) -> EncodedFrame<'e> {
+    let expires = match event.state() {
+        CallState::Incoming => Some(event.at() + RING),
+        CallState::Answered | CallState::Ended => None,
     };
     let call_id = event.call_id();
     let mut text = Text::default();
@@ -77,13 +65,13 @@ pub fn encode<'e>(event: &'e Event<'_>) -> EncodedFrame<'e> {
     write_notification(&mut text, event, Whom::Untold);
     text.raw("}");
     let (at, products, created) = (event.at(), event.products().clone(), event.created());
-    let facts = Facts { id: event.id(), at, expires, products, state, created };
+    let facts = Facts { id: event.id(), at, expires, products, state: event.state(), created };
     EncodedFrame { facts, call_id, text: text.0 }
 }
 
 /// Writes what is kept of a missed call: `{"type","subType","products","payload"}`.
 #[must_use]
-pub fn encode_notification(event: &Event<'_>) -> String {
+pub fn encode_notification(event: &Missed<'_>) -> String {
     let mut text = Text::default();
     write_notification(&mut text, event, Whom::Untold);
     String::from_utf8_lossy(&text.0).into_owned()
@@ -91,7 +79,7 @@ pub fn encode_notification(event: &Event<'_>) -> String {
 
 /// Writes what subscribers are told of an event: `{"type","subType","products","targets","payload"}`.
 #[must_use]
-pub fn encode_told(event: &Event<'_>) -> String {
+pub fn encode_told(event: &Told<'_>) -> String {
     let mut text = Text::default();
     write_notification(&mut text, event, Whom::Told);
     String::from_utf8_lossy(&text.0).into_owned()
@@ -104,7 +92,7 @@ enum Whom {
     Untold,
 }
 
-fn write_notification(text: &mut Text, event: &Event<'_>, whom: Whom) {
+fn write_notification(text: &mut Text, event: &Told<'_>, whom: Whom) {
     text.raw(r#"{"type":"telephony","subType":"#).string(event.sub_type().name());
     text.raw(r#","products":"#).list(event.products().iter().map(Product::as_str));
     if whom == Whom::Told {

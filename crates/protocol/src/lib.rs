@@ -9,7 +9,7 @@ pub mod time; // the one way in which times are written and read
 pub mod payload; // the letter: what a call event says
 pub mod envelope; // bytes → `Envelope`, or every fault with its path
 pub mod directory; // who the negotiators of a customer are, by which names, in which queues
-pub mod authorise; // `Caller` + `Envelope` → `Event`, or a refusal
-pub mod frame; // `Event` → bytes, encoded once for all recipients
+pub mod authorise; // `Caller` + `Envelope` → `Live` or `Missed`, or a refusal
+pub mod frame; // `Live`, `Missed` → bytes, encoded once for all recipients
 pub mod message; // what else a session says and hears
 pub mod close; // why a session ended, and what its client does next

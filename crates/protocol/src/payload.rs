@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::fault::{Faults, Members, shown};
 use crate::id::NegotiatorId;
@@ -26,13 +26,16 @@ pub enum SubType {
     MissedCall,
 }
 
-/// How an event reaches a product.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Timing {
-    /// At once, over the sessions.
-    Live,
-    /// Kept until the product asks.
-    Polled,
+/// How far a call has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CallState {
+    /// It rings.
+    Incoming,
+    /// Somebody took it.
+    Answered,
+    /// It is over.
+    Ended,
 }
 
 impl SubType {
@@ -50,12 +53,14 @@ impl SubType {
         }
     }
 
-    /// How it reaches a product.
+    /// What it makes of a call that is shown live; `None`: it is kept until the product asks.
     #[must_use]
-    pub fn timing(self) -> Timing {
+    pub fn state(self) -> Option<CallState> {
         match self {
-            Self::IncomingCall | Self::AnsweredCall | Self::EndedCall => Timing::Live,
-            Self::MissedCall => Timing::Polled,
+            Self::IncomingCall => Some(CallState::Incoming),
+            Self::AnsweredCall => Some(CallState::Answered),
+            Self::EndedCall => Some(CallState::Ended),
+            Self::MissedCall => None,
         }
     }
 

@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Validation, decode, decode_header};
 use protocol::authorise::{Caller, plain_scope};
 use quick_cache::sync::Cache;
+use sessions::session::TOKEN_GRACE;
 use sha2::{Digest, Sha256};
 
 use self::claims::Claims;
@@ -251,6 +252,12 @@ fn check_times(verified: &Verified, now: Timestamp) -> Result<(), TokenError> {
         Some(begin) if begin.saturating_sub(LEEWAY).is_ok_and(|begin| now < begin) => Err(TokenError::NotYetValid(begin)),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Refuses a token with which a session would be closed at once: the leeway for clocks is longer than the grace of a session.
+pub(crate) fn check_lasts(caller: &Caller, now: Timestamp) -> Result<(), TokenError> {
+    let end = caller.expires.checked_add(TOKEN_GRACE).unwrap_or(Timestamp::MAX);
+    if now >= end { Err(TokenError::Expired(caller.expires)) } else { Ok(()) }
 }
 
 /// The scopes of a token: one string with spaces between, each with or without the prefix.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use connectors::state::{SavedState, State};
 use connectors::vendor::{SecretPlace, Vendor};
+use jiff::Timestamp;
+use protocol::authorise::{Caller, Identity, Scope};
 use protocol::envelope::PRODUCTS_MAX;
 use protocol::fault::Faults;
 use protocol::id::{ClientId, ConnectorId, CustomerId, NegotiatorId, Product};
@@ -16,6 +18,7 @@ use store::documents::Kind;
 use store::error::StoreError;
 
 use crate::documents::Documents;
+use crate::speaker::{Authority, Speaker};
 
 /// How long a secret is at least and at most, in characters.
 const SECRET_CHARACTERS: std::ops::RangeInclusive<usize> = 16..=128;
@@ -126,11 +129,19 @@ pub struct Connector {
     pub setting: Setting,
     /// Held while a callback is done: one after another, since each depends on what was before.
     pub(crate) state: tokio::sync::Mutex<State>,
+    /// As whom it posts; `None`: its name is none that an application can have.
+    caller: Option<Arc<Caller>>,
 }
 
 impl Connector {
     fn new(id: ConnectorId, setting: Setting) -> Self {
-        Self { id, setting, state: tokio::sync::Mutex::default() }
+        let caller = ClientId::parse(&format!("connector:{id}")).ok().map(|client_id| Caller {
+            client_id: Some(Box::new(client_id)),
+            scopes: [Scope::TelephonyWrite.name().to_owned()].into(),
+            identity: Identity::Customer(setting.customer),
+            expires: Timestamp::MAX,
+        });
+        Self { id, setting, state: tokio::sync::Mutex::default(), caller: caller.map(Arc::new) }
     }
 
     /// What an operator sees of it: all but the secret.
@@ -141,9 +152,10 @@ impl Connector {
         serde_json::json!({"id": id, "vendor": vendor, "customer": customer, "products": products, "negotiators": negotiators})
     }
 
-    /// The name under which it posts.
-    pub(crate) fn client_id(&self) -> Option<ClientId> {
-        ClientId::parse(&format!("connector:{}", self.id)).ok()
+    /// For whom it posts.
+    pub(crate) fn speaker(&self) -> Option<Speaker> {
+        let caller = self.caller.clone()?;
+        Some(Speaker { caller, customer: self.setting.customer, authority: Authority::Connector })
     }
 }
 

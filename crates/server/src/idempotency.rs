@@ -1,6 +1,6 @@
 //! A repeated call is answered, not done again.
 //!
-//! Keys of live events are remembered here alone; those of missed calls also in the store, in the commit of the call itself, and
+//! [`once`] is the way in. Keys of live events are remembered here alone; those of missed calls also in the store, in the commit of the call itself, and
 //! are brought here at the start. Only what was done is remembered.
 
 use std::collections::{BTreeSet, HashMap};
@@ -9,10 +9,114 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use protocol::id::{ClientId, CustomerId, IdempotencyKey, NegotiatorId};
+use store::error::StoreError;
 use store::idempotency::{Claim, KEY_AGE_MAX, KnownKey};
 
 /// Whose key it is.
 pub(crate) type Owner = (ClientId, Option<CustomerId>, IdempotencyKey);
+
+/// What a call is made under, so that it can be repeated.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Key {
+    pub(crate) owner: Owner,
+    /// SHA-256 of the body.
+    pub(crate) body: [u8; 32],
+    pub(crate) kept: Kept,
+}
+
+/// Where a key is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// In memory; and in the store with what is written there.
+    InMemory,
+    /// In the store alone: who repeats the call knows by other means what was done.
+    InStore,
+}
+
+/// What became of a call that was made.
+#[derive(Debug)]
+pub(crate) enum Worked {
+    /// It was done; this is answered.
+    Done(String),
+    /// The store knew the key: this was answered then.
+    Repeated(String),
+    /// The store knew the key, with another body.
+    Conflict,
+    /// It was shown, and this would be answered; what subscribers are to be told is not on disk.
+    Shown(String, StoreError),
+}
+
+/// What is answered.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Once {
+    /// Done now.
+    Done(String),
+    /// As it was answered when it was done.
+    Repeated(String),
+}
+
+/// Why a call was not made, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OnceError {
+    #[error("the key was used with another body")]
+    Conflict,
+    #[error("the first call with the key still runs")]
+    Running,
+    #[error("too many keys are remembered")]
+    Full,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Does `work`, unless it was done before under the same key. `work` is given what it answered before, where it was shown then and
+/// could not be written.
+///
+/// Only this knows how far a call has come; what was not done is not remembered.
+///
+/// Cancel safety: dropped before `work` has ended, the key is free again.
+pub(crate) async fn once<W>(
+    keys: &Keys,
+    key: Option<Key>,
+    now: Duration,
+    work: impl FnOnce(Option<String>) -> W,
+) -> Result<Once, OnceError>
+where
+    W: Future<Output = Result<Worked, StoreError>>,
+{
+    let claimed = key.filter(|key| key.kept == Kept::InMemory).map(|key| keys.claim(key.owner, key.body, now));
+    let running = match claimed {
+        None => None,
+        Some(Claimed::First(running)) => Some(running),
+        Some(Claimed::Before(answer)) => return Ok(Once::Repeated(answer)),
+        Some(Claimed::Conflict) => return Err(OnceError::Conflict),
+        Some(Claimed::StillRunning) => return Err(OnceError::Running),
+        Some(Claimed::Full) => return Err(OnceError::Full),
+    };
+    let shown = running.as_ref().and_then(|running| running.shown.clone());
+    let worked = work(shown).await?;
+    let finish = |running: Option<Running<'_>>, answer: &String| {
+        if let Some(running) = running {
+            running.finished(answer.clone());
+        }
+    };
+    match worked {
+        Worked::Done(answer) => {
+            finish(running, &answer);
+            Ok(Once::Done(answer))
+        }
+        Worked::Repeated(answer) => {
+            finish(running, &answer);
+            Ok(Once::Repeated(answer))
+        }
+        Worked::Conflict => Err(OnceError::Conflict),
+        Worked::Shown(answer, error) => {
+            if let Some(running) = running {
+                running.shown(answer);
+            }
+            Err(error.into())
+        }
+    }
+}
 
 /// The keys of the last 10 minutes; at most a configured number.
 #[derive(Debug)]
@@ -46,10 +150,10 @@ enum Stage {
     Done(String),
 }
 
-/// What is known of a key.
+/// What is known of a key that is claimed.
 #[expect(clippy::large_enum_variant, reason = "lives on the stack of one request, and the large variant is the usual one")]
 #[derive(Debug)]
-pub(crate) enum Seen<'a> {
+enum Claimed<'a> {
     /// Nothing: go on, and say what was answered.
     First(Running<'a>),
     /// The same was done before; this was the answer.
@@ -64,12 +168,12 @@ pub(crate) enum Seen<'a> {
 
 /// A call that runs under a key. Dropped without [`Running::finished`], the key is free again.
 #[derive(Debug)]
-pub(crate) struct Running<'a> {
+struct Running<'a> {
     keys: &'a Keys,
     owner: Owner,
     end: Duration,
     /// The receipt of an earlier call that was shown, but not written.
-    pub(crate) shown: Option<String>,
+    shown: Option<String>,
 }
 
 impl Keys {
@@ -84,23 +188,23 @@ impl Keys {
     }
 
     /// Claims a key for a call with this body at `now`, which never goes back.
-    pub(crate) fn claim(&self, owner: Owner, body: [u8; 32], now: Duration) -> Seen<'_> {
+    fn claim(&self, owner: Owner, body: [u8; 32], now: Duration) -> Claimed<'_> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.forget(now);
         let count = inner.by_owner.len();
         match inner.by_owner.get_mut(&owner) {
-            Some(entry) if entry.body != body => Seen::Conflict,
-            Some(Entry { stage: Stage::Done(answer), .. }) => Seen::Before(answer.clone()),
-            Some(Entry { stage: Stage::Running, .. }) => Seen::StillRunning,
+            Some(entry) if entry.body != body => Claimed::Conflict,
+            Some(Entry { stage: Stage::Done(answer), .. }) => Claimed::Before(answer.clone()),
+            Some(Entry { stage: Stage::Running, .. }) => Claimed::StillRunning,
             Some(Entry { stage: stage @ Stage::Shown(_), end, .. }) => {
-                let Stage::Shown(receipt) = std::mem::replace(stage, Stage::Running) else { return Seen::StillRunning };
-                Seen::First(Running { keys: self, owner, end: *end, shown: Some(receipt) })
+                let Stage::Shown(receipt) = std::mem::replace(stage, Stage::Running) else { return Claimed::StillRunning };
+                Claimed::First(Running { keys: self, owner, end: *end, shown: Some(receipt) })
             }
-            None if self.keys_max > 0 && count >= self.keys_max => Seen::Full,
+            None if self.keys_max > 0 && count >= self.keys_max => Claimed::Full,
             None => {
                 let end = now + age_max();
                 inner.insert(owner, Entry { body, end, stage: Stage::Running });
-                Seen::First(Running { keys: self, owner, end, shown: None })
+                Claimed::First(Running { keys: self, owner, end, shown: None })
             }
         }
     }
@@ -150,7 +254,7 @@ impl Inner {
 
 impl Running<'_> {
     /// Remembers what was answered.
-    pub(crate) fn finished(self, answer: String) {
+    fn finished(self, answer: String) {
         let mut inner = self.keys.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = inner.by_owner.get_mut(&self.owner) {
             entry.stage = Stage::Done(answer);
@@ -158,7 +262,7 @@ impl Running<'_> {
     }
 
     /// Remembers that it was shown, so that a repeat does not show it again, but writes what is still to be written.
-    pub(crate) fn shown(self, receipt: String) {
+    fn shown(self, receipt: String) {
         let mut inner = self.keys.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = inner.by_owner.get_mut(&self.owner) {
             entry.stage = Stage::Shown(receipt);
@@ -170,8 +274,11 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         let mut inner = self.keys.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let unfinished = |entry: &Entry| matches!(entry.stage, Stage::Running) && entry.end == self.end;
-        if inner.by_owner.get(&self.owner).is_some_and(unfinished) {
-            inner.remove(self.end, self.owner);
+        let Some(entry) = inner.by_owner.get_mut(&self.owner).filter(|entry| unfinished(entry)) else { return };
+        match self.shown.take() {
+            // It stays so, whatever became of the call that was to write it.
+            Some(receipt) => entry.stage = Stage::Shown(receipt),
+            None => inner.remove(self.end, self.owner),
         }
     }
 }
@@ -188,7 +295,7 @@ mod tests {
 
     fn first<'a>(keys: &'a Keys, key: &str, now: Duration) -> Running<'a> {
         match keys.claim(owner(key), [1; 32], now) {
-            Seen::First(running) => running,
+            Claimed::First(running) => running,
             other => panic!("{other:?}"),
         }
     }
@@ -197,11 +304,11 @@ mod tests {
     fn a_key_is_good_for_one_body_for_ten_minutes() {
         let keys = Keys::new(10, Vec::new(), Timestamp::UNIX_EPOCH, Duration::ZERO);
         let running = first(&keys, "k", Duration::ZERO);
-        assert!(matches!(keys.claim(owner("k"), [1; 32], Duration::ZERO), Seen::StillRunning));
-        assert!(matches!(keys.claim(owner("k"), [2; 32], Duration::ZERO), Seen::Conflict));
+        assert!(matches!(keys.claim(owner("k"), [1; 32], Duration::ZERO), Claimed::StillRunning));
+        assert!(matches!(keys.claim(owner("k"), [2; 32], Duration::ZERO), Claimed::Conflict));
         running.finished("done".to_owned());
         assert!(
-            matches!(keys.claim(owner("k"), [1; 32], 10 * MINUTE - Duration::from_nanos(1)), Seen::Before(answer) if answer == "done")
+            matches!(keys.claim(owner("k"), [1; 32], 10 * MINUTE - Duration::from_nanos(1)), Claimed::Before(answer) if answer == "done")
         );
         first(&keys, "k", 10 * MINUTE);
     }
@@ -212,9 +319,12 @@ mod tests {
         first(&keys, "k", Duration::ZERO).shown("receipt".to_owned());
         let again = first(&keys, "k", MINUTE);
         assert_eq!(again.shown.as_deref(), Some("receipt"));
-        assert!(matches!(keys.claim(owner("k"), [1; 32], MINUTE), Seen::StillRunning));
+        assert!(matches!(keys.claim(owner("k"), [1; 32], MINUTE), Claimed::StillRunning));
+        drop(again);
+        let again = first(&keys, "k", MINUTE);
+        assert_eq!(again.shown.as_deref(), Some("receipt"), "though the call that was to write it was broken off");
         again.finished("receipt".to_owned());
-        assert!(matches!(keys.claim(owner("k"), [1; 32], MINUTE), Seen::Before(_)));
+        assert!(matches!(keys.claim(owner("k"), [1; 32], MINUTE), Claimed::Before(_)));
     }
 
     #[test]
@@ -240,7 +350,7 @@ mod tests {
         let created = Timestamp::from_second(1000).unwrap();
         let keys = Keys::new(2, vec![KnownKey { claim, created }], created + 4 * jiff::SignedDuration::from_mins(1), MINUTE);
         let just_before = 7 * MINUTE - Duration::from_nanos(1);
-        assert!(matches!(keys.claim(owner("k"), [1; 32], just_before), Seen::Before(_)));
+        assert!(matches!(keys.claim(owner("k"), [1; 32], just_before), Claimed::Before(_)));
         first(&keys, "k", 7 * MINUTE);
     }
 
@@ -250,8 +360,8 @@ mod tests {
         for key in ["a", "b"] {
             first(&keys, key, Duration::ZERO).finished(String::new());
         }
-        assert!(matches!(keys.claim(owner("c"), [1; 32], Duration::ZERO), Seen::Full));
-        assert!(matches!(keys.claim(owner("a"), [1; 32], Duration::ZERO), Seen::Before(_)), "known keys still answer");
+        assert!(matches!(keys.claim(owner("c"), [1; 32], Duration::ZERO), Claimed::Full));
+        assert!(matches!(keys.claim(owner("a"), [1; 32], Duration::ZERO), Claimed::Before(_)), "known keys still answer");
         first(&keys, "c", 10 * MINUTE).finished(String::new());
     }
 }

@@ -18,21 +18,25 @@ mod vendors; // what operators set up for vendors' webhooks
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
+use hyper::{Method, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use tracing::Instrument;
 
-use crate::api::answer::read_json;
-use crate::api::faults::{ApiError, Body};
-use crate::api::request::{REQUEST_ID, bearer, finish_body, json_bytes, request_id};
-use crate::app::Node;
+use crate::api::answer::{empty, read_json};
+use crate::api::faults::ApiError;
+use crate::api::identify::bearer;
+use crate::api::request::{RequestId, json_bytes};
+use crate::api::routes::{Asking, Handler};
+use crate::api::table::{Lookup, Route, look_up};
+use crate::api::turn_away;
 use crate::auth::TokenError;
+use crate::net::headers::{Headers, text};
 use crate::net::outgoing::Outgoing;
+use crate::net::request::Request;
+use crate::net::service::{Answer, NoRequest, Service};
+use crate::node::Node;
 use crate::telemetry;
 
 const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -40,68 +44,158 @@ const BODY_BYTES_MAX: usize = 16 * 1024;
 const METRICS_TYPE: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// What an operator asks for, over a socket or not.
-pub(crate) type Order = Request<BoxBody<Bytes, hyper::Error>>;
+const GET: Method = Method::GET;
+const POST: Method = Method::POST;
+const PUT: Method = Method::PUT;
+const DELETE: Method = Method::DELETE;
 
-/// Answers one request of an operator.
-pub(crate) async fn answer(node: &Arc<Node>, request: Request<Incoming>) -> Response<Outgoing> {
-    answer_order(node, request.map(BodyExt::boxed)).await
-}
+/// Every path of the operators' listener, with what can be asked of it.
+#[rustfmt::skip]
+const ROUTES: &[Route<Handler>] = &[
+    Route { path: "/livez", calls: &[
+        (GET, |of| Box::pin(livez(of))),
+    ] },
+    Route { path: "/readyz", calls: &[
+        (GET, |of| Box::pin(readyz(of))),
+    ] },
+    Route { path: "/metrics", calls: &[
+        (GET, |of| Box::pin(metrics(of))),
+    ] },
+    Route { path: "/status", calls: &[
+        (GET, |of| Box::pin(status::answer(of))),
+    ] },
+    Route { path: "/backup", calls: &[
+        (GET, |of| Box::pin(backup::answer(of))),
+    ] },
+    Route { path: "/purge", calls: &[
+        (POST, |of| Box::pin(purge::answer(of))),
+    ] },
+    Route { path: "/applications", calls: &[
+        (GET, |of| Box::pin(applications::list(of))),
+    ] },
+    Route { path: "/applications/{clientId}", calls: &[
+        (PUT, |of| Box::pin(applications::put(of))),
+        (DELETE, |of| Box::pin(applications::remove(of))),
+    ] },
+    Route { path: "/applications/{clientId}/scopes", calls: &[
+        (POST, |of| Box::pin(applications::grant(of))),
+    ] },
+    Route { path: "/applications/{clientId}/customers/{customerId}", calls: &[
+        (PUT, |of| Box::pin(applications::install(of))),
+        (DELETE, |of| Box::pin(applications::uninstall(of))),
+    ] },
+    Route { path: "/sessions", calls: &[
+        (GET, |of| Box::pin(sessions::list(of))),
+    ] },
+    Route { path: "/sessions/{customerId}/{negotiatorId}", calls: &[
+        (DELETE, |of| Box::pin(sessions::close(of))),
+    ] },
+    Route { path: "/missed", calls: &[
+        (GET, |of| Box::pin(missed::lists(of))),
+    ] },
+    Route { path: "/missed/{customerId}", calls: &[
+        (GET, |of| Box::pin(missed::lists(of))),
+        (DELETE, |of| Box::pin(missed::purge(of))),
+    ] },
+    Route { path: "/missed/{customerId}/{negotiatorId}", calls: &[
+        (GET, |of| Box::pin(missed::calls(of))),
+        (DELETE, |of| Box::pin(missed::purge(of))),
+    ] },
+    Route { path: "/directories", calls: &[
+        (GET, |of| Box::pin(directories::list(of))),
+    ] },
+    Route { path: "/directories/{customerId}", calls: &[
+        (GET, |of| Box::pin(directories::one(of))),
+        (PUT, |of| Box::pin(directories::put(of))),
+        (DELETE, |of| Box::pin(directories::remove(of))),
+    ] },
+    Route { path: "/webhooks", calls: &[
+        (GET, |of| Box::pin(webhooks::list(of))),
+    ] },
+    Route { path: "/webhooks/replays/{id}", calls: &[
+        (GET, |of| Box::pin(webhooks::replay(of))),
+    ] },
+    Route { path: "/webhooks/{id}", calls: &[
+        (GET, |of| Box::pin(webhooks::one(of))),
+    ] },
+    Route { path: "/webhooks/{id}/ping", calls: &[
+        (POST, |of| Box::pin(webhooks::ping(of))),
+    ] },
+    Route { path: "/webhooks/{id}/replay", calls: &[
+        (POST, |of| Box::pin(webhooks::begin_replay(of))),
+    ] },
+    Route { path: "/connectors", calls: &[
+        (GET, |of| Box::pin(connectors::list(of))),
+    ] },
+    Route { path: "/connectors/{id}", calls: &[
+        (PUT, |of| Box::pin(connectors::put(of))),
+        (DELETE, |of| Box::pin(connectors::remove(of))),
+    ] },
+    Route { path: "/avaya/accounts", calls: &[
+        (GET, |of| Box::pin(vendors::accounts(of))),
+    ] },
+    Route { path: "/avaya/accounts/{accountId}", calls: &[
+        (PUT, |of| Box::pin(vendors::put_account(of))),
+        (DELETE, |of| Box::pin(vendors::remove_account(of))),
+    ] },
+    Route { path: "/enreach/webhooks", calls: &[
+        (GET, |of| Box::pin(vendors::configuration(of))),
+        (PUT, |of| Box::pin(vendors::configure(of))),
+    ] },
+];
+/// What can be asked by anybody: probes.
+const OPEN: [&str; 2] = ["/livez", "/readyz"];
 
-/// As [`answer`], wherever the request comes from.
-pub(crate) async fn answer_order(node: &Arc<Node>, mut order: Order) -> Response<Outgoing> {
-    let request_id = request_id(node, order.headers(), node.clock.now());
-    let span = telemetry::request_span(node, &request_id, &order);
-    let mut response = match route(node, &mut order).instrument(span.clone()).await {
-        Ok(response) => response,
-        Err(error) => {
-            error.count(node);
-            error.into_response(node).map(Outgoing::Left)
-        }
-    };
-    telemetry::answered(node, &span, response.status());
-    finish_body(node, &mut order, &mut response).await;
-    response.headers_mut().insert(REQUEST_ID, request_id);
-    response
-}
+/// The operators' listener of a node.
+#[derive(Debug)]
+pub(crate) struct Ops(pub(crate) Arc<Node>);
 
-async fn route(node: &Arc<Node>, order: &mut Order) -> Result<Response<Outgoing>, ApiError> {
-    let path = order.uri().path().to_owned();
-    let segments: Vec<_> = path.trim_matches('/').split('/').collect();
-    match (order.method(), segments.as_slice()) {
-        (&Method::GET, ["livez"]) => return Ok(text(StatusCode::OK, "ok\n").map(Outgoing::Left)),
-        (&Method::GET, ["readyz"]) => return Ok(readiness(node).map(Outgoing::Left)),
-        _ => {}
+impl Service for Ops {
+    fn is_frequent(&self, _method: &Method, _path: &str) -> bool {
+        false
     }
-    check_origin(node, order.headers())?;
-    match (order.method(), segments.as_slice()) {
-        (&Method::GET, ["backup"]) => backup::answer(node).await,
-        (_, segments) => administer(node, order, segments).await.map(|response| response.map(Outgoing::Left)),
+
+    async fn answer<'a>(&'a self, request: Request<'a>) -> Answer {
+        let Self(node) = self;
+        let found = look_up(ROUTES, request.head.method, request.head.path);
+        let id = RequestId::of(node, &request);
+        let route = telemetry::Route { path: found.path(), is_frequent: false };
+        let span = telemetry::request_span(node, request.head, route, || id.get());
+        let answering = async {
+            call(node, request, found).await.unwrap_or_else(|error| {
+                error.count(node);
+                if matches!(error, ApiError::Internal) {
+                    tracing::error!("request failed; the cause stands above");
+                }
+                error.into_response(node)
+            })
+        };
+        let response = answering.instrument(span.clone()).await;
+        telemetry::answered(node, &span, response.status());
+        Answer { response, id: id.take(), upgrade: None }
+    }
+
+    fn turn_away(&self, because: NoRequest) -> Answer {
+        turn_away(&self.0, because)
     }
 }
 
-async fn administer(node: &Arc<Node>, order: &mut Order, segments: &[&str]) -> Result<Response<Body>, ApiError> {
-    match (order.method(), segments) {
-        (&Method::GET, ["metrics"]) => metrics(node),
-        (&Method::GET, ["status"]) => status::answer(node).await,
-        (&Method::POST, ["purge"]) => purge::answer(node, order).await,
-        (_, ["applications", rest @ ..]) => applications::answer(node, order, rest).await,
-        (_, ["sessions", rest @ ..]) => sessions::answer(node, order, rest),
-        (_, ["missed", rest @ ..]) => missed::answer(node, order, rest).await,
-        (_, ["directories", rest @ ..]) => directories::answer(node, order, rest).await,
-        (_, ["webhooks", rest @ ..]) => webhooks::answer(node, order, rest).await,
-        (_, ["connectors", rest @ ..]) => connectors::answer(node, order, rest).await,
-        (_, ["avaya", "accounts", rest @ ..]) => vendors::accounts(node, order, rest).await,
-        (_, ["enreach", "webhooks"]) => vendors::configuration(node, order).await,
-        (_, ["livez" | "readyz" | "metrics" | "status" | "backup"]) => Err(ApiError::Method("GET")),
-        (_, ["purge"]) => Err(ApiError::Method("POST")),
-        _ => Err(ApiError::NotFound),
+async fn call(node: &Arc<Node>, request: Request<'_>, found: Lookup<'_, Handler>) -> Result<Response<Outgoing>, ApiError> {
+    let Request { head, body, .. } = request;
+    let is_open = matches!(found, Lookup::Call(route, ..) if OPEN.contains(&route.path));
+    if !is_open {
+        check_origin(node, head.headers)?;
+    }
+    match found {
+        Lookup::Call(_, handler, ids) => handler(Asking { node, head, body, ids }).await,
+        Lookup::Method(route) => Err(ApiError::Method(route.allow())),
+        Lookup::Nothing => Err(ApiError::NotFound),
     }
 }
 
 /// Refuses what a web page could have sent, and who brings no token where one is asked for.
-fn check_origin(node: &Node, headers: &HeaderMap) -> Result<(), ApiError> {
-    if headers.contains_key(ORIGIN) {
+fn check_origin(node: &Node, headers: Headers<'_>) -> Result<(), ApiError> {
+    if headers.has(&ORIGIN) {
         return Err(ApiError::Forbidden("Web pages may not call the operators' listener".to_owned()));
     }
     match &node.config.ops_token {
@@ -116,8 +210,8 @@ fn check_origin(node: &Node, headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 /// Whether the request was addressed to this machine: a page whose name was bent to 127.0.0.1 says its own.
-fn is_local(headers: &HeaderMap) -> bool {
-    let host = headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+fn is_local(headers: Headers<'_>) -> bool {
+    let host = headers.first(&HOST).and_then(text).unwrap_or_default();
     let authority = host.parse::<hyper::http::uri::Authority>();
     let name = authority.as_ref().map(|authority| authority.host().trim_matches(['[', ']'])).unwrap_or_default();
     name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
@@ -129,23 +223,30 @@ fn same(a: &[u8], b: &[u8]) -> bool {
     Sha256::digest(a) == Sha256::digest(b)
 }
 
-fn readiness(node: &Node) -> Response<Body> {
-    match (node.is_ready(), node.is_draining()) {
-        (true, _) => text(StatusCode::OK, "ready\n"),
-        (false, true) => text(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n"),
-        (false, false) => text(StatusCode::SERVICE_UNAVAILABLE, "the store takes no writes: see the log\n"),
-    }
+/// `GET /livez`
+async fn livez(_of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    Ok(plain(StatusCode::OK, "ok\n"))
 }
 
-fn metrics(node: &Node) -> Result<Response<Body>, ApiError> {
-    let mut response = text(StatusCode::OK, node.openmetrics().ok_or(ApiError::Internal)?);
+/// `GET /readyz`
+async fn readyz(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    Ok(match (of.node.is_ready(), of.node.is_draining()) {
+        (true, _) => plain(StatusCode::OK, "ready\n"),
+        (false, true) => plain(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n"),
+        (false, false) => plain(StatusCode::SERVICE_UNAVAILABLE, "the store takes no writes: see the log\n"),
+    })
+}
+
+/// `GET /metrics`
+async fn metrics(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let mut response = plain(StatusCode::OK, of.node.openmetrics().ok_or(ApiError::Internal)?);
     response.headers_mut().insert(CONTENT_TYPE, METRICS_TYPE);
     Ok(response)
 }
 
 /// Reads a body of at most `bytes_max` as JSON.
-async fn json_body<T: serde::de::DeserializeOwned>(node: &Node, order: &mut Order, bytes_max: usize) -> Result<T, ApiError> {
-    read_json(&json_bytes(node, order, bytes_max).await?)
+async fn json_body<T: serde::de::DeserializeOwned>(of: Asking<'_>, bytes_max: usize) -> Result<T, ApiError> {
+    read_json(&json_bytes(of.node, of.head, of.body, bytes_max).await?)
 }
 
 /// Reads an id from the path.
@@ -154,20 +255,20 @@ fn parsed<T>(text: &str, parse: fn(&str) -> Result<T, protocol::id::IdError>) ->
     parse(&text).map_err(|error| ApiError::Unreadable(format!("{text:?} in the path {error}")))
 }
 
-fn json(value: &impl Serialize) -> Result<Response<Body>, ApiError> {
+fn json(value: &impl Serialize) -> Result<Response<Outgoing>, ApiError> {
     let body = serde_json::to_vec(value).map_err(|_serialising| ApiError::Internal)?;
-    let mut response = text(StatusCode::OK, body);
+    let mut response = plain(StatusCode::OK, body);
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     Ok(response)
 }
 
 /// What was done, or that there was nothing to do it to.
-fn done(is_there: bool, what: impl FnOnce() -> String) -> Result<Response<Body>, ApiError> {
-    if is_there { Ok(text(StatusCode::NO_CONTENT, "")) } else { Err(ApiError::Missing(what())) }
+fn done(is_there: bool, what: impl FnOnce() -> String) -> Result<Response<Outgoing>, ApiError> {
+    if is_there { Ok(empty(StatusCode::NO_CONTENT)) } else { Err(ApiError::Missing(what())) }
 }
 
-fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Full::from(body.into()));
+fn plain(status: StatusCode, body: impl Into<Bytes>) -> Response<Outgoing> {
+    let mut response = Response::new(Outgoing::from(body));
     *response.status_mut() = status;
     response
 }

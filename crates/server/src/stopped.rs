@@ -2,6 +2,7 @@
 //! that each rule stands in one place. The folder's lock decides whether it is stopped.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,9 +16,13 @@ use hyper::header::{HOST, HeaderValue};
 use tokio::io::AsyncWrite;
 use webhooks::engine::EngineError;
 
-use crate::app::{KEY_FILE, Node, StartError};
 use crate::config::Config;
-use crate::ops;
+use crate::memo::Memo;
+use crate::net::headers::Headers;
+use crate::net::request::{Body, Head, Request as Asked};
+use crate::net::service::Service;
+use crate::node::{KEY_FILE, Node, NodeError};
+use crate::ops::Ops;
 
 /// The folder of a node that is stopped, held as long as this lives.
 #[derive(Debug)]
@@ -44,7 +49,7 @@ pub enum StoppedError {
     },
     /// The folder cannot be opened.
     #[error(transparent)]
-    Start(#[from] StartError),
+    Node(#[from] NodeError),
     /// The folder cannot be looked at.
     #[error("data folder {path}: cannot be used")]
     Folder {
@@ -66,7 +71,7 @@ impl Stopped {
         let key_is_elsewhere = config.key_file.is_none() && !key.exists();
         match Node::open(config, Clock::system(), None).await {
             Ok(node) => Ok(Self { node: Arc::new(node) }),
-            Err(StartError::Webhooks(EngineError::Sealed(_))) if key_is_elsewhere => {
+            Err(NodeError::Webhooks(EngineError::Sealed(_))) if key_is_elsewhere => {
                 // It was made just now, and opens nothing.
                 drop(std::fs::remove_file(key));
                 Err(StoppedError::Key { path: folder })
@@ -91,12 +96,22 @@ impl Stopped {
     /// [`ApiError`] where the answer cannot be read or written.
     pub async fn download(
         &self,
-        mut request: Request<Full<Bytes>>,
+        request: Request<Full<Bytes>>,
         sink: &mut (impl AsyncWrite + Unpin),
     ) -> Result<Answer, ApiError> {
-        request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
-        let boxed = request.map(|body| body.map_err(|never| match never {}).boxed());
-        let (head, body) = ops::answer_order(&self.node, boxed).await.into_parts();
+        let (mut parts, body) = request.into_parts();
+        parts.headers.insert(HOST, HeaderValue::from_static("localhost"));
+        let body = body.collect().await.unwrap_or_else(|never| match never {}).to_bytes();
+        let head = Head {
+            method: &parts.method,
+            path: parts.uri.path(),
+            query: parts.uri.query(),
+            headers: Headers::Map(&parts.headers),
+            peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            taken: self.node.clock.moment(),
+        };
+        let asked = Asked { head, body: Body::Here(&body), memo: &mut Memo::default() };
+        let (head, body) = Ops(self.node.clone()).answer(asked).await.response.into_parts();
         let mut answer = Answer { status: head.status, headers: head.headers, body: Bytes::new() };
         if answer.status.is_success() {
             pour(body, sink).await?;

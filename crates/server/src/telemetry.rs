@@ -11,12 +11,13 @@ mod openmetrics; // what Prometheus reads → what OTLP sends
 mod transport; // one POST to the endpoint
 
 use hyper::header::HeaderValue;
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, StatusCode};
 use tracing::Span;
 use tracing::field::Empty;
 
-use crate::app::Node;
 use crate::metrics::OfTrace;
+use crate::net::request::Head;
+use crate::node::Node;
 
 #[cfg(feature = "otlp")]
 pub(crate) use self::export::export_metrics;
@@ -24,50 +25,40 @@ pub(crate) use self::export::export_metrics;
 pub use self::export::{Spans, Unstarted};
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-/// What paths of ours begin with, on either listener.
-const SEGMENTS: [&str; 21] = [
-    "apirtc",
-    "applications",
-    "avaya",
-    "backup",
-    "connectors",
-    "directories",
-    "enreach",
-    "events",
-    "livez",
-    "metrics",
-    "missed",
-    "negotiators",
-    "notifications",
-    "openapi.json",
-    "purge",
-    "readyz",
-    "resthooks",
-    "session",
-    "sessions",
-    "status",
-    "webhooks",
-];
+/// The name of a path that there is none of: what a stranger makes up is not told.
+const NO_PATH: &str = "/…";
 
-/// The span of a request. `route` is its path without ids.
-pub(crate) fn request_span<B>(node: &Node, id: &HeaderValue, request: &Request<B>) -> Span {
-    let method = known(request.method());
+/// What a request is for, as its span is called.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Route {
+    /// Its path without ids, where there is such a path.
+    pub(crate) path: Option<&'static str>,
+    pub(crate) is_frequent: bool,
+}
+
+/// Opens the span of a request: here alone, for either listener and whichever reader. Nearly all requests are of a frequent kind, and
+/// say nothing in the log but at its finest, so that their spans cost nothing above that.
+pub(crate) fn request_span<'i>(node: &Node, head: Head<'_>, route: Route, id: impl Fn() -> &'i HeaderValue) -> Span {
+    let method = known(head.method);
     if node.config.telemetry.is_none() {
-        return tracing::info_span!("request", id = ?id, method);
+        return match route.is_frequent {
+            true => tracing::debug_span!("request", id = ?id(), method),
+            false => tracing::info_span!("request", id = ?id(), method),
+        };
     }
     let span = tracing::info_span!(
         parent: None,
         "request",
-        id = ?id,
+        id = ?id(),
         method,
         otel.kind = "server",
-        otel.name = format!("{method} {}", route(request.uri().path())),
+        otel.name = format!("{method} {}", route.path.unwrap_or(NO_PATH)),
         otel.status_code = Empty,
         http.request.method = method,
         http.response.status_code = Empty,
     );
     #[cfg(feature = "otlp")]
-    export::adopt(node, &span, request.headers());
+    export::adopt(node, &span, head.headers);
     span
 }
 
@@ -95,30 +86,12 @@ fn known(method: &Method) -> &'static str {
     METHODS.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER")
 }
 
-/// The first segment of a path, where it is one of ours, and that there is more: no ids, and nothing that a stranger makes up.
-fn route(path: &str) -> String {
-    let mut segments = path.trim_matches('/').split('/');
-    let first = segments.next().and_then(|first| SEGMENTS.into_iter().find(|known| *known == first)).unwrap_or("…");
-    let more = if first != "…" && segments.next().is_some() { "/…" } else { "" };
-    format!("/{first}{more}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn names_of_spans_hold_no_ids() {
-        for (path, expected) in [
-            ("/notifications", "/notifications"),
-            ("/notifications/", "/notifications"),
-            ("/notifications/01J", "/notifications/…"),
-            ("/", "/…"),
-            ("/+447123456789", "/…"),
-            ("/eyJhbGciOi/x", "/…"),
-        ] {
-            assert_eq!(route(path), expected);
-        }
+    fn a_method_that_a_stranger_makes_up_is_not_told() {
         assert_eq!([known(&Method::POST), known(&Method::from_bytes(b"MADEUP").unwrap())], ["POST", "_OTHER"]);
     }
 }

@@ -1,6 +1,6 @@
 //! What bellwire itself tells subscribers: calls, and sessions that open and close.
 
-use protocol::authorise::Event;
+use protocol::authorise::Told;
 use protocol::frame;
 use protocol::payload::SubType;
 use serde_json::json;
@@ -8,10 +8,10 @@ use sessions::session::LoggedIn;
 use store::webhooks::HandOver;
 use webhooks::engine::OwnEvent;
 
-use crate::app::Node;
+use crate::node::Node;
 
 /// What is to be written for a call's event, where anybody has subscribed to it. Events of a call are told in order.
-pub(crate) fn hand_over(node: &Node, event: &Event<'_>) -> Option<HandOver> {
+pub(crate) fn hand_over(node: &Node, event: &Told<'_>) -> Option<HandOver> {
     let topic = match event.sub_type() {
         SubType::IncomingCall => "telephony.incomingCall",
         SubType::AnsweredCall => "telephony.answeredCall",

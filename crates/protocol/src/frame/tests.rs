@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::authorise::{Caller, Grant, Identity, Stamp, authorise};
+use crate::authorise::{Caller, Event, Grant, Identity, Stamp, authorise};
 use crate::envelope::Envelope;
 use crate::id::{ClientId, CustomerId};
 
@@ -18,6 +18,13 @@ fn event(body: &str) -> Event<'_> {
     authorise(&caller, CustomerId::parse("SBOX").unwrap(), Grant::Everything, envelope, stamp).expect("authorised")
 }
 
+fn live(body: &str) -> Live<'_> {
+    match event(body) {
+        Event::Live(live) => live,
+        Event::Missed(missed) => panic!("{missed:?}"),
+    }
+}
+
 fn body(sub_type: &str, payload: &str) -> String {
     format!(
         r#"{{"type":"telephony","subType":"{sub_type}","products":["AgencyCloud","AgencyCloud"],
@@ -31,7 +38,7 @@ fn an_incoming_call_is_written_with_its_end_and_without_its_targets() {
         "incomingCall",
         r#"{"created":"2023-11-01T10:28:00","huntGroup":false,"answeredById":null,"destinationId":"01234 567890","callerId":"Withheld","id":"caf\u00e9"}"#,
     );
-    let event = event(&body);
+    let event = live(&body);
     let frame = encode(&event);
     let expected = concat!(
         r#"{"type":"event","id":"00000000000177078707070707070707","callId":"café","at":"2026-11-22T03:00:00.500Z","#,
@@ -45,7 +52,7 @@ fn an_incoming_call_is_written_with_its_end_and_without_its_targets() {
 #[test]
 fn a_call_without_an_id_is_called_by_its_event() {
     let body = body("endedCall", r#"{"created":"2023-11-01T10:28:00","callerId":"1","destinationId":"2"}"#);
-    let event = event(&body);
+    let event = live(&body);
     let frame = encode(&event);
     assert!(frame.facts.expires.is_none());
     let json: serde_json::Value = serde_json::from_slice(&frame.text).unwrap();
@@ -56,14 +63,22 @@ fn a_call_without_an_id_is_called_by_its_event() {
 #[test]
 fn whatever_stands_in_a_call_id_is_written_as_json() {
     for id in [r#"a \" quote"#, r"a \\ backslash", "caf\u{e9} \u{1f600}", r"a / slash", r"\u2028"] {
-        let body =
-            body("endedCall", &format!(r#"{{"id":"{id}","created":"2023-11-01T10:28:00","callerId":"1","destinationId":"2"}}"#));
-        let (event, sent) = (event(&body), serde_json::from_str::<serde_json::Value>(&body).unwrap());
-        for text in [encode_told(&event), encode_notification(&event)] {
-            let written: serde_json::Value = serde_json::from_str(&text).unwrap();
-            assert_eq!(written["payload"]["id"], sent["payload"]["id"]);
+        for sub_type in ["endedCall", "missedCall"] {
+            let payload = format!(r#"{{"id":"{id}","created":"2023-11-01T10:28:00","callerId":"1","destinationId":"2"}}"#);
+            let body = body(sub_type, &payload);
+            let (event, sent) = (event(&body), serde_json::from_str::<serde_json::Value>(&body).unwrap());
+            let written = match &event {
+                Event::Live(live) => {
+                    let frame: serde_json::Value = serde_json::from_slice(&encode(live).text).unwrap();
+                    assert_eq!(frame["callId"], sent["payload"]["id"]);
+                    frame["notification"].to_string()
+                }
+                Event::Missed(missed) => encode_notification(missed),
+            };
+            for text in [encode_told(&event), written] {
+                let written: serde_json::Value = serde_json::from_str(&text).unwrap();
+                assert_eq!(written["payload"]["id"], sent["payload"]["id"]);
+            }
         }
-        let written: serde_json::Value = serde_json::from_slice(&encode(&event).text).unwrap();
-        assert_eq!(written["callId"], sent["payload"]["id"]);
     }
 }

@@ -1,25 +1,23 @@
 //! Answers that several calls give alike.
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
-use protocol::fault::Malformed;
 use serde::de::DeserializeOwned;
 
-use crate::api::faults::{ApiError, Body};
+use super::faults::ApiError;
+use crate::net::outgoing::Outgoing;
 
 /// A JSON document.
-pub(crate) fn json_response(status: StatusCode, document: &impl ToString) -> Response<Body> {
-    let mut response = Response::new(Full::from(Bytes::from(document.to_string())));
+pub(crate) fn json_response(status: StatusCode, document: &impl ToString) -> Response<Outgoing> {
+    let mut response = Response::new(Outgoing::from(document.to_string()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
 /// Nothing but a status.
-pub(crate) fn empty(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Full::default());
+pub(crate) fn empty(status: StatusCode) -> Response<Outgoing> {
+    let mut response = Response::new(Outgoing::default());
     *response.status_mut() = status;
     response
 }
@@ -40,12 +38,4 @@ pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError>
     })?;
     reader.end().map_err(unreadable)?;
     Ok(read)
-}
-
-/// What is told of a body that cannot be used.
-pub(crate) fn refuse_body(malformed: Malformed) -> ApiError {
-    match malformed {
-        Malformed::Unreadable(error) => ApiError::Unreadable(format!("The body cannot be used: {error}")),
-        Malformed::Invalid(faults) => ApiError::Invalid(faults),
-    }
 }

@@ -1,80 +1,72 @@
 //! `POST /events`: what other systems report, for subscribers.
 
-use std::net::IpAddr;
-
-use hyper::body::Incoming;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
-use hyper::{Request, Response, StatusCode};
-use protocol::id::{CustomerId, IdempotencyKey};
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+use protocol::id::CustomerId;
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use store::error::StoreError;
 use store::idempotency::{Claim, Claimed};
 use webhooks::report::{BODY_BYTES_MAX, EVENT_BYTES_MAX, Reports, read};
 
-use crate::api::answer::{json_response, refuse_body};
-use crate::api::faults::{ApiError, Body, Unavailable};
-use crate::api::request::{Application, check_content_type, check_length, idempotency_key, read_body};
-use crate::app::Node;
-use crate::idempotency::{Owner, Running, Seen};
+use super::answer::json_response;
+use super::faults::ApiError;
+use super::identify::Application;
+use super::request::{check_content_type, idempotency_key};
+use super::routes::Asking;
+use crate::idempotency::{Kept, Key, Once, Worked, once};
+use crate::net::outgoing::Outgoing;
+use crate::net::request::check_length;
+use crate::node::Node;
 
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// Takes one report, or up to 500: all of them or none. When it answers, they are on disk.
-pub(crate) async fn post(node: &Node, peer: IpAddr, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let (application, key) = before_the_body(node, peer, request.headers()).await?;
-    let body = read_body(request.body_mut(), BODY_BYTES_MAX, node.config.limits.body_timeout).await?;
+pub(super) async fn post(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let Asking { node, head, body, .. } = of;
+    check_length(head.headers, BODY_BYTES_MAX)?;
+    let application = Application::identify(node, head).await?;
+    check_content_type(head.headers)?;
+    let key = idempotency_key(head.headers)?;
+    let body = body.read(BODY_BYTES_MAX, node.config.limits.body_timeout).await?;
     let is_list = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     if !is_list && body.len() > EVENT_BYTES_MAX {
         return Err(ApiError::TooLarge(EVENT_BYTES_MAX));
     }
-    let reports = read(&body, node.webhooks.catalogues(), &|| node.new_id().hyphenated()).map_err(refuse_body)?;
+    let reports = read(&body, node.webhooks.catalogues(), &|| node.new_id().hyphenated())?;
     check_allowed(&application, &reports)?;
-    let digest = <[u8; 32]>::from(Sha256::digest(&body));
-    let owner = key.map(|key| (application.client_id, None, key));
-    let running = match owner.map(|owner| node.keys.claim(owner, digest, node.clock.running())) {
-        None => None,
-        Some(Seen::First(running)) => Some(running),
-        Some(Seen::Before(answer)) => return Ok(accepted(&answer, true)),
-        Some(Seen::Conflict) => return Err(ApiError::KeyConflict),
-        Some(Seen::StillRunning) => return Err(ApiError::KeyRunning),
-        Some(Seen::Full) => return Err(ApiError::Unavailable(Unavailable::Keys)),
-    };
-    take(node, reports, owner.map(|owner| (owner, digest)), running).await
+    let key = key.map(|key| {
+        let owner = (application.client_id, None, key);
+        Key { owner, body: Sha256::digest(&*body).into(), kept: Kept::InMemory }
+    });
+    match once(&node.keys, key, node.clock.running(), |_shown| take(node, reports, key)).await? {
+        Once::Done(answer) => Ok(json_response(StatusCode::ACCEPTED, &answer)),
+        Once::Repeated(answer) => {
+            let mut response = json_response(StatusCode::ACCEPTED, &answer);
+            response.headers_mut().insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+            Ok(response)
+        }
+    }
 }
 
-/// All that can be checked before the body is read.
-async fn before_the_body(
-    node: &Node,
-    peer: IpAddr,
-    headers: &HeaderMap,
-) -> Result<(Application, Option<IdempotencyKey>), ApiError> {
-    check_length(headers, BODY_BYTES_MAX)?;
-    let application = Application::identify(node, peer, headers).await?;
-    check_content_type(headers)?;
-    Ok((application, idempotency_key(headers)?))
-}
-
-async fn take(
-    node: &Node,
-    reports: Reports,
-    key: Option<(Owner, [u8; 32])>,
-    running: Option<Running<'_>>,
-) -> Result<Response<Body>, ApiError> {
+async fn take(node: &Node, reports: Reports, key: Option<Key>) -> Result<Worked, StoreError> {
     // One id for each report, whatever it fires.
     let mut ids: Vec<_> = reports.events.iter().map(|event| event.change.as_str()).collect();
     ids.dedup();
     let answer = json!({"events": reports.events.len(), "eventIds": ids}).to_string();
-    let claim = key.map(|((client_id, customer, key), body)| Claim { client_id, customer, key, body, answer: answer.clone() });
+    let claim = key.map(|Key { owner: (client_id, customer, key), body, .. }| Claim {
+        client_id,
+        customer,
+        key,
+        body,
+        answer: answer.clone(),
+    });
     let hand_over = node.webhooks.hand_over(reports.events);
-    let (answer, repeated) = match node.store.hand_over(hand_over, claim, node.clock.now()).await? {
-        Claimed::First => (answer, false),
-        Claimed::Repeated(answer) => (answer, true),
-        Claimed::Conflict => return Err(ApiError::KeyConflict),
-    };
-    if let Some(running) = running {
-        running.finished(answer.clone());
-    }
-    Ok(accepted(&answer, repeated))
+    Ok(match node.store.hand_over(hand_over, claim, node.clock.now()).await? {
+        Claimed::First => Worked::Done(answer),
+        Claimed::Repeated(answer) => Worked::Repeated(answer),
+        Claimed::Conflict => Worked::Conflict,
+    })
 }
 
 /// Each catalogue has a scope of its own; a token that names a customer reports for that one alone.
@@ -98,12 +90,4 @@ fn check_customer(application: &Application, customer: CustomerId) -> Result<(),
         }
         Some(_) | None => Ok(()),
     }
-}
-
-fn accepted(answer: &str, repeated: bool) -> Response<Body> {
-    let mut response = json_response(StatusCode::ACCEPTED, &answer);
-    if repeated {
-        response.headers_mut().insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
-    }
-    response
 }

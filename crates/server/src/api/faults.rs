@@ -4,25 +4,24 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{
     ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
 };
 use hyper::{Response, StatusCode};
 use jiff::Timestamp;
 use protocol::authorise::Refusal;
-use protocol::fault::{Fault, Faults};
+use protocol::fault::{Fault, Faults, Malformed};
 use serde::Serialize;
 use store::error::StoreError;
 
-use crate::app::Node;
 use crate::auth::TokenError;
+use crate::idempotency::OnceError;
 use crate::limits::Exceeded;
 use crate::metrics::Because;
-
-/// All answers are small and whole.
-pub(crate) type Body = Full<Bytes>;
+use crate::net::outgoing::Outgoing;
+use crate::net::request::BodyError;
+use crate::node::Node;
+use crate::post::PostError;
 
 /// Why a request was not done.
 #[derive(Debug, Clone)]
@@ -51,8 +50,8 @@ pub(crate) enum ApiError {
     Conflict(String),
     /// There are no receipts of this event.
     NoReceipts(Duration),
-    /// The path knows other methods.
-    Method(&'static str),
+    /// The path knows these methods, and no other.
+    Method(String),
     /// The client took too long with this.
     Timeout(&'static str),
     /// The key was used with another body.
@@ -145,6 +144,47 @@ impl From<StoreError> for ApiError {
             StoreError::Closed => Self::Unavailable(Unavailable::Draining),
             // The writer has said in the log what SQLite said.
             StoreError::Sqlite(_) => Self::Internal,
+        }
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge(bytes_max) => Self::TooLarge(bytes_max),
+            BodyError::Ended => Self::Unreadable("The body ended before it was whole".to_owned()),
+            BodyError::TimedOut => Self::Timeout("the body of the request"),
+        }
+    }
+}
+
+impl From<Malformed> for ApiError {
+    fn from(malformed: Malformed) -> Self {
+        match malformed {
+            Malformed::Unreadable(_) => Self::Unreadable(format!("The body cannot be used: {malformed}")),
+            Malformed::Invalid(faults) => Self::Invalid(faults),
+        }
+    }
+}
+
+impl From<OnceError> for ApiError {
+    fn from(error: OnceError) -> Self {
+        match error {
+            OnceError::Conflict => Self::KeyConflict,
+            OnceError::Running => Self::KeyRunning,
+            OnceError::Full => Self::Unavailable(Unavailable::Keys),
+            OnceError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<PostError> for ApiError {
+    fn from(error: PostError) -> Self {
+        match error {
+            PostError::Malformed(malformed) => malformed.into(),
+            PostError::Refused(refusal) => refusal.into(),
+            PostError::Unknown(faults) => Self::Invalid(faults),
+            PostError::Once(error) => error.into(),
         }
     }
 }
@@ -267,11 +307,7 @@ impl ApiError {
     /// Counts the refusal.
     pub(crate) fn count(&self, node: &Node) {
         node.metrics.refusals.get_or_create(&Because { reason: self.reason() }).inc();
-        if matches!(self, Self::Internal) {
-            tracing::error!("request failed; the cause stands above");
-        } else {
-            tracing::debug!(reason = self.reason(), "refused");
-        }
+        tracing::debug!(reason = self.reason(), "refused");
     }
 
     fn body(&self, now: Timestamp) -> Vec<u8> {
@@ -287,8 +323,8 @@ impl ApiError {
     }
 
     /// The answer.
-    pub(crate) fn into_response(self, node: &Node) -> Response<Body> {
-        let mut response = Response::new(Full::from(self.body(node.clock.now())));
+    pub(crate) fn into_response(self, node: &Node) -> Response<Outgoing> {
+        let mut response = Response::new(Outgoing::from(self.body(node.clock.now())));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, JSON);
@@ -297,7 +333,11 @@ impl ApiError {
         }
         match &self {
             Self::Token(error) => drop(headers.insert(WWW_AUTHENTICATE, challenge(error))),
-            Self::Method(allowed) => drop(headers.insert(ALLOW, HeaderValue::from_static(allowed))),
+            Self::Method(allowed) => {
+                if let Ok(allowed) = HeaderValue::from_str(allowed) {
+                    headers.insert(ALLOW, allowed);
+                }
+            }
             // What is left of the body is not read as a request.
             Self::Timeout(_) | Self::TooLarge(_) => drop(headers.insert(CONNECTION, HeaderValue::from_static("close"))),
             Self::UpgradeRequired => {
@@ -308,19 +348,6 @@ impl ApiError {
             _ => {}
         }
         response
-    }
-
-    /// The answer as bytes, for a connection that no request was read from.
-    pub(crate) fn into_raw(self, node: &Node) -> Vec<u8> {
-        let body = self.body(node.clock.now());
-        let retry = self.retry_after().map(|seconds| format!("retry-after: {seconds}\r\n")).unwrap_or_default();
-        let head = format!(
-            "HTTP/1.1 {}\r\ncontent-type: application/json\r\n{retry}x-request-id: {}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-            self.status(),
-            node.new_id(),
-            body.len(),
-        );
-        [head.into_bytes(), body].concat()
     }
 }
 

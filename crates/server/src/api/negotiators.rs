@@ -3,10 +3,9 @@
 //! A customer without a directory has no negotiators here, which refuses nobody: see [`protocol::directory`].
 
 use std::fmt::Write;
-use std::net::IpAddr;
+use std::sync::Arc;
 
-use hyper::body::Incoming;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Response, StatusCode};
 use jiff::Timestamp;
 use protocol::authorise::Scope;
 use protocol::directory::{Directory, Person};
@@ -15,18 +14,21 @@ use protocol::time;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::api::answer::json_response;
-use crate::api::faults::{ApiError, Body};
-use crate::api::paging::{Page, parameters};
-use crate::api::request::Speaker;
-use crate::app::Node;
+use super::answer::json_response;
+use super::faults::ApiError;
+use super::identify::identify;
+use super::paging::{Page, parameters};
+use super::routes::Asking;
+use crate::net::outgoing::Outgoing;
+use crate::net::request::Head;
+use crate::node::Node;
 
 /// How many ids can be asked for at once.
 const IDS_MAX: usize = 100;
 
-/// What is asked for.
+/// Which people are wanted.
 #[derive(Debug, Default)]
-struct Asked {
+struct Search {
     page: Page,
     descending: bool,
     ids: Vec<String>,
@@ -45,42 +47,37 @@ struct Span {
 }
 
 /// `GET /negotiators`
-pub(crate) async fn list(node: &Node, peer: IpAddr, request: &Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let (_, directory) = directory(node, peer, request).await?;
-    let query = request.uri().query().unwrap_or_default();
-    let asked = Asked::read(query)?;
-    let mut people: Vec<_> = directory.people.iter().filter(|person| asked.wants(person)).collect();
+pub(super) async fn list(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let directory = directory(of.node, of.head).await?;
+    let query = of.head.query.unwrap_or_default();
+    let search = Search::read(query)?;
+    let mut people: Vec<_> = directory.people.iter().filter(|person| search.wants(person)).collect();
     people.sort_by(|a, b| (&a.name, a.negotiator_id).cmp(&(&b.name, b.negotiator_id)));
-    if asked.descending {
+    if search.descending {
         people.reverse();
     }
     let people: Vec<_> = people.into_iter().map(model).collect();
-    Ok(json_response(StatusCode::OK, &asked.page.of(&people, "/negotiators/", query)))
+    Ok(json_response(StatusCode::OK, &search.page.of(&people, "/negotiators/", query)))
 }
 
 /// `GET /negotiators/{id}`
-pub(crate) async fn one(node: &Node, peer: IpAddr, request: &Request<Incoming>, id: &str) -> Result<Response<Body>, ApiError> {
-    let (_, directory) = directory(node, peer, request).await?;
+pub(super) async fn one(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let (directory, [id, _]) = (directory(of.node, of.head).await?, of.ids);
     let person = NegotiatorId::parse(id).ok().and_then(|id| directory.person(id));
     Ok(json_response(StatusCode::OK, &model(person.ok_or(ApiError::NoNegotiator)?)))
 }
 
-async fn directory(
-    node: &Node,
-    peer: IpAddr,
-    request: &Request<Incoming>,
-) -> Result<(Speaker, std::sync::Arc<Directory>), ApiError> {
-    let speaker = Speaker::identify(node, peer, request.headers(), node.clock.moment()).await?;
+async fn directory(node: &Node, head: Head<'_>) -> Result<Arc<Directory>, ApiError> {
+    let speaker = identify(node, head).await?;
     speaker.permit(Scope::NegotiatorsRead)?;
-    let directory = node.directories.of(&speaker.customer).unwrap_or_default();
-    Ok((speaker, directory))
+    Ok(node.directories.of(&speaker.customer).unwrap_or_default())
 }
 
-impl Asked {
+impl Search {
     fn read(query: &str) -> Result<Self, ApiError> {
-        let mut asked = Self::default();
-        parameters(query, |name, value| asked.take(name, value))?;
-        Ok(asked)
+        let mut search = Self::default();
+        parameters(query, |name, value| search.take(name, value))?;
+        Ok(search)
     }
 
     fn take(&mut self, name: &str, value: &str) -> Result<(), String> {

@@ -1,145 +1,238 @@
 //! Method and path → handler: the API's table of contents.
+//!
+//! The paths are those of `protocol/openapi.yaml`, and a test holds both against each other. The first that fits is taken, so
+//! what is asked most stands first.
 
-use std::net::IpAddr;
-use std::sync::OnceLock;
+use std::pin::Pin;
+use std::sync::Arc;
 
-use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request, Response};
-use tracing::Instrument;
+use hyper::{Method, Response};
 
-use crate::api::faults::{ApiError, Body};
-use crate::api::request::{REQUEST_ID, admit_stranger, finish_body, new_request_id, request_id};
-use crate::api::session::Admitted;
-use crate::api::{connectors, cors, events, negotiators, notifications, session, webhooks};
-use crate::app::Node;
-use crate::net::http1::{HandShake, Head, Said, Usual};
+use super::faults::ApiError;
+use super::identify::{Application, admit_stranger};
+use super::table::{Ids, Lookup, Route};
+use super::webhooks::{apirtc, avaya, log, replays, resthooks, subscriptions};
+use super::{connectors, events, negotiators, notifications, webhooks};
+use crate::net::outgoing::Outgoing;
+use crate::net::request::{Body, Head};
+use crate::net::service::Upgrade;
+use crate::node::Node;
 use crate::telemetry;
 
-/// Answers one request, refusals included. Every answer carries its `x-request-id`.
-pub(crate) async fn answer(node: &std::sync::Arc<Node>, peer: IpAddr, mut request: Request<Incoming>) -> Response<Body> {
-    let request_id = request_id(node, request.headers(), node.clock.now());
-    let origin = cors::allowed(&node.config.cors_origins, request.headers());
-    let span = telemetry::request_span(node, &request_id, &request);
-    let answered = async {
-        let routed = match cors::preflight(origin.as_ref(), &request) {
-            Some(response) => Ok(response),
-            None => route(node, peer, &mut request).await,
-        };
-        routed.unwrap_or_else(|error| refused(node, error))
-    };
-    let mut response = answered.instrument(span.clone()).await;
-    telemetry::answered(node, &span, response.status());
-    finish_body(node, &mut request, &mut response).await;
-    response.headers_mut().insert(REQUEST_ID, request_id);
-    cors::expose(origin, response.headers_mut());
-    response
+/// What a request is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Call {
+    /// An event of a provider: nearly all requests are.
+    Event,
+    /// The hand-shake of a session, as nearly all new connections begin.
+    Session,
+    /// Anything that an application asks for as one of its customers' many, once it is known which application asks.
+    Application(for<'a> fn(OfApplication<'a>) -> Answering<'a>),
+    /// Anything else.
+    Other(Handler),
 }
 
-/// As [`answer`], of the request that is usual; beside the answer stand its id, and what its head said if that is worth
-/// remembering. What is taken says nothing in the log but at its finest, so there is a span where it is needed.
-pub(crate) async fn answer_usual(node: &Node, peer: IpAddr, request: &Usual<'_>) -> (Response<Body>, HeaderValue, Option<Said>) {
-    // Not before it is needed: the event goes first.
-    let (id, new_id) = (OnceLock::new(), || match &request.head {
-        Head::New(headers) => request_id(node, headers, request.taken.wall),
-        Head::Again(_) => new_request_id(node, request.taken.wall),
-    });
-    let client = match &request.head {
-        Head::New(headers) => node.config.proxies.client(peer, headers),
-        // Whose it is matters of strangers alone.
-        Head::Again(_) => peer,
-    };
-    let span = tracing::debug_span!("request", id = ?id.get_or_init(new_id), method = "POST");
-    let answered = async {
-        notifications::post_usual(node, client, request).await.unwrap_or_else(|error| {
-            let span = tracing::info_span!(parent: None, "request", id = ?id.get_or_init(new_id), method = "POST");
-            (span.in_scope(|| refused(node, error)), None)
-        })
-    };
-    let (response, said) = answered.instrument(span).await;
-    (response, id.into_inner().unwrap_or_else(new_id), said)
+/// Answers one kind of request.
+pub(crate) type Handler = for<'a> fn(Asking<'a>) -> Answering<'a>;
+
+/// An answer on its way.
+pub(crate) type Answering<'a> = Pin<Box<dyn Future<Output = Result<Response<Outgoing>, ApiError>> + Send + 'a>>;
+
+/// A request with its place in the table.
+#[derive(Debug)]
+pub(crate) struct Asking<'a> {
+    pub(crate) node: &'a Arc<Node>,
+    pub(crate) head: Head<'a>,
+    pub(crate) body: Body<'a>,
+    pub(crate) ids: Ids<'a>,
 }
 
-/// As [`answer_usual`], of a request for a session.
-pub(crate) async fn open_usual(
-    node: &Node,
-    peer: IpAddr,
-    request: &HandShake<'_>,
-) -> (Result<(Response<Body>, Admitted), Response<Body>>, HeaderValue) {
-    let request_id = request_id(node, &request.headers, request.taken.wall);
-    let span = tracing::info_span!("request", id = ?request_id, method = "GET");
-    let client = node.config.proxies.client(peer, &request.headers);
-    let opened = async {
-        let opened = session::open_usual(node, client, &request.headers, request.query).await;
-        opened.map_err(|error| refused(node, error))
-    };
-    (opened.instrument(span).await, request_id)
+/// A request of an application, with its place in the table.
+#[derive(Debug)]
+pub(crate) struct OfApplication<'a> {
+    pub(crate) node: &'a Arc<Node>,
+    pub(crate) application: &'a Application,
+    pub(crate) head: Head<'a>,
+    pub(crate) body: Body<'a>,
+    pub(crate) ids: Ids<'a>,
 }
 
-fn refused(node: &Node, error: ApiError) -> Response<Body> {
-    error.count(node);
-    error.into_response(node)
+/// What a handler answers: a response, and what becomes of the connection behind a 101.
+pub(crate) struct Reply {
+    pub(crate) response: Response<Outgoing>,
+    pub(crate) upgrade: Option<Upgrade>,
 }
 
-async fn route(node: &std::sync::Arc<Node>, peer: IpAddr, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let path = request.uri().path().to_owned();
-    match (request.method(), path.as_str()) {
-        (&Method::POST, "/notifications" | "/notifications/") => notifications::post(node, peer, request).await,
-        (&Method::GET, "/notifications" | "/notifications/") => notifications::list(node, peer, request).await,
-        (&Method::GET, "/negotiators" | "/negotiators/") => negotiators::list(node, peer, request).await,
-        (&Method::POST, "/events" | "/events/") => events::post(node, peer, request).await,
-        (_, path) if ["/webhooks", "/resthooks", "/apirtc"].iter().any(|prefix| is_below(path, prefix)) => {
-            webhooks::answer(node, peer, request).await
-        }
-        (_, path) if webhooks::is_avaya(path) => Ok(webhooks::answer_avaya(node, peer, request).await),
-        (&Method::GET, "/session") => session::open(node, peer, request).await,
-        (&Method::GET, "/openapi.json") => openapi(node, peer),
-        (&Method::GET, path) if let Some((id, None)) = item(path, "/negotiators/") => {
-            negotiators::one(node, peer, request, id).await
-        }
-        (&Method::POST, path) if let Some(connector) = item(path, "/connectors/") => {
-            connectors::take(node, peer, request, connector).await
-        }
-        (method, path) => match (method, item(path, "/notifications/")) {
-            (&Method::DELETE, Some((id, None))) => notifications::delete(node, peer, request, id).await,
-            (&Method::GET, Some((id, Some("receipts")))) => notifications::receipts(node, peer, request, id).await,
-            (_, item) => {
-                admit_stranger(node, peer)?;
-                Err(refuse(path, item))
-            }
-        },
+impl From<Response<Outgoing>> for Reply {
+    fn from(response: Response<Outgoing>) -> Self {
+        Self { response, upgrade: None }
     }
 }
 
-/// Whether a path is the prefix, or stands below it.
-fn is_below(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
+impl Lookup<'_, Call> {
+    /// Whether nearly all requests are of this kind.
+    pub(super) fn is_frequent(&self) -> bool {
+        matches!(self, Self::Call(_, Call::Event | Call::Session, _))
+    }
 
-/// The id behind a prefix such as `/notifications/`, and what stands behind it.
-fn item<'a>(path: &'a str, prefix: &str) -> Option<(&'a str, Option<&'a str>)> {
-    let rest = path.strip_prefix(prefix)?;
-    let (id, behind) = rest.split_once('/').map_or((rest, None), |(id, behind)| (id, Some(behind)));
-    (!id.is_empty()).then_some((id, behind))
-}
-
-fn refuse(path: &str, item: Option<(&str, Option<&str>)>) -> ApiError {
-    match (path, item) {
-        ("/notifications" | "/notifications/", _) => ApiError::Method("GET, POST"),
-        ("/session" | "/openapi.json" | "/negotiators" | "/negotiators/", _) | (_, Some((_, Some("receipts")))) => {
-            ApiError::Method("GET")
-        }
-        _ if matches!(self::item(path, "/negotiators/"), Some((_, None))) => ApiError::Method("GET"),
-        ("/events" | "/events/", _) => ApiError::Method("POST"),
-        _ if self::item(path, "/connectors/").is_some() => ApiError::Method("POST"),
-        (_, Some((_, None))) => ApiError::Method("DELETE"),
-        (_, Some((_, Some(_))) | None) => ApiError::NotFound,
+    /// What the request's span is called.
+    pub(super) fn route(&self) -> telemetry::Route {
+        telemetry::Route { path: self.path(), is_frequent: self.is_frequent() }
     }
 }
 
-fn openapi(node: &Node, peer: IpAddr) -> Result<Response<Body>, ApiError> {
-    admit_stranger(node, peer)?;
-    let mut response = Response::new(Body::new(node.openapi.clone()));
+const GET: Method = Method::GET;
+const POST: Method = Method::POST;
+const PUT: Method = Method::PUT;
+const DELETE: Method = Method::DELETE;
+
+/// Every path of the API, with what can be asked of it.
+#[rustfmt::skip]
+pub(crate) const ROUTES: &[Route<Call>] = &[
+    Route { path: "/notifications", calls: &[
+        (GET, Call::Other(|of| Box::pin(notifications::list(of)))),
+        (POST, Call::Event),
+    ] },
+    Route { path: "/session", calls: &[
+        (GET, Call::Session),
+    ] },
+    Route { path: "/notifications/{id}", calls: &[
+        (DELETE, Call::Other(|of| Box::pin(notifications::delete(of)))),
+    ] },
+    Route { path: "/notifications/{id}/receipts", calls: &[
+        (GET, Call::Other(|of| Box::pin(notifications::receipts(of)))),
+    ] },
+    Route { path: "/negotiators", calls: &[
+        (GET, Call::Other(|of| Box::pin(negotiators::list(of)))),
+    ] },
+    Route { path: "/negotiators/{id}", calls: &[
+        (GET, Call::Other(|of| Box::pin(negotiators::one(of)))),
+    ] },
+    Route { path: "/connectors/{id}", calls: &[
+        (POST, Call::Other(|of| Box::pin(connectors::take(of)))),
+    ] },
+    Route { path: "/connectors/{id}/{secret}", calls: &[
+        (POST, Call::Other(|of| Box::pin(connectors::take(of)))),
+    ] },
+    Route { path: "/events", calls: &[
+        (POST, Call::Other(|of| Box::pin(events::post(of)))),
+    ] },
+    Route { path: "/webhooks/topics", calls: &[
+        (GET, Call::Application(|of| Box::pin(webhooks::topics(of)))),
+    ] },
+    Route { path: "/webhooks/subscriptions", calls: &[
+        (GET, Call::Application(|of| Box::pin(subscriptions::list(of)))),
+        (POST, Call::Application(|of| Box::pin(subscriptions::create(of)))),
+    ] },
+    Route { path: "/webhooks/subscriptions/{id}", calls: &[
+        (GET, Call::Application(|of| Box::pin(subscriptions::one(of)))),
+        (PUT, Call::Application(|of| Box::pin(subscriptions::update(of)))),
+        (DELETE, Call::Application(|of| Box::pin(subscriptions::delete(of)))),
+    ] },
+    Route { path: "/webhooks/subscriptions/{id}/ping", calls: &[
+        (POST, Call::Application(|of| Box::pin(subscriptions::ping(of)))),
+    ] },
+    Route { path: "/webhooks/subscriptions/{id}/activate", calls: &[
+        (POST, Call::Application(|of| Box::pin(subscriptions::activate(of)))),
+    ] },
+    Route { path: "/webhooks/subscriptions/{id}/deactivate", calls: &[
+        (POST, Call::Application(|of| Box::pin(subscriptions::deactivate(of)))),
+    ] },
+    Route { path: "/webhooks/subscriptions/{id}/secret/rotate", calls: &[
+        (POST, Call::Application(|of| Box::pin(subscriptions::rotate(of)))),
+    ] },
+    Route { path: "/webhooks/subscriptions/{id}/attempts", calls: &[
+        (GET, Call::Application(|of| Box::pin(log::attempts(of)))),
+    ] },
+    Route { path: "/webhooks/subscriptions/{id}/replay", calls: &[
+        (POST, Call::Application(|of| Box::pin(replays::begin(of)))),
+    ] },
+    Route { path: "/webhooks/deliveries/{id}", calls: &[
+        (GET, Call::Application(|of| Box::pin(log::delivery(of)))),
+    ] },
+    Route { path: "/webhooks/deliveries/{id}/retry", calls: &[
+        (POST, Call::Application(|of| Box::pin(log::retry(of)))),
+    ] },
+    Route { path: "/webhooks/replays/{id}", calls: &[
+        (GET, Call::Application(|of| Box::pin(replays::one(of)))),
+        (DELETE, Call::Application(|of| Box::pin(replays::stop(of)))),
+    ] },
+    Route { path: "/webhooks/signing/{keyId}", calls: &[
+        (GET, Call::Application(|of| Box::pin(webhooks::signing(of)))),
+    ] },
+    Route { path: "/webhooks/usage", calls: &[
+        (GET, Call::Application(|of| Box::pin(log::usage(of)))),
+    ] },
+    Route { path: "/resthooks", calls: &[
+        (GET, Call::Application(|of| Box::pin(resthooks::list(of)))),
+        (POST, Call::Application(|of| Box::pin(resthooks::create(of)))),
+    ] },
+    Route { path: "/resthooks/{id}", calls: &[
+        (GET, Call::Application(|of| Box::pin(resthooks::one(of)))),
+        (PUT, Call::Application(|of| Box::pin(resthooks::update(of)))),
+        (DELETE, Call::Application(|of| Box::pin(resthooks::delete(of)))),
+    ] },
+    Route { path: "/apirtc/webhook", calls: &[
+        (GET, Call::Application(|of| Box::pin(apirtc::show(of)))),
+        (POST, Call::Application(|of| Box::pin(apirtc::create(of)))),
+        (PUT, Call::Application(|of| Box::pin(apirtc::replace(of)))),
+        (DELETE, Call::Application(|of| Box::pin(apirtc::delete(of)))),
+    ] },
+    Route { path: "/api/digital/webhook/v1/accounts/{accountId}/subscriptions", calls: &[
+        (GET, Call::Application(|of| Box::pin(avaya::list(of)))),
+        (POST, Call::Application(|of| Box::pin(avaya::create(of)))),
+    ] },
+    Route { path: "/api/digital/webhook/v1/accounts/{accountId}/subscriptions/{subscriptionId}", calls: &[
+        (GET, Call::Application(|of| Box::pin(avaya::one(of)))),
+        (PUT, Call::Application(|of| Box::pin(avaya::replace(of)))),
+        (DELETE, Call::Application(|of| Box::pin(avaya::delete(of)))),
+    ] },
+    Route { path: "/openapi.json", calls: &[
+        (GET, Call::Other(|of| Box::pin(openapi(of)))),
+    ] },
+];
+
+/// `GET /openapi.json`
+async fn openapi(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    admit_stranger(of.node, of.head)?;
+    let serving = of.node.serving.as_ref().ok_or(ApiError::NotFound)?;
+    let mut response = Response::new(Outgoing::from(serving.openapi.clone()));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::openapi::published;
+    use super::*;
+
+    /// Of a telephone system that can send no header of ours, its secret stands behind the id.
+    const UNPUBLISHED: &str = "/connectors/{id}/{secret}";
+
+    #[test]
+    fn the_published_contract_names_the_same_paths_and_methods() {
+        let document: serde_json::Value = serde_json::from_slice(&published(&[]).unwrap()).unwrap();
+        let paths = document["paths"].as_object().unwrap().iter();
+        let published: BTreeMap<_, Vec<_>> = paths
+            .map(|(path, calls)| {
+                let calls =
+                    calls.as_object().unwrap().keys().filter(|name| !["parameters", "description"].contains(&name.as_str()));
+                let mut calls: Vec<_> = calls.map(|name| name.to_uppercase()).collect();
+                calls.sort_unstable();
+                (path.trim_end_matches('/').to_owned(), calls)
+            })
+            .collect();
+        let routes = ROUTES.iter().filter(|route| route.path != UNPUBLISHED);
+        let served: BTreeMap<_, Vec<_>> = routes
+            .map(|route| {
+                let mut calls: Vec<_> = route.calls.iter().map(|(method, _)| method.to_string()).collect();
+                calls.sort_unstable();
+                (route.path.to_owned(), calls)
+            })
+            .collect();
+        assert_eq!(served, published);
+    }
 }

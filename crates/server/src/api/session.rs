@@ -1,110 +1,92 @@
 //! `GET /session`: from a request to a session (RFC 6455 §4.2).
 
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper::header::{
     CONNECTION, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
     UPGRADE,
 };
-use hyper::upgrade::OnUpgrade;
-use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use jiff::Timestamp;
-use protocol::authorise::{Caller, Identity};
+use hyper::{Response, StatusCode};
+use protocol::authorise::Identity;
 use protocol::close::CloseCode;
 use protocol::id::{DeviceId, EventId, Recipient};
-use sessions::session::{LoggedIn, Opening, Session, TOKEN_GRACE, Upgraded};
+use sessions::session::{LoggedIn, Opening, Session, Upgraded};
 use sessions::socket::{accept_key, refuse};
+use tokio::io::AsyncWriteExt;
 use tokio::runtime::Handle;
 use tracing::Instrument;
 
-use crate::api::faults::{ApiError, Body, Unavailable};
-use crate::api::request::{admit_stranger, authenticate, bearer, query, spoken_for};
-use crate::app::Node;
-use crate::auth::{Authenticated, TokenError, Verified};
-use crate::net::connection::SessionSlot;
+use super::answer::empty;
+use super::faults::{ApiError, Unavailable};
+use super::identify::{admit_stranger, authenticate, bearer, spoken_for};
+use super::request::query;
+use super::routes::Reply;
+use crate::auth::{Authenticated, Verified, check_lasts};
 use crate::net::headers::{Headers, listed};
-use crate::net::stream::Stream;
+use crate::net::outgoing::Outgoing;
+use crate::net::request::Head;
+use crate::net::service::{Upgrade, UpgradedSocket};
+use crate::node::Node;
+use crate::slots::SessionSlot;
 use crate::tell::tell_session;
 
 /// The subprotocol, for clients that offer some.
 const SUBPROTOCOL: &str = "bellwire.v1";
 /// A browser cannot set headers: it offers its token as a subprotocol.
-pub(crate) const TOKEN_SUBPROTOCOL: &str = "bellwire.token.";
-
-/// Where a session's socket comes from; nothing where its client has gone.
-type Socket = dyn Future<Output = Option<Upgraded<Stream>>> + Send;
+const TOKEN_SUBPROTOCOL: &str = "bellwire.token.";
 
 /// Who was let in, and the room that was taken for them.
 #[derive(Debug)]
-pub(crate) struct Admitted {
+struct Admitted {
     opening: Box<Opening>,
     slot: SessionSlot,
 }
 
 /// `GET /session`
-pub(crate) async fn open(node: &Arc<Node>, peer: IpAddr, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let (response, offered) = answer_to(node, peer, request.headers())?;
-    let upgrade = hyper::upgrade::on(&mut *request);
-    match admit_session(node, peer, request.headers(), request.uri().query(), &offered).await {
-        Ok(admitted) => {
-            begin(node, admitted, upgraded(upgrade));
-            Ok(response)
-        }
+pub(super) async fn open(node: &Arc<Node>, head: Head<'_>) -> Result<Reply, ApiError> {
+    let accept = answer_to_key(head.headers).or_else(|error| {
+        admit_stranger(node, head)?;
+        Err(error)
+    })?;
+    let offered = Offered::read(head.headers);
+    let upgrade = match admit_session(node, head, &offered).await {
+        Ok(admitted) => begin(node, admitted),
         // Scripts see no status of a refused upgrade, so they are told by a close code.
         Err(error) if offered.token.is_some() => match close_code(&error) {
             Some(code) => {
                 error.count(node);
-                let registry = node.registry.clone();
-                let refusing = async move {
-                    if let Some(Upgraded { io, early, .. }) = upgraded(upgrade).await {
-                        refuse(io, &early, &registry, code).await;
-                    }
-                };
-                node.spawn_connection(refusing, &Handle::current());
-                Ok(response)
+                turn_down(node, code)
             }
-            None => Err(error),
+            None => return Err(error),
         },
-        Err(error) => Err(error),
-    }
-}
-
-/// As [`open`], of a request that is usual: whoever sends the answer begins the session.
-pub(crate) async fn open_usual(
-    node: &Node,
-    peer: IpAddr,
-    headers: &impl Headers,
-    query: Option<&str>,
-) -> Result<(Response<Body>, Admitted), ApiError> {
-    let (response, offered) = answer_to(node, peer, headers)?;
-    let admitted = admit_session(node, peer, headers, query, &offered).await?;
-    Ok((response, admitted))
+        Err(error) => return Err(error),
+    };
+    Ok(Reply { response: switching_protocols(&accept, &offered), upgrade: Some(upgrade) })
 }
 
 /// Begins a session, as soon as it has its socket.
-pub(crate) fn begin(
-    node: &Arc<Node>,
-    Admitted { opening, slot }: Admitted,
-    socket: impl Future<Output = Option<Upgraded<Stream>>> + Send + 'static,
-) {
-    node.sessions.spawn(run(node.clone(), Box::pin(socket), opening, slot));
+fn begin(node: &Arc<Node>, Admitted { opening, slot }: Admitted) -> Upgrade {
+    let node = node.clone();
+    Box::new(move |socket| drop(node.sessions.spawn(run(node.clone(), socket, opening, slot))))
 }
 
-/// The answer to a request for a session, if it is let in.
-fn answer_to(node: &Node, peer: IpAddr, headers: &impl Headers) -> Result<(Response<Body>, Offered), ApiError> {
-    let accept = answer_to_key(headers).or_else(|error| {
-        admit_stranger(node, peer)?;
-        Err(error)
-    })?;
-    let offered = Offered::read(headers);
-    Ok((switching_protocols(&accept, &offered), offered))
+/// Closes a socket with this code, as soon as it is there.
+fn turn_down(node: &Arc<Node>, code: CloseCode) -> Upgrade {
+    let node = node.clone();
+    Box::new(move |socket| {
+        let registry = node.registry.clone();
+        let refusing = async move {
+            let Some(Upgraded { mut io, early, head }) = socket.await else { return };
+            // The answer to the hand-shake, where it goes out with the first word.
+            if io.write_all(&head.unwrap_or_default()).await.is_ok() {
+                refuse(io, &early, &registry, code).await;
+            }
+        };
+        node.spawn_connection(refusing, &Handle::current());
+    })
 }
 
 /// What a client offers as subprotocols.
@@ -115,7 +97,7 @@ struct Offered {
 }
 
 impl Offered {
-    fn read(headers: &impl Headers) -> Self {
+    fn read(headers: Headers<'_>) -> Self {
         let mut offered = Self::default();
         for name in listed(headers, &SEC_WEBSOCKET_PROTOCOL) {
             offered.ours |= name == SUBPROTOCOL;
@@ -125,31 +107,26 @@ impl Offered {
     }
 }
 
-fn answer_to_key(headers: &impl Headers) -> Result<String, ApiError> {
+fn answer_to_key(headers: Headers<'_>) -> Result<String, ApiError> {
     let lists = |name: HeaderName, wanted: &str| listed(headers, &name).any(|value| value.eq_ignore_ascii_case(wanted));
-    let version = headers.all(&SEC_WEBSOCKET_VERSION).next();
+    let version = headers.first(&SEC_WEBSOCKET_VERSION);
     if !lists(UPGRADE, "websocket") || !lists(CONNECTION, "upgrade") || version != Some(b"13".as_slice()) {
         return Err(ApiError::UpgradeRequired);
     }
-    let key = headers.all(&SEC_WEBSOCKET_KEY).next().unwrap_or_default();
+    let key = headers.first(&SEC_WEBSOCKET_KEY).unwrap_or_default();
     match STANDARD.decode(key) {
         Ok(nonce) if nonce.len() == 16 => Ok(accept_key(key)),
         Ok(_) | Err(_) => Err(ApiError::Unreadable("The header Sec-WebSocket-Key must be 16 bytes in base64".to_owned())),
     }
 }
 
-async fn admit_session(
-    node: &Node,
-    peer: IpAddr,
-    headers: &impl Headers,
-    asked: Option<&str>,
-    offered: &Offered,
-) -> Result<Admitted, ApiError> {
+async fn admit_session(node: &Node, head: Head<'_>, offered: &Offered) -> Result<Admitted, ApiError> {
+    let headers = head.headers;
     if node.is_draining() {
         return Err(ApiError::Unavailable(Unavailable::Draining));
     }
     let token = bearer(headers)?.or(offered.token.as_deref());
-    let Authenticated { verified: Verified { caller, .. }, known } = authenticate(node, peer, token, node.clock.now()).await?;
+    let Authenticated { verified: Verified { caller, .. }, known } = authenticate(node, head, token).await?;
     let Identity::Person(recipient, product) = caller.identity else {
         return Err(ApiError::Forbidden("A session needs a token that names a negotiator (negotiatorId)".to_owned()));
     };
@@ -158,7 +135,7 @@ async fn admit_session(
     if !node.config.products.contains(&product) {
         return Err(ApiError::Forbidden(format!("The product {product} of the token is not known here")));
     }
-    let [device, resume] = query(asked, ["device", "resume"])?;
+    let [device, resume] = query(head.query, ["device", "resume"])?;
     let device = device.as_deref().map(DeviceId::parse).transpose();
     let device = device.map_err(|error| ApiError::Unreadable(format!("device {error}")))?;
     let slot = admit(node, &recipient, known)?;
@@ -168,12 +145,6 @@ async fn admit_session(
     let who = LoggedIn { recipient, product, device };
     let opening = Opening { session, fresh_cursor, who, resume, token_expires: caller.expires };
     Ok(Admitted { opening: Box::new(opening), slot })
-}
-
-/// Refuses a token with which a session would be closed at once: the leeway for clocks is longer than the grace of a session.
-pub(crate) fn check_lasts(caller: &Caller, now: Timestamp) -> Result<(), TokenError> {
-    let end = caller.expires.checked_add(TOKEN_GRACE).unwrap_or(Timestamp::MAX);
-    if now >= end { Err(TokenError::Expired(caller.expires)) } else { Ok(()) }
 }
 
 /// Takes the session out of the budgets of the person and of the node.
@@ -188,9 +159,8 @@ fn admit(node: &Node, recipient: &Recipient, token_is_known: bool) -> Result<Ses
     node.slots.take_session().ok_or(ApiError::Unavailable(Unavailable::Sessions))
 }
 
-fn switching_protocols(accept: &str, offered: &Offered) -> Response<Body> {
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+fn switching_protocols(accept: &str, offered: &Offered) -> Response<Outgoing> {
+    let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
     let headers = response.headers_mut();
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -214,7 +184,7 @@ fn close_code(error: &ApiError) -> Option<CloseCode> {
 }
 
 /// What is only done when a session begins or ends is boxed, so that it takes no room in between.
-async fn run(node: Arc<Node>, socket: Pin<Box<Socket>>, opening: Box<Opening>, slot: SessionSlot) {
+async fn run(node: Arc<Node>, socket: Pin<Box<UpgradedSocket>>, opening: Box<Opening>, slot: SessionSlot) {
     let Some((opened, session)) = Box::pin(join(&node, socket, opening)).await else { return };
     // Beside the session, which does not wait for a disk.
     let (gone, ()) = futures::future::join(session, Box::pin(tell_session(&node, "session.opened", opened))).await;
@@ -224,7 +194,7 @@ async fn run(node: Arc<Node>, socket: Pin<Box<Socket>>, opening: Box<Opening>, s
 
 async fn join(
     node: &Node,
-    socket: Pin<Box<Socket>>,
+    socket: Pin<Box<UpgradedSocket>>,
     opening: Box<Opening>,
 ) -> Option<(LoggedIn, impl Future<Output = Box<LoggedIn>> + use<>)> {
     let socket = socket.await?;
@@ -235,16 +205,10 @@ async fn join(
     Some((who, session.run().instrument(span)))
 }
 
-/// The socket, and what the client sent behind its request.
-async fn upgraded(upgrade: OnUpgrade) -> Option<Upgraded<Stream>> {
-    let upgraded = upgrade.await.inspect_err(|error| tracing::debug!(%error, "the client went before its session began")).ok()?;
-    let parts = upgraded.downcast::<TokioIo<Stream>>().ok()?;
-    Some(Upgraded { io: parts.io.into_inner(), early: parts.read_buf, head: None })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::stream::Stream;
 
     fn size_of_future<A, B, C, D, F: Future>(_: impl Fn(A, B, C, D) -> F) -> usize {
         size_of::<F>()

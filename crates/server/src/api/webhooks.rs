@@ -1,29 +1,29 @@
 //! Subscriptions and deliveries: bellwire's own API, and Reapit's `/resthooks`.
 
-mod subscriptions; // made, changed, taken away, tried out
-mod resthooks; // the same, in Reapit's public contract
-mod apirtc; // the same, as ApiRTC's console has it
-mod avaya; // the same, in Avaya's contract
-mod log; // attempts, deliveries, what was sent
-mod replays; // deliveries queued anew
+pub(super) mod subscriptions; // made, changed, taken away, tried out
+pub(super) mod resthooks; // the same, in Reapit's public contract
+pub(super) mod apirtc; // the same, as ApiRTC's console has it
+pub(super) mod avaya; // the same, in Avaya's contract
+pub(super) mod log; // attempts, deliveries, what was sent
+pub(crate) mod replays; // deliveries queued anew
 
-use std::net::IpAddr;
-
-use bytes::Bytes;
-use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Response, StatusCode};
 use protocol::id::CustomerId;
 use serde_json::{Value, json};
 use webhooks::engine::{ChangeError, Given, Owner, Shown};
 use webhooks::sign::Secret;
 use webhooks::subscription::{Asker, Contract, Wish, is_permitted};
 
-use crate::api::answer::{json_response, read_json, refuse_body};
-use crate::api::faults::{ApiError, Body};
-use crate::api::request::{Application, json_bytes};
-use crate::app::Node;
+use super::answer::{json_response, read_json};
+use super::faults::ApiError;
+use super::identify::Application;
+use super::request::json_bytes;
+use super::routes::OfApplication;
+use crate::net::outgoing::Outgoing;
+use crate::net::request::{Body, Head, Payload};
+use crate::node::Node;
 
-pub(crate) use self::replays::{ask as ask_for_replay, show as show_replay};
+pub(crate) use self::avaya::problem;
 
 /// What Avaya's documentation has its subscribers do.
 const NOT_REVIVABLE: &str = "The subscription is disabled, or would be: the callback URL was unhealthy for too long. 1. List all your \
@@ -32,56 +32,22 @@ const NOT_REVIVABLE: &str = "The subscription is disabled, or would be: the call
 /// Bytes of a body at most: a thousand customers fit.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// Whether a path is one of Avaya's contract.
-pub(crate) fn is_avaya(path: &str) -> bool {
+/// Whether a path is one of Avaya's contract: refusals too are as it has them.
+pub(super) fn is_avaya(path: &str) -> bool {
     path.strip_prefix(avaya::BASE).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// Answers what stands below Avaya's base path: refusals too are as its contract has them.
-pub(crate) async fn answer_avaya(node: &Node, peer: IpAddr, request: &mut Request<Incoming>) -> Response<Body> {
-    let path = request.uri().path().to_owned();
-    let segments: Vec<_> = path.strip_prefix(avaya::BASE).unwrap_or_default().trim_matches('/').split('/').collect();
-    let answered = match Application::identify(node, peer, request.headers()).await {
-        Ok(application) => {
-            let asking = Asking { node, application: &application };
-            avaya::answer(asking, request.method().clone(), &segments, request).await
-        }
-        Err(error) => Err(error),
-    };
-    answered.unwrap_or_else(|error| {
-        error.count(node);
-        avaya::problem(node, error, &path)
-    })
-}
-
-/// Answers what stands below `/webhooks`, `/resthooks` and `/apirtc`.
-pub(crate) async fn answer(node: &Node, peer: IpAddr, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let path = request.uri().path().to_owned();
-    let segments: Vec<_> = path.trim_matches('/').split('/').collect();
-    let application = Application::identify(node, peer, request.headers()).await?;
-    let asking = Asking { node, application: &application };
-    match (request.method().clone(), segments.as_slice()) {
-        (method, ["resthooks", rest @ ..]) => resthooks::answer(asking, method, rest, request).await,
-        (method, ["apirtc", "webhook"]) => apirtc::answer(asking, method, request).await,
-        (Method::GET, ["webhooks", "topics"]) => Ok(topics(asking)),
-        (Method::GET, ["webhooks", "signing", key]) => signing(asking, key),
-        (Method::GET, ["webhooks", "usage"]) => log::usage(asking, request).await,
-        (method, ["webhooks", "subscriptions", rest @ ..]) => subscriptions::answer(asking, method, rest, request).await,
-        (Method::GET, ["webhooks", "deliveries", id]) => log::delivery(asking, id).await,
-        (Method::POST, ["webhooks", "deliveries", id, "retry"]) => log::retry(asking, id).await,
-        (method @ (Method::GET | Method::DELETE), ["webhooks", "replays", id]) => replays::one(asking, &method, id).await,
-        (_, ["webhooks", "topics" | "usage"] | ["webhooks", "signing" | "deliveries", _]) => Err(ApiError::Method("GET")),
-        (_, ["webhooks", "deliveries", _, "retry"]) => Err(ApiError::Method("POST")),
-        (_, ["webhooks", "replays", _]) => Err(ApiError::Method("GET, DELETE")),
-        _ => Err(ApiError::NotFound),
-    }
-}
-
-/// A request of an application.
+/// Who asks, and where.
 #[derive(Clone, Copy)]
 struct Asking<'a> {
     node: &'a Node,
     application: &'a Application,
+}
+
+impl<'a> OfApplication<'a> {
+    fn asking(&self) -> Asking<'a> {
+        Asking { node: self.node, application: self.application }
+    }
 }
 
 impl Asking<'_> {
@@ -93,20 +59,20 @@ impl Asking<'_> {
     fn read(self, body: &[u8], contract: Contract, before: Option<&Wish>) -> Result<(Wish, Option<Secret>), ApiError> {
         let (holds, installed) =
             (|scope: &str| self.application.holds(scope), |customer: &CustomerId| self.application.is_installed(customer));
-        Wish::read(body, contract, before, &self.asker(&holds, &installed)).map_err(refuse_body)
+        Wish::read(body, contract, before, &self.asker(&holds, &installed)).map_err(ApiError::from)
     }
 
     /// Makes a subscription from a body.
     async fn create(self, body: &[u8], contract: Contract) -> Result<Shown, ApiError> {
         let (wish, secret) = self.read(body, contract, None)?;
-        self.node.webhooks.create(self.owner(), wish, Given { secret, headers: None }).await.map_err(refuse)
+        Ok(self.node.webhooks.create(self.owner(), wish, Given { secret, headers: None }).await?)
     }
 
     /// Changes a subscription as a body asks.
     async fn update(self, id: &str, body: &[u8], contract: Contract) -> Result<Shown, ApiError> {
         let before = self.node.webhooks.wish(id, &self.owner()).ok_or(ApiError::NoSuch("subscription"))?;
         let (wish, _) = self.read(body, contract, Some(&before))?;
-        self.node.webhooks.update(id, &self.owner(), wish, None).await.map_err(refuse)
+        Ok(self.node.webhooks.update(id, &self.owner(), wish, None).await?)
     }
 
     /// What is known of the one who asks.
@@ -122,7 +88,8 @@ impl Asking<'_> {
 }
 
 /// The topics that the application may subscribe to.
-fn topics(asking: Asking<'_>) -> Response<Body> {
+pub(super) async fn topics(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let asking = of.asking();
     let (holds, installed) = (|scope: &str| asking.application.holds(scope), |_: &CustomerId| true);
     let asker = asking.asker(&holds, &installed);
     let permitted = asker.catalogues.topics().filter(|topic| is_permitted(topic, &asker));
@@ -133,38 +100,41 @@ fn topics(asking: Asking<'_>) -> Response<Body> {
             "active": true, "associatedScope": topic.scope, "schema": topic.schema, "example": example,
         })
     });
-    json_response(StatusCode::OK, &json!({"_embedded": shown.collect::<Vec<_>>()}))
+    Ok(json_response(StatusCode::OK, &json!({"_embedded": shown.collect::<Vec<_>>()})))
 }
 
 /// The public half of the application's key, as a set of JSON Web Keys.
-fn signing(asking: Asking<'_>, key_id: &str) -> Result<Response<Body>, ApiError> {
-    let key = asking.node.webhooks.signing_key(&asking.application.client_id, key_id).ok_or(ApiError::NoSuch("signing key"))?;
+pub(super) async fn signing(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let [key_id, _] = of.ids;
+    let key = of.node.webhooks.signing_key(&of.application.client_id, key_id).ok_or(ApiError::NoSuch("signing key"))?;
     let key = json!({"kid": key.id(), "kty": "OKP", "crv": "Ed25519", "x": key.public()});
     Ok(json_response(StatusCode::OK, &json!({"keys": [key]})))
 }
 
-async fn body(node: &Node, request: &mut Request<Incoming>) -> Result<Bytes, ApiError> {
-    json_bytes(node, request, BODY_BYTES_MAX).await
+async fn bytes<'a>(node: &Node, head: Head<'_>, body: Body<'a>) -> Result<Payload<'a>, ApiError> {
+    json_bytes(node, head, body, BODY_BYTES_MAX).await
 }
 
-async fn parsed_body<T: serde::de::DeserializeOwned>(node: &Node, request: &mut Request<Incoming>) -> Result<T, ApiError> {
-    read_json(&body(node, request).await?)
+async fn parsed<T: serde::de::DeserializeOwned>(of: OfApplication<'_>) -> Result<T, ApiError> {
+    read_json(&bytes(of.node, of.head, of.body).await?)
 }
 
-pub(crate) fn refuse(error: ChangeError) -> ApiError {
-    match error {
-        ChangeError::Unknown => ApiError::NoSuch("subscription"),
-        ChangeError::TooMany(max) => {
-            ApiError::Conflict(format!("There are {max} subscriptions already, which is as many as can be; delete one first"))
-        }
-        ChangeError::NoSecret(profile) => ApiError::Conflict(format!(
-            "The profile {profile} has no secret: its deliveries are signed with the application's key"
-        )),
-        ChangeError::NotRevivable => ApiError::Conflict(NOT_REVIVABLE.to_owned()),
-        ChangeError::Store(error) => error.into(),
-        ChangeError::Seal(error) => {
-            tracing::error!(%error, "a subscription was not changed");
-            ApiError::Internal
+impl From<ChangeError> for ApiError {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Unknown => ApiError::NoSuch("subscription"),
+            ChangeError::TooMany(max) => {
+                ApiError::Conflict(format!("There are {max} subscriptions already, which is as many as can be; delete one first"))
+            }
+            ChangeError::NoSecret(profile) => ApiError::Conflict(format!(
+                "The profile {profile} has no secret: its deliveries are signed with the application's key"
+            )),
+            ChangeError::NotRevivable => ApiError::Conflict(NOT_REVIVABLE.to_owned()),
+            ChangeError::Store(error) => error.into(),
+            ChangeError::Seal(error) => {
+                tracing::error!(%error, "a subscription was not changed");
+                ApiError::Internal
+            }
         }
     }
 }

@@ -8,7 +8,6 @@ use super::origin::Fault;
 use super::show::Setting;
 use super::{Config, Keys};
 use crate::auth::{check_certificates, check_key_set};
-use crate::net::Door;
 use crate::net::tls::Tls;
 
 /// What is wrong with the files; `settings` say where each is named.
@@ -24,8 +23,8 @@ pub fn faults(config: &Config, settings: &[Setting]) -> Vec<Fault> {
             faults.extend(fault(format!("auth.issuers[{place}].jwks_file"), with_causes(&error)));
         }
     }
-    for (section, door, tls) in [("http", Door::Api, &config.tls), ("ops", Door::Operators, &config.ops_tls)] {
-        let failed = tls.as_ref().and_then(|files| Tls::open(files, door).err());
+    for (section, tls) in [("http", &config.tls), ("ops", &config.ops_tls)] {
+        let failed = tls.as_ref().and_then(|files| Tls::open(files, false).err());
         faults.extend(failed.and_then(|error| fault(format!("{section}.tls_certificate"), with_causes(&error))));
     }
     let ca_file = config.telemetry.as_ref().and_then(|telemetry| telemetry.ca_file.as_deref());

@@ -1,34 +1,80 @@
 //! The headers of a request, whoever has read it.
 
-use hyper::header::{HeaderMap, HeaderName};
+use httparse::Header;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue, ValueIter};
 
-use crate::api::faults::ApiError;
+/// Headers as the one or the other reader has them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Headers<'a> {
+    /// As they stand in the request.
+    Lines(&'a [Header<'a>]),
+    /// As the library keeps them.
+    Map(&'a HeaderMap),
+}
 
-/// What is asked of a request's headers.
-pub(crate) trait Headers: Sync {
+/// The values of one header.
+pub(crate) enum Values<'a, 'n> {
+    Lines(&'a [Header<'a>], &'n str),
+    Map(ValueIter<'a, HeaderValue>),
+}
+
+impl<'a> Headers<'a> {
     /// The values of all headers of this name, in their order.
-    fn all<'a>(&'a self, name: &HeaderName) -> impl Iterator<Item = &'a [u8]>;
-}
+    pub(crate) fn all<'n>(self, name: &'n HeaderName) -> Values<'a, 'n> {
+        match self {
+            // Once, and not for each line.
+            Self::Lines(lines) => Values::Lines(lines, name.as_str()),
+            Self::Map(map) => Values::Map(map.get_all(name).iter()),
+        }
+    }
 
-impl Headers for HeaderMap {
-    fn all<'a>(&'a self, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
-        self.get_all(name).iter().map(|value| value.as_bytes())
+    /// Whether there is one of this name.
+    pub(crate) fn has(self, name: &HeaderName) -> bool {
+        match self {
+            Self::Lines(lines) => lines.iter().any(|line| is_called(line, name.as_str())),
+            Self::Map(map) => map.contains_key(name),
+        }
+    }
+
+    /// The names of all headers.
+    pub(crate) fn names(self) -> Vec<&'a str> {
+        match self {
+            Self::Lines(lines) => lines.iter().map(|line| line.name).collect(),
+            Self::Map(map) => map.keys().map(HeaderName::as_str).collect(),
+        }
+    }
+
+    /// The value of the first header of this name.
+    pub(crate) fn first(self, name: &HeaderName) -> Option<&'a [u8]> {
+        match self {
+            Self::Lines(lines) => lines.iter().find(|line| is_called(line, name.as_str())).map(|line| line.value),
+            Self::Map(map) => map.get(name).map(HeaderValue::as_bytes),
+        }
     }
 }
 
-/// A header that may stand once, as text.
-pub(crate) fn single<'a>(headers: &'a impl Headers, name: &HeaderName) -> Result<Option<&'a str>, ApiError> {
-    let mut values = headers.all(name);
-    let first = values.next();
-    if values.next().is_some() {
-        return Err(ApiError::Unreadable(format!("The header {name} is given more than once")));
+impl<'a> Iterator for Values<'a, '_> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        match self {
+            Self::Lines(lines, name) => {
+                let place = lines.iter().position(|line| is_called(line, name));
+                let (line, rest) = place.and_then(|place| lines.get(place..)?.split_first()).unzip();
+                *lines = rest.unwrap_or_default();
+                line.map(|line| line.value)
+            }
+            Self::Map(values) => values.next().map(HeaderValue::as_bytes),
+        }
     }
-    let unreadable = || ApiError::Unreadable(format!("The header {name} holds other than visible ASCII characters"));
-    first.map(|value| text(value).ok_or_else(unreadable)).transpose()
+}
+
+fn is_called(line: &Header<'_>, name: &str) -> bool {
+    line.name.len() == name.len() && line.name.eq_ignore_ascii_case(name)
 }
 
 /// The members of a header that is a list, over all its lines (RFC 9110 §5.6.1).
-pub(crate) fn listed<'a>(headers: &'a impl Headers, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+pub(crate) fn listed<'a>(headers: Headers<'a>, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers.all(name).filter_map(text).flat_map(|value| value.split(',')).map(str::trim)
 }
 

@@ -10,11 +10,10 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::TcpSocket;
 
-use super::Door;
 use super::tls::{Tls, TlsError};
-use crate::app::Node;
 use crate::config::{Config, TlsFiles};
 use crate::metrics::OfListener;
+use crate::node::Node;
 
 /// How many connections the kernel keeps that were not accepted yet.
 const BACKLOG: u32 = 4096;
@@ -23,6 +22,24 @@ const USER_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long before its end a certificate is talked about, and how often.
 const CERTIFICATE_ENDS_SOON: SignedDuration = SignedDuration::from_hours(7 * 24);
 const REMINDER_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
+
+/// Which listener a connection came in by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// Providers and products.
+    Api,
+    /// Operators.
+    Operators,
+}
+
+impl Door {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Operators => "operators",
+        }
+    }
+}
 
 /// A socket, and what is spoken on it.
 #[derive(Debug)]
@@ -72,7 +89,7 @@ impl Listener {
             registered(socket.listen(BACKLOG)?.into_std()?)
         };
         let tls = tls
-            .map(|files| Tls::open(files, door))
+            .map(|files| Tls::open(files, door == Door::Api))
             .transpose()
             .map_err(|source| ListenError::Tls { address, source: Box::new(source) })?;
         let socket = bind().map_err(|source| ListenError::Listen { address, source })?;

@@ -28,7 +28,7 @@ impl Proxies {
     }
 
     /// Whose a request is: the last address that no trusted proxy has.
-    pub(crate) fn client(&self, peer: IpAddr, headers: &impl Headers) -> IpAddr {
+    pub(super) fn client(&self, peer: IpAddr, headers: Headers<'_>) -> IpAddr {
         let told = match self.told_by {
             ToldBy::Forwarded if self.trusts(peer) => lines(headers, &FORWARDED).flat_map(forwarded).collect::<Vec<_>>(),
             ToldBy::XForwardedFor if self.trusts(peer) => lines(headers, &X_FORWARDED_FOR).flat_map(plain).collect(),
@@ -52,7 +52,7 @@ impl Proxies {
 }
 
 /// The lines of a header, the last first.
-fn lines<'a>(headers: &'a impl Headers, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+fn lines<'a>(headers: Headers<'a>, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let lines: Vec<_> = headers.all(name).map(text).collect();
     // A line that is no text names nobody.
     lines.into_iter().rev().map(|line| line.unwrap_or_default())
@@ -144,7 +144,7 @@ mod tests {
         for line in lines {
             headers.append(name, HeaderValue::from_str(line).unwrap());
         }
-        behind(told_by).client(peer.parse().unwrap(), &headers).to_string()
+        behind(told_by).client(peer.parse().unwrap(), Headers::Map(&headers)).to_string()
     }
 
     #[test]

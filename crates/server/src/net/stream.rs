@@ -5,19 +5,23 @@ use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use sessions::socket::{Socket, WayOut};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use crate::net::connection::Slot;
-use crate::net::tls::TlsLine;
+use super::tls::TlsLine;
+use crate::slots::Slot;
+
+/// How long what a client still sends is read after our last answer.
+pub(super) const LINGER: Duration = Duration::from_secs(2);
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     /// Was accepted and has said nothing yet.
     Fresh,
     /// Waits for another request.
@@ -224,6 +228,12 @@ impl AsyncWrite for Stream {
             Ok(()) | Err(_) => Poll::Ready(Ok(())),
         }
     }
+}
+
+/// Reads for a while what a client still sends.
+pub(super) async fn read_out(stream: &mut (impl AsyncRead + Unpin)) {
+    let ended = timeout(LINGER, tokio::io::copy(stream, &mut tokio::io::sink())).await;
+    tracing::trace!(?ended, "connection ended");
 }
 
 fn poll_filled(socket: &TcpStream, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

@@ -13,9 +13,8 @@ use tokio_rustls::rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use tokio_rustls::rustls::{self, ServerConfig};
 
 use self::certificate::Certificate;
+use super::stream::read_out;
 use crate::config::TlsFiles;
-use crate::net::Door;
-use crate::net::connection::read_out;
 
 pub use self::certificate::CertificateError;
 pub(crate) use self::line::TlsLine;
@@ -49,15 +48,12 @@ pub enum TlsError {
 }
 
 impl Tls {
-    /// Reads certificate and key, and offers HTTP/1.1; on the API HTTP/2 as well.
-    pub(crate) fn open(files: &TlsFiles, door: Door) -> Result<Self, TlsError> {
+    /// Reads certificate and key, and offers HTTP/1.1, `with_h2` HTTP/2 as well.
+    pub(crate) fn open(files: &TlsFiles, with_h2: bool) -> Result<Self, TlsError> {
         let certificate = Arc::new(Certificate::open(files)?);
         let builder = ServerConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions()?;
         let mut config = builder.with_no_client_auth().with_cert_resolver(certificate.clone());
-        config.alpn_protocols = match door {
-            Door::Api => vec![H2.to_vec(), HTTP_1_1.to_vec()],
-            Door::Operators => vec![HTTP_1_1.to_vec()],
-        };
+        config.alpn_protocols = if with_h2 { vec![H2.to_vec(), HTTP_1_1.to_vec()] } else { vec![HTTP_1_1.to_vec()] };
         // A client that comes back needs no signature of ours; the keys of tickets live in this process only.
         config.ticketer = Ticketer::new()?;
         Ok(Self { acceptor: Arc::new(config), certificate })

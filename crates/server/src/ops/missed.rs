@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hyper::{Method, Response};
+use hyper::Response;
 use jiff::Timestamp;
 use protocol::id::{CustomerId, EventId, NegotiatorId, Recipient};
 use protocol::time;
@@ -11,35 +11,20 @@ use store::missed::{Mailbox, MissedCall};
 use store::purge::Whose;
 
 use super::paging::Page;
-use super::{Order, parsed};
-use crate::api::faults::{ApiError, Body};
-use crate::app::Node;
+use super::parsed;
+use crate::api::faults::ApiError;
+use crate::api::routes::Asking;
+use crate::net::outgoing::Outgoing;
+use crate::node::Node;
 
-/// Answers what is asked of `/missed/…`.
-pub(super) async fn answer(node: &Arc<Node>, order: &Order, path: &[&str]) -> Result<Response<Body>, ApiError> {
-    let whose = match path {
-        [] => None,
-        [customer] => Some(Whose { customer: parsed(customer, CustomerId::parse)?, negotiator: None }),
-        [customer, negotiator] => {
-            let (customer, negotiator) = (parsed(customer, CustomerId::parse)?, parsed(negotiator, NegotiatorId::parse)?);
-            Some(Whose { customer, negotiator: Some(negotiator) })
-        }
-        _ => return Err(ApiError::NotFound),
+/// `GET /missed`, `/missed/{customerId}`
+pub(super) async fn lists(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let (node, head) = (of.node, of.head);
+    let customer = match of.ids {
+        ["", _] => None,
+        [customer, _] => Some(parsed(customer, CustomerId::parse)?),
     };
-    match (order.method(), whose) {
-        (&Method::GET, None) => lists(node, order, None).await,
-        (&Method::GET, Some(Whose { customer, negotiator: None })) => lists(node, order, Some(customer)).await,
-        (&Method::GET, Some(Whose { customer, negotiator: Some(negotiator) })) => {
-            calls(node, order, Recipient { customer, negotiator }).await
-        }
-        (&Method::DELETE, Some(whose)) => purge(node, order, whose).await,
-        (_, None) => Err(ApiError::Method("GET")),
-        (_, Some(_)) => Err(ApiError::Method("GET, DELETE")),
-    }
-}
-
-async fn lists(node: &Node, order: &Order, customer: Option<CustomerId>) -> Result<Response<Body>, ApiError> {
-    let page = Page::read(order.uri(), &[])?;
+    let page = Page::read(head, &[])?;
     let after = page.place(place)?;
     let found = node.store.mailboxes(customer, after, u32::try_from(page.size + 1).unwrap_or(u32::MAX)).await?;
     let shown = found.into_iter().map(|Mailbox { of, calls, taken: (oldest, newest) }| {
@@ -49,7 +34,7 @@ async fn lists(node: &Node, order: &Order, customer: Option<CustomerId>) -> Resu
         });
         (of.to_string(), shown)
     });
-    page.answer(order.uri(), shown.collect())
+    page.answer(head, shown.collect())
 }
 
 /// A list's key: `SBOX/ADV`.
@@ -61,12 +46,16 @@ fn place(text: &str) -> Result<Recipient, &'static str> {
     of.ok_or("must name a list, such as SBOX/ADV")
 }
 
-async fn calls(node: &Node, order: &Order, of: Recipient) -> Result<Response<Body>, ApiError> {
-    let page = Page::read(order.uri(), &[])?;
+/// `GET /missed/{customerId}/{negotiatorId}`
+pub(super) async fn calls(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let (node, head, [customer, negotiator]) = (of.node, of.head, of.ids);
+    let recipient =
+        Recipient { customer: parsed(customer, CustomerId::parse)?, negotiator: parsed(negotiator, NegotiatorId::parse)? };
+    let page = Page::read(head, &[])?;
     let after = page.place(EventId::parse)?;
     let size = u32::try_from(page.size + 1).unwrap_or(u32::MAX);
-    let listed = node.store.list_missed(of, store::missed::Page { product: None, after, size }).await?;
-    page.answer(order.uri(), listed.calls.into_iter().map(|call| (call.id.to_string(), shown(&call))).collect())
+    let listed = node.store.list_missed(recipient, store::missed::Page { product: None, after, size }).await?;
+    page.answer(head, listed.calls.into_iter().map(|call| (call.id.to_string(), shown(&call))).collect())
 }
 
 fn shown(call: &MissedCall) -> Value {
@@ -78,9 +67,15 @@ fn shown(call: &MissedCall) -> Value {
     shown
 }
 
-/// Takes all, or what was taken before a moment.
-async fn purge(node: &Arc<Node>, order: &Order, whose: Whose) -> Result<Response<Body>, ApiError> {
-    let page = Page::read(order.uri(), &["before"])?;
+/// `DELETE /missed/{customerId}`, `/missed/{customerId}/{negotiatorId}`: takes all, or what was taken before a moment.
+pub(super) async fn purge(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let (node, [customer, negotiator]) = (of.node, of.ids);
+    let negotiator = match negotiator {
+        "" => None,
+        negotiator => Some(parsed(negotiator, NegotiatorId::parse)?),
+    };
+    let whose = Whose { customer: parsed(customer, CustomerId::parse)?, negotiator };
+    let page = Page::read(of.head, &["before"])?;
     let before = page.parsed("before", |text| time::read(text).ok_or("must be a time such as 2023-11-01T10:28:00Z"))?;
     let gone = take_away(node, whose, before).await?;
     tracing::info!(customer = %whose.customer, gone, "missed calls taken away by an operator");

@@ -1,12 +1,14 @@
 //! Lists, a page at a time: what they hold is an array, and the way to the next page stands in the header `Link` (RFC 8288), so that
 //! an array it stays.
 
+use hyper::Response;
 use hyper::header::{HeaderValue, LINK};
-use hyper::{Response, Uri};
 use serde_json::Value;
 
 use super::json;
-use crate::api::faults::{ApiError, Body};
+use crate::api::faults::ApiError;
+use crate::net::outgoing::Outgoing;
+use crate::net::request::Head;
 
 const SIZE_DEFAULT: usize = 100;
 const SIZE_MAX: usize = 1000;
@@ -23,9 +25,9 @@ pub(super) struct Page {
 
 impl Page {
     /// Reads a query; `filters` names what else can be asked for.
-    pub(super) fn read(uri: &Uri, filters: &[&str]) -> Result<Self, ApiError> {
+    pub(super) fn read(head: Head<'_>, filters: &[&str]) -> Result<Self, ApiError> {
         let mut page = Self { size: SIZE_DEFAULT, after: None, filters: Vec::new() };
-        for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+        for (name, value) in form_urlencoded::parse(head.query.unwrap_or_default().as_bytes()) {
             match name.as_ref() {
                 "pageSize" => page.size = size(&value)?,
                 "after" => page.after = Some(value.into_owned()),
@@ -64,18 +66,18 @@ impl Page {
     }
 
     /// The page of a whole list, which stands in memory: keys and entries.
-    pub(super) fn of(self, uri: &Uri, all: impl Iterator<Item = (String, Value)>) -> Result<Response<Body>, ApiError> {
+    pub(super) fn of(self, head: Head<'_>, all: impl Iterator<Item = (String, Value)>) -> Result<Response<Outgoing>, ApiError> {
         let mut all: Vec<_> = all.filter(|(key, _)| self.after.as_ref().is_none_or(|after| key > after)).collect();
         all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         all.truncate(self.size + 1);
-        self.answer(uri, all)
+        self.answer(head, all)
     }
 
     /// Answers with a page. `entries` stand behind `after`, in order; one more than the page holds says that there is another.
-    pub(super) fn answer(self, uri: &Uri, mut entries: Vec<(String, Value)>) -> Result<Response<Body>, ApiError> {
+    pub(super) fn answer(self, head: Head<'_>, mut entries: Vec<(String, Value)>) -> Result<Response<Outgoing>, ApiError> {
         let more = entries.len() > self.size;
         entries.truncate(self.size);
-        let next = entries.last().filter(|_| more).map(|(key, _)| self.link(uri.path(), key));
+        let next = entries.last().filter(|_| more).map(|(key, _)| self.link(head.path, key));
         let mut response = json(&entries.into_iter().map(|(_, entry)| entry).collect::<Vec<_>>())?;
         if let Some(Ok(link)) = next.map(|next| HeaderValue::from_str(&next)) {
             response.headers_mut().insert(LINK, link);

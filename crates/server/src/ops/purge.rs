@@ -2,8 +2,6 @@
 //!
 //! The README says what goes and what stays.
 
-use std::sync::Arc;
-
 use hyper::Response;
 use protocol::id::{CustomerId, NegotiatorId};
 use serde::{Deserialize, Serialize};
@@ -13,13 +11,15 @@ use store::error::StoreError;
 use store::purge::Whose;
 use store::resume::Handover;
 
-use super::{BODY_BYTES_MAX, Order, json, json_body};
-use crate::api::faults::{ApiError, Body};
-use crate::app::Node;
+use super::{BODY_BYTES_MAX, json, json_body};
+use crate::api::faults::ApiError;
+use crate::api::routes::Asking;
+use crate::net::outgoing::Outgoing;
+use crate::node::Node;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Asked {
+struct WhoseData {
     customer_id: CustomerId,
     negotiator_id: Option<NegotiatorId>,
 }
@@ -44,8 +44,9 @@ struct Gone {
 }
 
 /// `POST /purge`
-pub(super) async fn answer(node: &Arc<Node>, order: &mut Order) -> Result<Response<Body>, ApiError> {
-    let Asked { customer_id: customer, negotiator_id: negotiator } = json_body(node, order, BODY_BYTES_MAX).await?;
+pub(super) async fn answer(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let node = of.node;
+    let WhoseData { customer_id: customer, negotiator_id: negotiator } = json_body(of, BODY_BYTES_MAX).await?;
     let (acting, whose) = (node.clone(), Whose { customer, negotiator });
     let purging = async move { purge(&acting, whose).await };
     let gone = node.to_the_end(purging).await.ok_or(ApiError::Internal)??;

@@ -1,6 +1,6 @@
 //! Sessions: who is logged in, and logging them out.
 
-use hyper::{Method, Response};
+use hyper::Response;
 use jiff::Timestamp;
 use protocol::close::CloseCode;
 use protocol::id::{CustomerId, EventId, NegotiatorId, Recipient};
@@ -9,31 +9,20 @@ use serde_json::json;
 use sessions::registry::OpenSession;
 
 use super::paging::Page;
-use super::{Order, parsed};
-use crate::api::faults::{ApiError, Body};
-use crate::app::Node;
+use super::parsed;
+use crate::api::faults::ApiError;
+use crate::api::routes::Asking;
+use crate::net::outgoing::Outgoing;
 
-/// Answers what is asked of `/sessions/…`.
-pub(super) fn answer(node: &Node, order: &Order, path: &[&str]) -> Result<Response<Body>, ApiError> {
-    match (order.method(), path) {
-        (&Method::GET, []) => list(node, order),
-        (&Method::DELETE, [customer, negotiator]) => {
-            let customer = parsed(customer, CustomerId::parse)?;
-            close(node, &Recipient { customer, negotiator: parsed(negotiator, NegotiatorId::parse)? })
-        }
-        (_, []) => Err(ApiError::Method("GET")),
-        (_, [_, _]) => Err(ApiError::Method("DELETE")),
-        _ => Err(ApiError::NotFound),
-    }
-}
-
-fn list(node: &Node, order: &Order) -> Result<Response<Body>, ApiError> {
-    let page = Page::read(order.uri(), &["customerId", "negotiatorId"])?;
+/// `GET /sessions`
+pub(super) async fn list(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let (node, head) = (of.node, of.head);
+    let page = Page::read(head, &["customerId", "negotiatorId"])?;
     let customer = page.parsed("customerId", CustomerId::parse)?;
     let negotiator = page.parsed("negotiatorId", NegotiatorId::parse)?;
     let after = page.place(EventId::parse)?;
     let sessions = node.registry.sessions(customer, negotiator, after, page.size + 1);
-    page.answer(order.uri(), sessions.iter().map(|session| (session.id.to_string(), shown(session))).collect())
+    page.answer(head, sessions.iter().map(|session| (session.id.to_string(), shown(session))).collect())
 }
 
 fn shown(session: &OpenSession) -> serde_json::Value {
@@ -46,9 +35,12 @@ fn shown(session: &OpenSession) -> serde_json::Value {
     })
 }
 
-/// Logs a negotiator out everywhere.
-fn close(node: &Node, recipient: &Recipient) -> Result<Response<Body>, ApiError> {
-    let closed = node.registry.close(recipient, CloseCode::Evicted);
+/// `DELETE /sessions/{customerId}/{negotiatorId}`: logs a negotiator out everywhere.
+pub(super) async fn close(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let [customer, negotiator] = of.ids;
+    let customer = parsed(customer, CustomerId::parse)?;
+    let recipient = Recipient { customer, negotiator: parsed(negotiator, NegotiatorId::parse)? };
+    let closed = of.node.registry.close(&recipient, CloseCode::Evicted);
     tracing::info!(%recipient, closed, "sessions closed by an operator");
     super::json(&json!({"closed": closed}))
 }

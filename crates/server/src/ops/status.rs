@@ -4,24 +4,27 @@ use hyper::Response;
 use serde_json::json;
 
 use super::json;
-use crate::api::faults::{ApiError, Body};
-use crate::app::Node;
+use crate::api::faults::ApiError;
+use crate::api::routes::Asking;
+use crate::net::outgoing::Outgoing;
 
 /// `GET /status`
-pub(super) async fn answer(node: &Node) -> Result<Response<Body>, ApiError> {
-    let state = match node.started {
+pub(super) async fn answer(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let node = of.node;
+    let started = node.serving.as_ref().map(|serving| serving.started);
+    let state = match started {
         None => "stopped",
         Some(_) if node.is_draining() => "shutting down",
         Some(_) if !node.store.is_sound() => "takes no missed calls: the store is poisoned, see the log",
         Some(_) => "ready",
     };
-    let uptime = node.started.map(|started| node.clock.now().duration_since(started).as_secs());
+    let uptime = started.map(|started| node.clock.now().duration_since(started).as_secs());
     let (queued, in_flight) = node.webhooks.totals();
     let metrics = &node.metrics;
     json(&json!({
         "state": state,
         "version": env!("CARGO_PKG_VERSION"),
-        "started": node.started,
+        "started": started,
         "uptimeSeconds": uptime,
         "dev": node.config.dev,
         "sessions": node.registry.open_sessions(),

@@ -1,6 +1,6 @@
 //! What operators set up for vendors' webhooks: Enreach's configuration of each customer, and whose Avaya's accounts are.
 
-use hyper::{Method, Response, StatusCode};
+use hyper::{Response, StatusCode};
 use protocol::id::{ClientId, CustomerId};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,13 +11,15 @@ use webhooks::vendor::enreach::Configuration;
 use webhooks::vendor::{avaya, enreach};
 
 use super::paging::Page;
-use super::{BODY_BYTES_MAX, Order, done, json_body, parsed};
-use crate::api::answer::{json_response, refuse_body};
-use crate::api::faults::{ApiError, Body};
+use super::{BODY_BYTES_MAX, done, json_body, parsed};
+use crate::api::answer::{empty, json_response};
+use crate::api::faults::ApiError;
 use crate::api::paging::parameters;
 use crate::api::request::json_bytes;
-use crate::api::webhooks::refuse;
-use crate::app::Node;
+use crate::api::routes::Asking;
+use crate::net::outgoing::Outgoing;
+use crate::net::request::Head;
+use crate::node::Node;
 
 /// Bytes of a configuration: a hundred endpoints with their subscriptions.
 const CONFIGURATION_BYTES_MAX: usize = 1024 * 1024;
@@ -30,51 +32,55 @@ struct Account {
     customer_id: String,
 }
 
-/// `/avaya/accounts`
-pub(super) async fn accounts(node: &Node, order: &mut Order, rest: &[&str]) -> Result<Response<Body>, ApiError> {
-    match (order.method(), rest) {
-        (&Method::GET, []) => {
-            let all = node.webhooks.accounts().into_iter();
-            let shown = all.map(|(id, customer)| (id.clone(), json!({"accountId": id, "customerId": customer})));
-            Page::read(order.uri(), &[])?.of(order.uri(), shown)
-        }
-        (&Method::PUT, [id]) => {
-            let id = (*id).to_owned();
-            if !avaya::is_account(&id) {
-                return Err(ApiError::Unreadable(format!("The account {}", avaya::ACCOUNT_RULE)));
-            }
-            let Account { customer_id } = json_body(node, order, BODY_BYTES_MAX).await?;
-            if let Some(why) = node.webhooks.put_account(&id, parsed(&customer_id, CustomerId::parse)?).await? {
-                return Err(ApiError::Conflict(why));
-            }
-            Ok(super::text(StatusCode::NO_CONTENT, ""))
-        }
-        (&Method::DELETE, [id]) => done(node.webhooks.remove_account(id).await?, || format!("account {id}")),
-        (_, []) => Err(ApiError::Method("GET")),
-        (_, [_]) => Err(ApiError::Method("PUT, DELETE")),
-        _ => Err(ApiError::NotFound),
+/// `GET /avaya/accounts`
+pub(super) async fn accounts(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let all = of.node.webhooks.accounts().into_iter();
+    let shown = all.map(|(id, customer)| (id.clone(), json!({"accountId": id, "customerId": customer})));
+    Page::read(of.head, &[])?.of(of.head, shown)
+}
+
+/// `PUT /avaya/accounts/{accountId}`
+pub(super) async fn put_account(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let (node, [id, _]) = (of.node, of.ids);
+    if !avaya::is_account(id) {
+        return Err(ApiError::Unreadable(format!("The account {}", avaya::ACCOUNT_RULE)));
+    }
+    let Account { customer_id } = json_body(of, BODY_BYTES_MAX).await?;
+    match node.webhooks.put_account(id, parsed(&customer_id, CustomerId::parse)?).await? {
+        Some(why) => Err(ApiError::Conflict(why)),
+        None => Ok(empty(StatusCode::NO_CONTENT)),
     }
 }
 
-/// `/enreach/webhooks?customerId=…`
-pub(super) async fn configuration(node: &Node, order: &mut Order) -> Result<Response<Body>, ApiError> {
+/// `DELETE /avaya/accounts/{accountId}`
+pub(super) async fn remove_account(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let [id, _] = of.ids;
+    done(of.node.webhooks.remove_account(id).await?, || format!("account {id}"))
+}
+
+/// `GET /enreach/webhooks?customerId=…`
+pub(super) async fn configuration(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let customer = customer(of.head)?;
+    Ok(json_response(StatusCode::OK, &Value::from(documents(of.node, &owner(customer)?))))
+}
+
+/// `PUT /enreach/webhooks?customerId=…`
+pub(super) async fn configure(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let (node, customer) = (of.node, customer(of.head)?);
+    let body = json_bytes(node, of.head, of.body, CONFIGURATION_BYTES_MAX).await?;
+    load(node, customer, &body).await
+}
+
+fn customer(head: Head<'_>) -> Result<CustomerId, ApiError> {
     let mut customer = None;
-    parameters(order.uri().query().unwrap_or_default(), |name, value| match name {
+    parameters(head.query.unwrap_or_default(), |name, value| match name {
         "customerId" => {
             customer = Some(CustomerId::parse(value).map_err(|error| error.to_string())?);
             Ok(())
         }
         _ => Err("is not known here; known is customerId".to_owned()),
     })?;
-    let customer = customer.ok_or_else(|| ApiError::Unreadable("The query parameter customerId is required".to_owned()))?;
-    match *order.method() {
-        Method::GET => Ok(json_response(StatusCode::OK, &Value::from(documents(node, &owner(customer)?)))),
-        Method::PUT => {
-            let body = json_bytes(node, order, CONFIGURATION_BYTES_MAX).await?;
-            load(node, customer, &body).await
-        }
-        _ => Err(ApiError::Method("GET, PUT")),
-    }
+    customer.ok_or_else(|| ApiError::Unreadable("The query parameter customerId is required".to_owned()))
 }
 
 fn owner(customer: CustomerId) -> Result<Owner, ApiError> {
@@ -93,7 +99,7 @@ fn documents(node: &Node, owner: &Owner) -> Vec<Value> {
 }
 
 /// Makes a configuration the whole of what the customer has: what stands already is left alone, what is not in it goes.
-async fn load(node: &Node, customer: CustomerId, body: &[u8]) -> Result<Response<Body>, ApiError> {
+async fn load(node: &Node, customer: CustomerId, body: &[u8]) -> Result<Response<Outgoing>, ApiError> {
     let (engine, owner) = (&node.webhooks, owner(customer)?);
     let Configuration { endpoints: wanted, warnings } = read(node, &owner, customer, body)?;
     let _changing = engine.exclusively().await;
@@ -104,18 +110,18 @@ async fn load(node: &Node, customer: CustomerId, body: &[u8]) -> Result<Response
         match place.map(|place| before.swap_remove(place)) {
             Some(shown) if engine.stands(&shown.id, &owner, &wish, &headers) => kept += 1,
             Some(shown) => {
-                engine.update(&shown.id, &owner, wish, Some(headers)).await.map_err(refuse)?;
+                engine.update(&shown.id, &owner, wish, Some(headers)).await?;
                 changed += 1;
             }
             None => {
-                engine.create(owner, wish, Given { secret: None, headers: Some(headers) }).await.map_err(refuse)?;
+                engine.create(owner, wish, Given { secret: None, headers: Some(headers) }).await?;
                 made += 1;
             }
         }
     }
     let removed = before.len();
     for shown in before {
-        engine.delete(&shown.id, &owner).await.map_err(refuse)?;
+        engine.delete(&shown.id, &owner).await?;
     }
     tracing::info!(%customer, made, changed, kept, removed, "Enreach's webhooks configured by an operator");
     for warning in &warnings {
@@ -140,5 +146,5 @@ fn read(node: &Node, owner: &Owner, customer: CustomerId, body: &[u8]) -> Result
         installed: &|_: &CustomerId| true,
         bound_to: owner.bound_to,
     };
-    enreach::read(body, customer, &asker).map_err(refuse_body)
+    Ok(enreach::read(body, customer, &asker)?)
 }

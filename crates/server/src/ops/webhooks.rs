@@ -1,15 +1,16 @@
 //! All subscriptions, for operators: who they are, how they are, and what can be done about it.
 
-use hyper::{Method, Response};
+use hyper::Response;
 use serde::Deserialize;
 use serde_json::json;
-use webhooks::engine::Asked;
+use webhooks::engine::{Asked, Shown};
 
 use super::paging::Page;
-use super::{BODY_BYTES_MAX, Order, json, json_body};
-use crate::api::faults::{ApiError, Body};
-use crate::api::webhooks::{ask_for_replay, show_replay};
-use crate::app::Node;
+use super::{BODY_BYTES_MAX, json, json_body};
+use crate::api::faults::ApiError;
+use crate::api::routes::Asking;
+use crate::api::webhooks::replays;
+use crate::net::outgoing::Outgoing;
 
 /// Attempts that are shown with a subscription.
 const ATTEMPTS_SHOWN: u32 = 20;
@@ -20,34 +21,43 @@ struct Ping {
     topic_id: Option<String>,
 }
 
-pub(super) async fn answer(node: &Node, order: &mut Order, rest: &[&str]) -> Result<Response<Body>, ApiError> {
-    let find = |id: &str| node.webhooks.subscription(id, None).ok_or(ApiError::NoSuch("subscription"));
-    match (order.method(), rest) {
-        (&Method::GET, []) => {
-            let all = node.webhooks.subscriptions(None).into_iter().map(|shown| (shown.id, shown.native));
-            Page::read(order.uri(), &[])?.of(order.uri(), all)
-        }
-        (&Method::GET, ["replays", id]) => json(&show_replay(&node.webhooks.replay_of(id).ok_or(ApiError::NoSuch("replay"))?)),
-        (&Method::GET, [id]) => {
-            let subscription = find(id)?.native;
-            let asked = Asked { size: ATTEMPTS_SHOWN, ..Asked::default() };
-            let attempts = node.webhooks.attempts(id, None, asked).await?.ok_or(ApiError::NoSuch("subscription"))?;
-            json(&json!({"subscription": subscription, "attempts": attempts.shown}))
-        }
-        (&Method::POST, [id, "ping"]) => {
-            find(id)?;
-            let first = node.webhooks.topics_of(id).first().cloned().unwrap_or_default();
-            let Ping { topic_id } = json_body(node, order, BODY_BYTES_MAX).await?;
-            let pinged = node.webhooks.ping(id, &topic_id.unwrap_or(first)).await;
-            json(&pinged.ok_or_else(|| ApiError::Unreadable("The subscription is not about this topic".to_owned()))?)
-        }
-        (&Method::POST, [id, "replay"]) => {
-            find(id)?;
-            let asked = json_body(node, order, BODY_BYTES_MAX).await?;
-            json(&show_replay(&ask_for_replay(node, id, &asked).await?))
-        }
-        (_, [] | [_] | ["replays", _]) => Err(ApiError::Method("GET")),
-        (_, [_, "ping" | "replay"]) => Err(ApiError::Method("POST")),
-        _ => Err(ApiError::NotFound),
-    }
+/// `GET /webhooks`
+pub(super) async fn list(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let all = of.node.webhooks.subscriptions(None).into_iter().map(|shown| (shown.id, shown.native));
+    Page::read(of.head, &[])?.of(of.head, all)
+}
+
+/// `GET /webhooks/{id}`
+pub(super) async fn one(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let (subscription, [id, _]) = (find(&of)?.native, of.ids);
+    let asked = Asked { size: ATTEMPTS_SHOWN, ..Asked::default() };
+    let attempts = of.node.webhooks.attempts(id, None, asked).await?.ok_or(ApiError::NoSuch("subscription"))?;
+    json(&json!({"subscription": subscription, "attempts": attempts.shown}))
+}
+
+/// `POST /webhooks/{id}/ping`
+pub(super) async fn ping(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    find(&of)?;
+    let (node, [id, _]) = (of.node, of.ids);
+    let first = node.webhooks.topics_of(id).first().cloned().unwrap_or_default();
+    let Ping { topic_id } = json_body(of, BODY_BYTES_MAX).await?;
+    let pinged = node.webhooks.ping(id, &topic_id.unwrap_or(first)).await;
+    json(&pinged.ok_or_else(|| ApiError::Unreadable("The subscription is not about this topic".to_owned()))?)
+}
+
+/// `POST /webhooks/{id}/replay`
+pub(super) async fn begin_replay(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    find(&of)?;
+    let (node, [id, _]) = (of.node, of.ids);
+    let range = json_body(of, BODY_BYTES_MAX).await?;
+    json(&replays::show(&replays::ask(node, id, &range).await?))
+}
+
+/// `GET /webhooks/replays/{id}`
+pub(super) async fn replay(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
+    json(&replays::show(&of.node.webhooks.replay_of(of.ids[0]).ok_or(ApiError::NoSuch("replay"))?))
+}
+
+fn find(of: &Asking<'_>) -> Result<Shown, ApiError> {
+    of.node.webhooks.subscription(of.ids[0], None).ok_or(ApiError::NoSuch("subscription"))
 }

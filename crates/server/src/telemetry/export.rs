@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::address::{Address, AddressError};
-use hyper::header::HeaderMap;
-use opentelemetry::propagation::TextMapPropagator;
+use hyper::header::HeaderName;
+use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceState, TracerProvider};
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_http::HeaderExtractor;
 use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_sdk::Resource;
@@ -26,8 +25,9 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::openmetrics::{self, Times};
 use super::transport::Transport;
-use crate::app::Node;
 use crate::config::Telemetry;
+use crate::net::headers::{Headers, text};
+use crate::node::Node;
 
 /// The spans that are told; whatever else is logged stays here.
 const SPANS: [&str; 3] = ["request", "session", "attempt"];
@@ -111,8 +111,8 @@ fn transport(telemetry: &Telemetry, runtime: &Handle) -> Result<Transport, Addre
 
 /// Continues the trace that a caller names; a header that names none begins one. Anybody can ask for a trace to be told: beyond the
 /// limit it is not.
-pub(super) fn adopt(node: &Node, span: &Span, headers: &HeaderMap) {
-    let caller = TraceContextPropagator::new().extract_with_context(&Context::new(), &HeaderExtractor(headers));
+pub(super) fn adopt(node: &Node, span: &Span, headers: Headers<'_>) {
+    let caller = TraceContextPropagator::new().extract_with_context(&Context::new(), &Carrier(headers));
     let named = caller.span().span_context().clone();
     if !named.is_valid() {
         return;
@@ -122,6 +122,19 @@ pub(super) fn adopt(node: &Node, span: &Span, headers: &HeaderMap) {
     let named = SpanContext::new(named.trace_id(), named.span_id(), flags, true, TraceState::default());
     if let Err(error) = span.set_parent(Context::new().with_remote_span_context(named)) {
         tracing::debug!(%error, "a trace is not continued");
+    }
+}
+
+/// Headers, as OpenTelemetry asks for them.
+struct Carrier<'a>(Headers<'a>);
+
+impl Extractor for Carrier<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        HeaderName::from_bytes(key.as_bytes()).ok().and_then(|name| self.0.first(&name)).and_then(text)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.names()
     }
 }
 
@@ -139,7 +152,7 @@ pub(crate) async fn export_metrics(node: Arc<Node>, stop: CancellationToken) {
         Ok(transport) => transport,
         Err(error) => return tracing::error!(%error, "no metrics are sent"),
     };
-    let started = node.started.unwrap_or_default();
+    let started = node.serving.as_ref().map(|serving| serving.started).unwrap_or_default();
     let mut last = started;
     while !stop.is_cancelled() {
         // Cancel safety: nothing is under way meanwhile.

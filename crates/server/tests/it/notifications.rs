@@ -260,7 +260,8 @@ async fn unknown_paths_and_methods_say_what_there_is() {
         (Method::OPTIONS, "/openapi.json", 405, Some("GET")),
         (Method::GET, "/", 404, None),
         (Method::DELETE, "/notifications/a/b", 404, None),
-        (Method::GET, "/session/", 404, None),
+        (Method::GET, "/session/x", 404, None),
+        (Method::GET, "/session/", 426, None),
     ] {
         let answer = caller.send(method.clone(), path, "", &[]).await;
         assert_eq!((answer.status.as_u16(), answer.header("allow")), (status, allow), "{method} {path}");

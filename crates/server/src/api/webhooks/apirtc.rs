@@ -1,80 +1,91 @@
 //! The one hook of a company, as ApiRTC's console knows it.
 
-use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Response, StatusCode};
 use protocol::authorise::Refusal;
 use protocol::id::CustomerId;
 use webhooks::engine::{Given, Shown};
 use webhooks::profile::APIRTC;
 use webhooks::vendor::apirtc;
 
-use super::{Asking, body, refuse};
-use crate::api::answer::{empty, json_response, refuse_body};
-use crate::api::faults::{ApiError, Body};
-use crate::app::Node;
+use super::{Asking, bytes};
+use crate::api::answer::{empty, json_response};
+use crate::api::faults::ApiError;
+use crate::api::routes::OfApplication;
+use crate::net::outgoing::Outgoing;
+use crate::node::Node;
 
 const SCOPE: &str = "events.apirtc.read";
 
-/// `/apirtc/webhook`
-pub(super) async fn answer(
-    asking: Asking<'_>,
-    method: Method,
-    request: &mut Request<Incoming>,
-) -> Result<Response<Body>, ApiError> {
-    let company = asking.application.bound_to.ok_or(Refusal::CustomerMissing)?;
-    if !asking.application.is_installed(&company) {
-        return Err(Refusal::NotInstalled(company).into());
-    }
-    if !asking.application.holds(SCOPE) {
-        return Err(ApiError::NoScope);
-    }
-    match method {
-        Method::GET => Ok(json_response(StatusCode::OK, &apirtc::show(own(asking, company)?.as_ref()))),
-        Method::POST | Method::PUT => {
-            let body = body(asking.node, request).await?;
-            set(asking, company, &body, method == Method::PUT).await
-        }
-        Method::DELETE => {
-            let _changing = asking.node.webhooks.exclusively().await;
-            let hook = own(asking, company)?.ok_or(ApiError::NoSuch("hook"))?;
-            delete(asking, &hook).await?;
-            Ok(empty(StatusCode::NO_CONTENT))
-        }
-        _ => Err(ApiError::Method("GET, POST, PUT, DELETE")),
-    }
+/// Whether a hook may stand already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Set {
+    New,
+    Replace,
 }
 
-/// Makes the hook; with `replace` in place of the one that there is.
-async fn set(asking: Asking<'_>, company: CustomerId, body: &[u8], replace: bool) -> Result<Response<Body>, ApiError> {
+/// `GET /apirtc/webhook`
+pub(in crate::api) async fn show(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let company = company(&of)?;
+    Ok(json_response(StatusCode::OK, &apirtc::show(own(of.asking(), company)?.as_ref())))
+}
+
+/// `POST /apirtc/webhook`
+pub(in crate::api) async fn create(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    set(of, Set::New).await
+}
+
+/// `PUT /apirtc/webhook`
+pub(in crate::api) async fn replace(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    set(of, Set::Replace).await
+}
+
+/// `DELETE /apirtc/webhook`
+pub(in crate::api) async fn delete(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let (company, asking) = (company(&of)?, of.asking());
+    let _changing = of.node.webhooks.exclusively().await;
+    let hook = own(asking, company)?.ok_or(ApiError::NoSuch("hook"))?;
+    of.node.webhooks.delete(&hook.id, &asking.owner()).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// Whose hook it is, if the application may see to it.
+fn company(of: &OfApplication<'_>) -> Result<CustomerId, ApiError> {
+    let company = of.application.bound_to.ok_or(Refusal::CustomerMissing)?;
+    if !of.application.is_installed(&company) {
+        return Err(Refusal::NotInstalled(company).into());
+    }
+    if of.application.holds(SCOPE) { Ok(company) } else { Err(ApiError::NoScope) }
+}
+
+async fn set(of: OfApplication<'_>, set: Set) -> Result<Response<Outgoing>, ApiError> {
+    let (company, asking) = (company(&of)?, of.asking());
+    let body = bytes(of.node, of.head, of.body).await?;
     let (holds, installed) = (|scope: &str| asking.application.holds(scope), |_: &CustomerId| true);
-    let wanted = apirtc::read(body, company, &asking.asker(&holds, &installed)).map_err(refuse_body)?;
+    let wanted = apirtc::read(&body, company, &asking.asker(&holds, &installed))?;
     let engine = &asking.node.webhooks;
     let _changing = engine.exclusively().await;
     let before = own(asking, company)?;
-    if before.is_some() && !replace {
+    if before.is_some() && set == Set::New {
         return Err(ApiError::Conflict("The company has a hook already; PUT replaces it".to_owned()));
     }
-    if wanted.is_none() && !replace {
+    if wanted.is_none() && set == Set::New {
         return Err(ApiError::invalid("url", "is required"));
     }
     let hook = match (wanted, before) {
-        (Some((wish, headers)), Some(before)) => {
-            Some(engine.update(&before.id, &asking.owner(), wish, Some(headers)).await.map_err(refuse)?)
-        }
+        (Some((wish, headers)), Some(before)) => Some(engine.update(&before.id, &asking.owner(), wish, Some(headers)).await?),
         (Some((wish, headers)), None) => {
             let given = Given { secret: None, headers: Some(headers) };
-            Some(engine.create(asking.owner(), wish, given).await.map_err(refuse)?)
+            Some(engine.create(asking.owner(), wish, given).await?)
         }
         // Without a URL it is only switched off.
-        (None, Some(before)) => Some(engine.set_active(&before.id, &asking.owner(), false).await.map_err(refuse)?),
+        (None, Some(before)) => Some(engine.set_active(&before.id, &asking.owner(), false).await?),
         (None, None) => None,
     };
-    let status = if replace { StatusCode::OK } else { StatusCode::CREATED };
+    let status = match set {
+        Set::New => StatusCode::CREATED,
+        Set::Replace => StatusCode::OK,
+    };
     Ok(json_response(status, &apirtc::show(hook.as_ref())))
-}
-
-async fn delete(asking: Asking<'_>, hook: &Shown) -> Result<(), ApiError> {
-    asking.node.webhooks.delete(&hook.id, &asking.owner()).await.map_err(refuse)
 }
 
 /// The company's hook, whichever application made it; one that another made is told as a conflict. One of an application that the

@@ -1,10 +1,7 @@
 //! Avaya's contract for digital webhook subscriptions: paths, statuses and problems (RFC 9457) as published.
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Response, StatusCode};
 use protocol::fault::Fault;
 use protocol::id::CustomerId;
 use serde_json::{Value, json};
@@ -13,11 +10,14 @@ use webhooks::profile::AVAYA;
 use webhooks::subscription::Wish;
 use webhooks::vendor::avaya;
 
-use super::{Asking, body, refuse};
-use crate::api::answer::{empty, json_response, refuse_body};
-use crate::api::faults::{ApiError, Body};
+use super::{Asking, bytes};
+use crate::api::answer::{empty, json_response};
+use crate::api::faults::ApiError;
 use crate::api::paging::parameters;
-use crate::app::Node;
+use crate::api::routes::OfApplication;
+use crate::net::outgoing::Outgoing;
+use crate::net::request::{Body, Head};
+use crate::node::Node;
 
 /// Below which path the contract stands.
 pub(super) const BASE: &str = "/api/digital/webhook/v1/accounts";
@@ -36,32 +36,40 @@ struct Account<'a> {
     customer: CustomerId,
 }
 
-/// Answers `{accountId}/subscriptions` and what stands below.
-pub(super) async fn answer(
-    asking: Asking<'_>,
-    method: Method,
-    rest: &[&str],
-    request: &mut Request<Incoming>,
-) -> Result<Response<Body>, ApiError> {
-    let (id, rest) = match rest {
-        [id, "subscriptions", rest @ ..] => (*id, rest),
-        _ => return Err(ApiError::NotFound),
-    };
-    let account = Account { asking, id, customer: customer(asking, id)? };
-    match (method, rest) {
-        (Method::GET, []) => account.list(request),
-        (Method::POST, []) => account.create(request).await,
-        (Method::GET, [id]) => Ok(json_response(StatusCode::OK, &avaya::show(&account.find(id)?))),
-        (Method::PUT, [id]) => account.replace(id, request).await,
-        (Method::DELETE, [id]) => {
-            account.find(id)?;
-            asking.node.webhooks.delete(id, &account.owner()).await.map_err(refuse)?;
-            Ok(empty(StatusCode::NO_CONTENT))
-        }
-        (_, []) => Err(ApiError::Method("GET, POST")),
-        (_, [_]) => Err(ApiError::Method("GET, PUT, DELETE")),
-        _ => Err(ApiError::NotFound),
-    }
+/// `GET …/{accountId}/subscriptions`
+pub(in crate::api) async fn list(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    Account::of(&of)?.list(of.head.query.unwrap_or_default())
+}
+
+/// `POST …/{accountId}/subscriptions`
+pub(in crate::api) async fn create(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let account = Account::of(&of)?;
+    let wish = account.read(of.head, of.body).await?;
+    let made = of.node.webhooks.create(account.owner(), wish, Given::default()).await?;
+    Ok(json_response(StatusCode::CREATED, &avaya::show(&made)))
+}
+
+/// `GET …/{accountId}/subscriptions/{subscriptionId}`
+pub(in crate::api) async fn one(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let (account, [_, id]) = (Account::of(&of)?, of.ids);
+    Ok(json_response(StatusCode::OK, &avaya::show(&account.find(id)?)))
+}
+
+/// `PUT …/{accountId}/subscriptions/{subscriptionId}`
+pub(in crate::api) async fn replace(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let (account, [_, id]) = (Account::of(&of)?, of.ids);
+    account.find(id)?;
+    let wish = account.read(of.head, of.body).await?;
+    let made = of.node.webhooks.update(id, &account.owner(), wish, None).await?;
+    Ok(json_response(StatusCode::OK, &avaya::show(&made)))
+}
+
+/// `DELETE …/{accountId}/subscriptions/{subscriptionId}`
+pub(in crate::api) async fn delete(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let (account, [_, id]) = (Account::of(&of)?, of.ids);
+    account.find(id)?;
+    of.node.webhooks.delete(id, &account.owner()).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
 }
 
 /// The customer whose account it is, if the application may act for it.
@@ -80,7 +88,12 @@ fn customer(asking: Asking<'_>, id: &str) -> Result<CustomerId, ApiError> {
     asking.node.webhooks.account(id).filter(is_own).ok_or(ApiError::NoSuch("account"))
 }
 
-impl Account<'_> {
+impl<'a> Account<'a> {
+    fn of(of: &OfApplication<'a>) -> Result<Self, ApiError> {
+        let (asking, [id, _]) = (of.asking(), of.ids);
+        Ok(Self { asking, id, customer: customer(asking, id)? })
+    }
+
     fn owner(self) -> Owner {
         Owner { bound_to: Some(self.customer), ..self.asking.owner() }
     }
@@ -94,9 +107,9 @@ impl Account<'_> {
         found.filter(|shown| self.is_own(shown)).ok_or(ApiError::NoSuch("subscription"))
     }
 
-    fn list(self, request: &Request<Incoming>) -> Result<Response<Body>, ApiError> {
+    fn list(self, query: &str) -> Result<Response<Outgoing>, ApiError> {
         let mut provider: Option<String> = None;
-        parameters(request.uri().query().unwrap_or_default(), |name, value| match name {
+        parameters(query, |name, value| match name {
             "channelProviderId" => {
                 provider = Some(value.to_owned());
                 Ok(())
@@ -115,29 +128,16 @@ impl Account<'_> {
         Ok(json_response(StatusCode::OK, &Value::from(shown)))
     }
 
-    async fn create(self, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
-        let wish = self.read(request).await?;
-        let made = self.asking.node.webhooks.create(self.owner(), wish, Given::default()).await.map_err(refuse)?;
-        Ok(json_response(StatusCode::CREATED, &avaya::show(&made)))
-    }
-
-    async fn replace(self, id: &str, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
-        self.find(id)?;
-        let wish = self.read(request).await?;
-        let made = self.asking.node.webhooks.update(id, &self.owner(), wish, None).await.map_err(refuse)?;
-        Ok(json_response(StatusCode::OK, &avaya::show(&made)))
-    }
-
-    async fn read(self, request: &mut Request<Incoming>) -> Result<Wish, ApiError> {
-        let body = body(self.asking.node, request).await?;
+    async fn read(self, head: Head<'_>, body: Body<'_>) -> Result<Wish, ApiError> {
+        let body = bytes(self.asking.node, head, body).await?;
         let application = self.asking.application;
         let (holds, installed) = (|scope: &str| application.holds(scope), |_: &CustomerId| true);
-        avaya::read(&body, self.id, self.customer, &self.asking.asker(&holds, &installed)).map_err(refuse_body)
+        Ok(avaya::read(&body, self.id, self.customer, &self.asking.asker(&holds, &installed))?)
     }
 }
 
 /// A refusal as the contract has it.
-pub(super) fn problem(node: &Node, error: ApiError, instance: &str) -> Response<Body> {
+pub(crate) fn problem(node: &Node, error: ApiError, instance: &str) -> Response<Outgoing> {
     let (status, detail) = match &error {
         ApiError::Invalid(_) => (StatusCode::BAD_REQUEST, "One or more constraints are violated".to_owned()),
         error => (error.status(), error.description()),
@@ -157,7 +157,7 @@ pub(super) fn problem(node: &Node, error: ApiError, instance: &str) -> Response<
     }
     let mut response = error.into_response(node);
     *response.status_mut() = status;
-    *response.body_mut() = Full::from(Bytes::from(problem.to_string()));
+    *response.body_mut() = Outgoing::from(problem.to_string());
     response.headers_mut().insert(CONTENT_TYPE, PROBLEM);
     response
 }

@@ -1,21 +1,21 @@
 //! Attempts, deliveries, what was sent.
 
-use hyper::body::Incoming;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Response, StatusCode};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use protocol::time;
 use serde_json::json;
 use webhooks::engine::{Asked, Attempts, DeliveryId, Retried};
 
-use super::Asking;
 use crate::api::answer::{empty, json_response};
-use crate::api::faults::{ApiError, Body};
+use crate::api::faults::ApiError;
 use crate::api::paging::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, number, parameters};
+use crate::api::routes::OfApplication;
+use crate::net::outgoing::Outgoing;
 
 /// `GET /webhooks/subscriptions/{id}/attempts`
-pub(super) async fn attempts(asking: Asking<'_>, id: &str, request: &Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let query = request.uri().query().unwrap_or_default();
+pub(in crate::api) async fn attempts(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let (asking, [id, _], query) = (of.asking(), of.ids, of.head.query.unwrap_or_default());
     let asked = read(query)?;
     let found = asking.node.webhooks.attempts(id, Some(&asking.owner()), asked).await?;
     let Attempts { shown, next } = found.ok_or(ApiError::NoSuch("subscription"))?;
@@ -56,14 +56,16 @@ fn moment(value: &str) -> Result<Timestamp, String> {
 }
 
 /// `GET /webhooks/deliveries/{id}`
-pub(super) async fn delivery(asking: Asking<'_>, id: &str) -> Result<Response<Body>, ApiError> {
+pub(in crate::api) async fn delivery(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let (asking, [id, _]) = (of.asking(), of.ids);
     let id = DeliveryId::parse(id).ok_or(ApiError::NoSuch("delivery"))?;
     let found = asking.node.webhooks.delivery(id, Some(&asking.owner())).await?;
     Ok(json_response(StatusCode::OK, &found.ok_or(ApiError::NoSuch("delivery"))?.shown))
 }
 
 /// `POST /webhooks/deliveries/{id}/retry`
-pub(super) async fn retry(asking: Asking<'_>, id: &str) -> Result<Response<Body>, ApiError> {
+pub(in crate::api) async fn retry(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let (asking, [id, _]) = (of.asking(), of.ids);
     let id = DeliveryId::parse(id).ok_or(ApiError::NoSuch("delivery"))?;
     match asking.node.webhooks.retry(id, &asking.owner()).await? {
         Retried::Unknown => Err(ApiError::NoSuch("delivery")),
@@ -73,10 +75,10 @@ pub(super) async fn retry(asking: Asking<'_>, id: &str) -> Result<Response<Body>
 }
 
 /// `GET /webhooks/usage`
-pub(super) async fn usage(asking: Asking<'_>, request: &Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let today = asking.node.clock.now().to_string().chars().take(10).collect::<String>();
+pub(in crate::api) async fn usage(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let today = of.node.clock.now().to_string().chars().take(10).collect::<String>();
     let (mut from, mut to) = (today.clone(), today);
-    parameters(request.uri().query().unwrap_or_default(), |name, value| {
+    parameters(of.head.query.unwrap_or_default(), |name, value| {
         let day = || value.parse::<Date>().map(|day| day.to_string()).map_err(|_not_date| "must be a day such as 2023-11-01");
         match name {
             "from" => from = day()?,
@@ -85,7 +87,7 @@ pub(super) async fn usage(asking: Asking<'_>, request: &Request<Incoming>) -> Re
         }
         Ok(())
     })?;
-    let sends = asking.node.webhooks.sends(&asking.application.client_id, from, to).await?;
+    let sends = of.node.webhooks.sends(&of.application.client_id, from, to).await?;
     let days: Vec<_> = sends.into_iter().map(|(day, sends)| json!({"day": day, "sends": sends})).collect();
     Ok(json_response(StatusCode::OK, &json!({"_embedded": days})))
 }

@@ -1,32 +1,34 @@
 //! Deliveries queued anew over a range of time: begun, looked at, stopped.
 
-use hyper::body::Incoming;
 use hyper::header::{HeaderValue, LOCATION};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Response, StatusCode};
 use protocol::fault::Faults;
 use protocol::time;
 use serde::Deserialize;
 use serde_json::Value;
 use webhooks::engine::{Replay, ReplayRequest, Which};
 
-use super::{Asking, parsed_body};
+use super::parsed;
 use crate::api::answer::json_response;
-use crate::api::faults::{ApiError, Body};
-use crate::app::Node;
+use crate::api::faults::ApiError;
+use crate::api::routes::OfApplication;
+use crate::net::outgoing::Outgoing;
+use crate::node::Node;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Asked {
+pub(crate) struct Range {
     since: String,
     until: Option<String>,
     status: Option<Which>,
 }
 
 /// `POST /webhooks/subscriptions/{id}/replay`
-pub(super) async fn begin(asking: Asking<'_>, id: &str, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let asked: Asked = parsed_body(asking.node, request).await?;
+pub(in crate::api) async fn begin(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let (asking, [id, _]) = (of.asking(), of.ids);
+    let range: Range = parsed(of).await?;
     asking.node.webhooks.subscription(id, Some(&asking.owner())).ok_or(ApiError::NoSuch("subscription"))?;
-    let replay = ask(asking.node, id, &asked).await?;
+    let replay = ask(asking.node, id, &range).await?;
     let mut response = json_response(StatusCode::ACCEPTED, &show(&replay));
     if let Ok(location) = HeaderValue::from_str(&format!("/webhooks/replays/{}", replay.id)) {
         response.headers_mut().insert(LOCATION, location);
@@ -35,7 +37,7 @@ pub(super) async fn begin(asking: Asking<'_>, id: &str, request: &mut Request<In
 }
 
 /// Begins a replay of a subscription that is there.
-pub(crate) async fn ask(node: &Node, id: &str, asked: &Asked) -> Result<Replay, ApiError> {
+pub(crate) async fn ask(node: &Node, id: &str, range: &Range) -> Result<Replay, ApiError> {
     let mut faults = Faults::default();
     let mut moment = |field: &str, text: &str| {
         let at = time::read(text);
@@ -44,14 +46,14 @@ pub(crate) async fn ask(node: &Node, id: &str, asked: &Asked) -> Result<Replay, 
         }
         at
     };
-    let since = moment("since", &asked.since);
-    let until = asked.until.as_deref().map_or(Some(node.clock.now()), |text| moment("until", text));
+    let since = moment("since", &range.since);
+    let until = range.until.as_deref().map_or(Some(node.clock.now()), |text| moment("until", text));
     let (Some(since), Some(until)) = (since, until) else { return Err(ApiError::Invalid(faults)) };
     if since >= until {
         faults.add("until", "must be later than since");
         return Err(ApiError::Invalid(faults));
     }
-    let request = ReplayRequest { since, until, status: asked.status.unwrap_or(Which::Failed) };
+    let request = ReplayRequest { since, until, status: range.status.unwrap_or(Which::Failed) };
     let begun = node.webhooks.replay(id, request).await?;
     begun.ok_or_else(|| ApiError::Conflict("A replay of this subscription is running; wait for it, or stop it".to_owned()))
 }
@@ -65,14 +67,21 @@ pub(crate) fn show(replay: &Replay) -> Value {
     shown
 }
 
-/// `GET` and `DELETE /webhooks/replays/{id}`
-pub(super) async fn one(asking: Asking<'_>, method: &Method, id: &str) -> Result<Response<Body>, ApiError> {
-    let engine = &asking.node.webhooks;
-    let is_theirs = |replay: &Replay| engine.subscription(&replay.subscription_id, Some(&asking.owner())).is_some();
-    let replay = engine.replay_of(id).filter(is_theirs).ok_or(ApiError::NoSuch("replay"))?;
-    let replay = match *method {
-        Method::DELETE => engine.stop_replay(id).await?.ok_or(ApiError::NoSuch("replay"))?,
-        _ => replay,
-    };
-    Ok(json_response(StatusCode::OK, &show(&replay)))
+/// `GET /webhooks/replays/{id}`
+pub(in crate::api) async fn one(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    Ok(json_response(StatusCode::OK, &show(&own(&of)?)))
+}
+
+/// `DELETE /webhooks/replays/{id}`
+pub(in crate::api) async fn stop(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    own(&of)?;
+    let [id, _] = of.ids;
+    let stopped = of.node.webhooks.stop_replay(id).await?.ok_or(ApiError::NoSuch("replay"))?;
+    Ok(json_response(StatusCode::OK, &show(&stopped)))
+}
+
+fn own(of: &OfApplication<'_>) -> Result<Replay, ApiError> {
+    let (engine, owner, [id, _]) = (&of.node.webhooks, of.asking().owner(), of.ids);
+    let is_theirs = |replay: &Replay| engine.subscription(&replay.subscription_id, Some(&owner)).is_some();
+    engine.replay_of(id).filter(is_theirs).ok_or(ApiError::NoSuch("replay"))
 }

@@ -4,61 +4,71 @@
 
 use std::cmp::Reverse;
 
-use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Response, StatusCode};
 use protocol::authorise::Refusal;
 use serde_json::Value;
+use webhooks::engine::Shown;
 use webhooks::subscription::Contract;
 
+use super::bytes;
 use super::subscriptions::created;
-use super::{Asking, body, refuse};
 use crate::api::answer::{empty, json_response};
-use crate::api::faults::{ApiError, Body};
+use crate::api::faults::ApiError;
 use crate::api::paging::{Page, parameters};
+use crate::api::routes::OfApplication;
+use crate::net::outgoing::Outgoing;
 
 const PROFILE: &str = "reapit";
 
-pub(super) async fn answer(
-    asking: Asking<'_>,
-    method: Method,
-    rest: &[&str],
-    request: &mut Request<Incoming>,
-) -> Result<Response<Body>, ApiError> {
-    if asking.application.bound_to.is_none() {
-        return Err(Refusal::CustomerMissing.into());
-    }
-    let (engine, owner) = (&asking.node.webhooks, asking.owner());
-    let find = |id: &str| engine.subscription(id, Some(&owner)).filter(|shown| shown.profile == PROFILE);
-    match (method, rest) {
-        (Method::GET, []) => list(asking, request),
-        (Method::POST, []) => {
-            let body = body(asking.node, request).await?;
-            Ok(created(&asking.create(&body, Contract::Resthooks).await?.resthook, "/resthooks"))
-        }
-        (Method::GET, [id]) => Ok(json_response(StatusCode::OK, &find(id).ok_or(ApiError::NoSuch("rest hook"))?.resthook)),
-        (Method::PUT, [id]) => {
-            find(id).ok_or(ApiError::NoSuch("rest hook"))?;
-            let body = body(asking.node, request).await?;
-            asking.update(id, &body, Contract::Resthooks).await?;
-            Ok(done())
-        }
-        (Method::DELETE, [id]) => {
-            find(id).ok_or(ApiError::NoSuch("rest hook"))?;
-            engine.delete(id, &owner).await.map_err(refuse)?;
-            Ok(done())
-        }
-        (_, []) => Err(ApiError::Method("GET, POST")),
-        (_, [_]) => Err(ApiError::Method("GET, PUT, DELETE")),
-        _ => Err(ApiError::NotFound),
-    }
+/// `POST /resthooks`
+pub(in crate::api) async fn create(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    check_bound(&of)?;
+    let asking = of.asking();
+    let body = bytes(of.node, of.head, of.body).await?;
+    Ok(created(&asking.create(&body, Contract::Resthooks).await?.resthook, "/resthooks"))
 }
 
-fn done() -> Response<Body> {
+/// `GET /resthooks/{id}`
+pub(in crate::api) async fn one(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    Ok(json_response(StatusCode::OK, &find(&of)?.resthook))
+}
+
+/// `PUT /resthooks/{id}`
+pub(in crate::api) async fn update(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    find(&of)?;
+    let (asking, [id, _]) = (of.asking(), of.ids);
+    let body = bytes(of.node, of.head, of.body).await?;
+    asking.update(id, &body, Contract::Resthooks).await?;
+    Ok(done())
+}
+
+/// `DELETE /resthooks/{id}`
+pub(in crate::api) async fn delete(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    find(&of)?;
+    let [id, _] = of.ids;
+    of.node.webhooks.delete(id, &of.asking().owner()).await?;
+    Ok(done())
+}
+
+fn check_bound(of: &OfApplication<'_>) -> Result<(), ApiError> {
+    if of.application.bound_to.is_none() { Err(Refusal::CustomerMissing.into()) } else { Ok(()) }
+}
+
+fn find(of: &OfApplication<'_>) -> Result<Shown, ApiError> {
+    check_bound(of)?;
+    let [id, _] = of.ids;
+    let found = of.node.webhooks.subscription(id, Some(&of.asking().owner()));
+    found.filter(|shown| shown.profile == PROFILE).ok_or(ApiError::NoSuch("rest hook"))
+}
+
+fn done() -> Response<Outgoing> {
     empty(StatusCode::CREATED)
 }
 
-fn list(asking: Asking<'_>, request: &Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let query = request.uri().query().unwrap_or_default();
+/// `GET /resthooks`
+pub(in crate::api) async fn list(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    check_bound(&of)?;
+    let query = of.head.query.unwrap_or_default();
     let (mut page, mut active, mut sort) = (Page::default(), None, String::from("created"));
     parameters(query, |name, value| match name.to_ascii_lowercase().as_str() {
         _ if page.take(name, value)? => Ok(()),
@@ -73,7 +83,7 @@ fn list(asking: Asking<'_>, request: &Request<Incoming>) -> Result<Response<Body
         "sortby" => Err("must be created, modified, or one of them behind a -".to_owned()),
         _ => Err("is not known here; known are pageSize, pageNumber, sortBy, active".to_owned()),
     })?;
-    let mut all = asking.node.webhooks.subscriptions(Some(&asking.owner()));
+    let mut all = of.node.webhooks.subscriptions(Some(&of.asking().owner()));
     all.retain(|shown| shown.profile == PROFILE && active.is_none_or(|active| shown.active == active));
     match sort.as_str() {
         "modified" => all.sort_by_key(|shown| shown.modified),

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use hyper::body::Incoming;
 use hyper::header::{HeaderValue, LOCATION};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Response, StatusCode};
 use protocol::fault::Faults;
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,56 +11,59 @@ use webhooks::engine::{GRACE_MAX, Shown};
 use webhooks::sign::Secret;
 use webhooks::subscription::Contract;
 
-use super::{Asking, body, log, parsed_body, refuse, replays};
+use super::{bytes, parsed};
 use crate::api::answer::{empty, json_response};
-use crate::api::faults::{ApiError, Body};
+use crate::api::faults::ApiError;
 use crate::api::paging::{Page, parameters};
+use crate::api::routes::OfApplication;
+use crate::net::outgoing::Outgoing;
 
 /// For how long the old secret is good where nothing is said.
 const GRACE_DEFAULT: Duration = Duration::from_secs(24 * 3600);
 
-pub(super) async fn answer(
-    asking: Asking<'_>,
-    method: Method,
-    rest: &[&str],
-    request: &mut Request<Incoming>,
-) -> Result<Response<Body>, ApiError> {
-    let (engine, owner) = (&asking.node.webhooks, asking.owner());
-    match (method, rest) {
-        (Method::GET, []) => list(asking, request),
-        (Method::POST, []) => create(asking, request).await,
-        (Method::GET, [id]) => {
-            let shown = engine.subscription(id, Some(&owner)).ok_or(ApiError::NoSuch("subscription"))?;
-            Ok(json_response(StatusCode::OK, &shown.native))
-        }
-        (Method::PUT, [id]) => {
-            let body = body(asking.node, request).await?;
-            Ok(ok(&asking.update(id, &body, Contract::Native).await?))
-        }
-        (Method::DELETE, [id]) => {
-            engine.delete(id, &owner).await.map_err(refuse)?;
-            Ok(empty(StatusCode::NO_CONTENT))
-        }
-        (Method::POST, [id, "ping"]) => ping(asking, id, request).await,
-        (Method::POST, [id, "activate"]) => Ok(ok(&engine.set_active(id, &owner, true).await.map_err(refuse)?)),
-        (Method::POST, [id, "deactivate"]) => Ok(ok(&engine.set_active(id, &owner, false).await.map_err(refuse)?)),
-        (Method::POST, [id, "secret", "rotate"]) => rotate(asking, id, request).await,
-        (Method::GET, [id, "attempts"]) => log::attempts(asking, id, request).await,
-        (Method::POST, [id, "replay"]) => replays::begin(asking, id, request).await,
-        (_, []) => Err(ApiError::Method("GET, POST")),
-        (_, [_]) => Err(ApiError::Method("GET, PUT, DELETE")),
-        (_, [_, "attempts"]) => Err(ApiError::Method("GET")),
-        (_, [_, "ping" | "activate" | "deactivate" | "replay"] | [_, "secret", "rotate"]) => Err(ApiError::Method("POST")),
-        _ => Err(ApiError::NotFound),
-    }
+/// `GET /webhooks/subscriptions/{id}`
+pub(in crate::api) async fn one(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let (owner, [id, _]) = (of.asking().owner(), of.ids);
+    let shown = of.node.webhooks.subscription(id, Some(&owner)).ok_or(ApiError::NoSuch("subscription"))?;
+    Ok(json_response(StatusCode::OK, &shown.native))
 }
 
-fn ok(shown: &Shown) -> Response<Body> {
-    json_response(StatusCode::OK, &&shown.native)
+/// `PUT /webhooks/subscriptions/{id}`
+pub(in crate::api) async fn update(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let (asking, [id, _]) = (of.asking(), of.ids);
+    let body = bytes(of.node, of.head, of.body).await?;
+    Ok(ok(&asking.update(id, &body, Contract::Native).await?))
 }
 
-fn list(asking: Asking<'_>, request: &Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let query = request.uri().query().unwrap_or_default();
+/// `DELETE /webhooks/subscriptions/{id}`
+pub(in crate::api) async fn delete(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let (owner, [id, _]) = (of.asking().owner(), of.ids);
+    of.node.webhooks.delete(id, &owner).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// `POST /webhooks/subscriptions/{id}/activate`
+pub(in crate::api) async fn activate(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    set_active(of, true).await
+}
+
+/// `POST /webhooks/subscriptions/{id}/deactivate`
+pub(in crate::api) async fn deactivate(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    set_active(of, false).await
+}
+
+async fn set_active(of: OfApplication<'_>, active: bool) -> Result<Response<Outgoing>, ApiError> {
+    let (owner, [id, _]) = (of.asking().owner(), of.ids);
+    Ok(ok(&of.node.webhooks.set_active(id, &owner, active).await?))
+}
+
+fn ok(shown: &Shown) -> Response<Outgoing> {
+    json_response(StatusCode::OK, &shown.native)
+}
+
+/// `GET /webhooks/subscriptions`
+pub(in crate::api) async fn list(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let query = of.head.query.unwrap_or_default();
     let (mut page, mut active) = (Page::default(), None);
     parameters(query, |name, value| match name {
         _ if page.take(name, value)? => Ok(()),
@@ -71,19 +73,21 @@ fn list(asking: Asking<'_>, request: &Request<Incoming>) -> Result<Response<Body
         }
         _ => Err("is not known here; known are pageSize, pageNumber, active".to_owned()),
     })?;
-    let all = asking.node.webhooks.subscriptions(Some(&asking.owner()));
+    let all = of.node.webhooks.subscriptions(Some(&of.asking().owner()));
     let wanted = all.into_iter().filter(|shown| active.is_none_or(|active| shown.active == active));
     let wanted: Vec<Value> = wanted.map(|shown| shown.native).collect();
     Ok(json_response(StatusCode::OK, &page.of(&wanted, "/webhooks/subscriptions", query)))
 }
 
-async fn create(asking: Asking<'_>, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let body = body(asking.node, request).await?;
+/// `POST /webhooks/subscriptions`
+pub(in crate::api) async fn create(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let asking = of.asking();
+    let body = bytes(of.node, of.head, of.body).await?;
     Ok(created(&asking.create(&body, Contract::Native).await?.native, "/webhooks/subscriptions"))
 }
 
 /// The answer to a subscription that was made.
-pub(super) fn created(shown: &Value, path: &str) -> Response<Body> {
+pub(super) fn created(shown: &Value, path: &str) -> Response<Outgoing> {
     let mut response = json_response(StatusCode::CREATED, &shown);
     let id = shown.get("id").and_then(Value::as_str).unwrap_or_default();
     if let Ok(location) = HeaderValue::from_str(&format!("{path}/{id}")) {
@@ -98,8 +102,10 @@ struct Ping {
     topic_id: String,
 }
 
-async fn ping(asking: Asking<'_>, id: &str, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let Ping { topic_id } = parsed_body(asking.node, request).await?;
+/// `POST /webhooks/subscriptions/{id}/ping`
+pub(in crate::api) async fn ping(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let (asking, [id, _]) = (of.asking(), of.ids);
+    let Ping { topic_id } = parsed(of).await?;
     asking.node.webhooks.subscription(id, Some(&asking.owner())).ok_or(ApiError::NoSuch("subscription"))?;
     asking.node.limits.pings.admit(id.to_owned(), asking.node.clock.running())?;
     let Some(mut pinged) = asking.node.webhooks.ping(id, &topic_id).await else {
@@ -118,8 +124,10 @@ struct Rotate {
     grace_period_seconds: Option<f64>,
 }
 
-async fn rotate(asking: Asking<'_>, id: &str, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    let Rotate { secret, grace_period_seconds } = parsed_body(asking.node, request).await?;
+/// `POST /webhooks/subscriptions/{id}/secret/rotate`
+pub(in crate::api) async fn rotate(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let (asking, [id, _]) = (of.asking(), of.ids);
+    let Rotate { secret, grace_period_seconds } = parsed(of).await?;
     let mut faults = Faults::default();
     let given = secret.as_deref().map(Secret::parse);
     if given == Some(None) {
@@ -132,5 +140,5 @@ async fn rotate(asking: Asking<'_>, id: &str, request: &mut Request<Incoming>) -
     }
     let Some(grace) = grace.filter(|_| faults.is_empty()) else { return Err(ApiError::Invalid(faults)) };
     let rotated = asking.node.webhooks.rotate(id, &asking.owner(), given.flatten(), grace).await;
-    Ok(ok(&rotated.map_err(refuse)?))
+    Ok(ok(&rotated?))
 }

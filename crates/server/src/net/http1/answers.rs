@@ -1,18 +1,17 @@
-//! What is answered and yet to be sent, and how an answer is written.
+//! What is answered and yet to be sent, and how an answer is written: nowhere else are its head and body made into bytes.
 
 use std::cell::RefCell;
 use std::time::Duration;
 
 use clock::Moment;
-use futures::FutureExt;
-use http_body_util::BodyExt;
-use hyper::Response;
-use hyper::header::{CONNECTION, HeaderValue};
+use hyper::StatusCode;
+use hyper::header::CONNECTION;
 use sessions::gather::behind_the_others;
 use tokio::io::AsyncWriteExt;
 
-use crate::api::faults::Body;
-use crate::api::request::ends_connection;
+use crate::net::library::ends_connection;
+use crate::net::outgoing::Outgoing;
+use crate::net::service::Answer;
 use crate::net::stream::{Phase, Stream};
 
 /// How many requests of a connection are answered together: then others have their turn.
@@ -36,10 +35,10 @@ pub(super) struct Answers {
 
 impl Answers {
     /// Puts an answer behind the others; the last one of a node that stops, or where it says so itself.
-    pub(super) fn put(&mut self, response: Response<Body>, id: &HeaderValue, taken: Moment, is_stopping: bool) {
-        self.end = is_stopping || ends_connection(&response);
+    pub(super) fn put(&mut self, answer: Answer, taken: Moment, is_stopping: bool) {
+        self.end = is_stopping || ends_connection(&answer.response);
         self.count += 1;
-        put_answer(&mut self.text, response, id, taken, self.end);
+        put_answer(&mut self.text, answer, taken, self.end);
     }
 
     /// They have waited with a request, and do not wait with another.
@@ -52,7 +51,7 @@ impl Answers {
         self.have_waited || self.end || self.count >= TOGETHER_MAX
     }
 
-    /// Sends them, once the requests that are ready by now have been taken. Gives nothing where the connection ends with them.
+    /// Sends them, once the requests that are ready by now have been taken. `None`: the connection ends with them.
     pub(super) async fn send(&mut self, stream: &mut Stream) -> Option<()> {
         let Self { text, end, .. } = std::mem::take(self);
         if text.is_empty() {
@@ -67,9 +66,13 @@ impl Answers {
 }
 
 /// Writes an answer behind others, as it is sent.
-pub(super) fn put_answer(text: &mut Vec<u8>, response: Response<Body>, id: &HeaderValue, now: Moment, is_last: bool) {
-    let (head, mut body) = response.into_parts();
-    let body = body.frame().now_or_never().flatten().and_then(|frame| frame.ok()?.into_data().ok()).unwrap_or_default();
+pub(in crate::net) fn put_answer(text: &mut Vec<u8>, answer: Answer, now: Moment, is_last: bool) {
+    let Answer { response, id, .. } = answer;
+    let (head, body) = response.into_parts();
+    let Outgoing::Whole(body) = body else {
+        // Files are for the operators, whose requests the library answers.
+        return;
+    };
     text.reserve(256 + body.len());
     let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| text.extend_from_slice(part));
     let reason = head.status.canonical_reason().unwrap_or_default();
@@ -80,7 +83,7 @@ pub(super) fn put_answer(text: &mut Vec<u8>, response: Response<Body>, id: &Head
         put(&[b"\r\nconnection: close"]);
     }
     // RFC 9110 §8.6
-    if !head.status.is_informational() {
+    if !head.status.is_informational() && head.status != StatusCode::NO_CONTENT {
         put(&[b"\r\ncontent-length: ", body.len().to_string().as_bytes()]);
     }
     with_date(now, |date| put(&[b"\r\ndate: ", date.as_bytes(), b"\r\n\r\n", &body]));

@@ -1,14 +1,12 @@
 use std::future::poll_fn;
-use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::coop::poll_proceed;
-use tokio::time::timeout;
 
 use super::*;
-use crate::net::connection::Slots;
+use crate::slots::Slots;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
