@@ -39,6 +39,12 @@ pub enum Json<'a> {
 #[error("{0}")]
 pub struct Unreadable(serde_json::Error);
 
+impl From<serde_json::Error> for Unreadable {
+    fn from(error: serde_json::Error) -> Self {
+        Self(error)
+    }
+}
+
 /// Reads one document, the whole of `body`.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT
 use jiff::Timestamp;
 use protocol::fault::Malformed;
 use protocol::id::CustomerId;
-use protocol::time;
+use protocol::{json, time};
 use serde::{Deserialize, Serialize};
 use store::webhooks::{Outcome, State};
 use tracing::field::Empty;
@@ -254,7 +254,7 @@ impl Engine {
             Next::Retry(at) => (Ok(*at), item.failures + 1),
             Next::Dead | Next::Gone => (Err(State::Dead), item.failures + 1),
         };
-        let text = serde_json::to_string(&record(tried)).unwrap_or_default();
+        let text = json::encode(&record(tried));
         let endpoint = tried.endpoint.subscription.number;
         let attempt = Some((self.new_number(), text));
         Outcome { endpoint, event: item.event, next, failures, sends: tried.sends, attempt }

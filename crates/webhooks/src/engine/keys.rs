@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use protocol::id::ClientId;
+use protocol::json;
 use serde::{Deserialize, Serialize};
 use store::documents::Kind;
 
@@ -36,7 +37,7 @@ impl Engine {
         let mut seed = [0; SEED_BYTES];
         aws_lc_rs::rand::fill(&mut seed).map_err(|_unspecified| Unopened)?;
         let kept = KeptKey { key_id: self.new_id().hyphenated(), sealed: self.shared.sealer.seal(&seed, application.as_str())? };
-        let text = serde_json::to_string(&kept).unwrap_or_default();
+        let text = json::encode(&kept);
         self.shared.store.put_document(Kind::SigningKey, application.to_string(), text.clone()).await?;
         Ok(self.load_key(application.as_str(), &text)?)
     }

@@ -164,7 +164,7 @@ fn show_attempt(row: &AttemptRow, endpoint: i64, for_operator: bool) -> Value {
     if !for_operator {
         record.for_its_owner();
     }
-    let mut shown = serde_json::to_value(record).unwrap_or_default();
+    let mut shown = json!(record);
     if let Value::Object(shown) = &mut shown {
         shown.insert("id".to_owned(), Value::from(row.number.to_string()));
         shown.insert("deliveryId".to_owned(), Value::from(DeliveryId { event: row.event, endpoint }.to_string()));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 use protocol::id::ClientId;
+use protocol::json;
 use store::documents::Kind;
 use store::error::StoreError;
 use store::webhooks::{Outcome, Outcomes, Settled, State};
@@ -83,7 +84,7 @@ impl Engine {
         let batch = Outcomes {
             outcomes: outcomes.clone(),
             sends: sends.iter().map(|((application, at), count)| (application.to_string(), day(*at), *count)).collect(),
-            health: health.iter().map(|(id, health)| (id.clone(), serde_json::to_string(health).unwrap_or_default())).collect(),
+            health: health.iter().map(|(id, health)| (id.clone(), json::encode(health))).collect(),
         };
         let written = self.shared.store.record(batch).await;
         let mut gathered = self.outcomes();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use protocol::json;
 use serde::{Deserialize, Serialize};
 use store::documents::Kind;
 use store::error::StoreError;
@@ -108,7 +109,7 @@ impl Engine {
         if let Some(forgotten) = forgotten {
             self.shared.store.remove_document(Kind::Replay, forgotten.id).await?;
         }
-        let text = serde_json::to_string(&replay).unwrap_or_default();
+        let text = json::encode(&replay);
         if let Err(error) = self.shared.store.put_document(Kind::Replay, replay.id.clone(), text).await {
             self.replays().remove(&replay.id);
             return Err(error);
@@ -136,7 +137,7 @@ impl Engine {
             }
             replay.clone()
         };
-        let text = serde_json::to_string(&stopped).unwrap_or_default();
+        let text = json::encode(&stopped);
         self.shared.store.put_document(Kind::Replay, id.to_owned(), text).await?;
         Ok(Some(stopped))
     }
@@ -188,7 +189,7 @@ impl Engine {
         let events: Vec<_> = chosen.map(|candidate| candidate.event).collect();
         next.queued += events.len() as u64;
         let now = self.now();
-        let kept = (next.id.clone(), serde_json::to_string(&next).unwrap_or_default());
+        let kept = (next.id.clone(), json::encode(&next));
         let queued = self.shared.store.requeue(Requeue { endpoint: number, events, due: now, replay: Some(kept) }).await?;
         self.note_step(next);
         self.lock().requeued(number, i64::try_from(queued).unwrap_or(0), now.as_millisecond(), now.as_millisecond());

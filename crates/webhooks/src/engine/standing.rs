@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use protocol::id::CustomerId;
+use protocol::json::encode;
 use serde_json::json;
 use store::documents::Kind;
 use store::error::StoreError;
@@ -90,7 +91,7 @@ impl Engine {
         }
         for (id, before, health, passed) in due {
             let Some(policy) = policies.get(id.as_str()) else { continue };
-            let (text, standing) = (serde_json::to_string(&health).unwrap_or_default(), health.standing(*policy, now));
+            let (text, standing) = (encode(&health), health.standing(*policy, now));
             // On disk first: what the disk refuses, or what has changed meanwhile, is seen again at the next look.
             if self.shared.store.put_document(Kind::Health, id.clone(), text).await.is_err()
                 || !self.exchange(&id, &before, health)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hyper::header::{HeaderName, HeaderValue};
 use jiff::SignedDuration;
 use protocol::id::{ClientId, CustomerId};
+use protocol::json;
 use store::documents::Kind;
 use store::error::StoreError;
 use store::webhooks::State;
@@ -280,7 +281,7 @@ impl Engine {
     }
 
     fn keep_headers(&self, headers: &Headers, id: &str) -> Result<String, Unopened> {
-        self.shared.sealer.seal(&serde_json::to_vec(headers).unwrap_or_default(), id)
+        self.shared.sealer.seal(json::encode(headers).as_bytes(), id)
     }
 
     fn open_headers(&self, sealed: &str, id: &str) -> Result<Vec<(HeaderName, HeaderValue)>, Unopened> {
@@ -295,7 +296,7 @@ impl Engine {
 
     /// Writes a subscription, then puts it to work.
     async fn write_subscription(&self, subscription: Subscription) -> Result<Arc<Endpoint>, ChangeError> {
-        let text = serde_json::to_string(&subscription).unwrap_or_default();
+        let text = json::encode(&subscription);
         let endpoint = Arc::new(self.prepare(subscription)?);
         let id = endpoint.subscription.id.clone();
         self.shared.store.put_document(Kind::Subscription, id.clone(), text).await?;
