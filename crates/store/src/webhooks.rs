@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use rusqlite::{Transaction, params};
 
 pub use self::log::{AttemptRow, AttemptsPage, DeliveryRow};
-pub use self::outcome::{Outcome, Outcomes};
+pub use self::outcome::{AttemptOutcome, Disposition, OutcomeBatch};
 pub use self::purge::PurgeStep;
 pub use self::queue::{DueRow, EndpointQueue, Settled};
 pub use self::replay::{Candidate, Requeue};
@@ -25,7 +25,7 @@ use crate::idempotency::{self, Claim, Claimed};
 
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum DeliveryState {
     /// It will be attempted when it is due.
     Queued,
     /// The receiver took it.
@@ -38,7 +38,7 @@ pub enum State {
     Suppressed,
 }
 
-impl State {
+impl DeliveryState {
     const ALL: [Self; 5] = [Self::Queued, Self::Delivered, Self::Dead, Self::Cancelled, Self::Suppressed];
 
     fn code(self) -> i64 {
@@ -128,7 +128,7 @@ pub(crate) fn add(transaction: &Transaction<'_>, events: &[NewEvent]) -> rusqlit
         event.execute(params![taken.as_millisecond(), document])?;
         let number = transaction.last_insert_rowid();
         for NewDelivery { endpoint, due } in deliveries {
-            let state = if due.is_some() { State::Queued } else { State::Suppressed };
+            let state = if due.is_some() { DeliveryState::Queued } else { DeliveryState::Suppressed };
             delivery.execute(params![number, endpoint, state.code(), due.map(Timestamp::as_millisecond)])?;
         }
         numbers.push(number);

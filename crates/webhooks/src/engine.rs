@@ -30,7 +30,7 @@ use protocol::id::{ClientId, CustomerId, EventId};
 use store::Store;
 use store::documents::Kind;
 use store::error::StoreError;
-use store::webhooks::{EndpointQueue, State};
+use store::webhooks::{DeliveryState, EndpointQueue};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -48,7 +48,7 @@ use crate::sender::{self, Sender, SenderError};
 use crate::sign::AppKey;
 
 pub use self::attempt::Pinged;
-pub use self::log::{Asked, Attempts, Delivery, DeliveryId, Retried};
+pub use self::log::{Attempts, AttemptsQuery, Delivery, DeliveryId, Retried};
 pub use self::purge::Purged;
 pub use self::replay::{Replay, ReplayRequest, Which};
 pub use self::show::Shown;
@@ -329,7 +329,7 @@ impl Engine {
         let book = self.book();
         for endpoint in book.endpoints().filter(|endpoint| !endpoint.is_open()) {
             let is_deleted = endpoint.subscription.deleted.is_some();
-            self.end_queue(endpoint, if is_deleted { State::Cancelled } else { State::Suppressed });
+            self.end_queue(endpoint, if is_deleted { DeliveryState::Cancelled } else { DeliveryState::Suppressed });
         }
     }
 

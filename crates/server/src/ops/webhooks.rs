@@ -3,7 +3,7 @@
 use hyper::{Method, Response};
 use serde::Deserialize;
 use serde_json::json;
-use webhooks::engine::Asked;
+use webhooks::engine::AttemptsQuery;
 
 use super::paging::Page;
 use super::{BODY_BYTES_MAX, Order, json, json_body};
@@ -30,7 +30,7 @@ pub(super) async fn answer(node: &Node, order: &mut Order, rest: &[&str]) -> Res
         (&Method::GET, ["replays", id]) => json(&show_replay(&node.webhooks.replay_of(id).ok_or(ApiError::NoSuch("replay"))?)),
         (&Method::GET, [id]) => {
             let subscription = find(id)?.native;
-            let asked = Asked { size: ATTEMPTS_SHOWN, ..Asked::default() };
+            let asked = AttemptsQuery { size: ATTEMPTS_SHOWN, ..AttemptsQuery::default() };
             let attempts = node.webhooks.attempts(id, None, asked).await?.ok_or(ApiError::NoSuch("subscription"))?;
             json(&json!({"subscription": subscription, "attempts": attempts.shown}))
         }

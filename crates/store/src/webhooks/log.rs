@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{State, millis};
+use super::{DeliveryState, millis};
 use crate::Store;
 use crate::error::StoreError;
 
@@ -42,7 +42,7 @@ pub struct AttemptsPage {
 #[derive(Debug, Clone)]
 pub struct DeliveryRow {
     /// Where it stands.
-    pub state: State,
+    pub state: DeliveryState,
     /// When it is due.
     pub due: Option<Timestamp>,
     /// How often it was sent.
@@ -147,7 +147,7 @@ fn delivery(connection: &Connection, event: i64, endpoint: i64) -> rusqlite::Res
     let found = select.query_row([event, endpoint], |row| {
         let due = row.get::<_, Option<i64>>(1)?.map(millis);
         let (taken, document) = (millis(row.get(3)?), row.get(4)?);
-        Ok(DeliveryRow { state: State::read(row, 0)?, due, sends: row.get(2)?, taken, document, attempts: Vec::new() })
+        Ok(DeliveryRow { state: DeliveryState::read(row, 0)?, due, sends: row.get(2)?, taken, document, attempts: Vec::new() })
     });
     let Some(mut found) = found.optional()? else { return Ok(None) };
     let mut select = connection.prepare_cached(

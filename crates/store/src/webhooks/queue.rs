@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{State, count, millis};
+use super::{DeliveryState, count, millis};
 use crate::Store;
 use crate::error::StoreError;
 
@@ -77,7 +77,7 @@ impl Store {
     ///
     /// # Errors
     /// Any [`StoreError`].
-    pub async fn settle(&self, endpoint: i64, state: State, upto: Option<i64>) -> Result<Settled, StoreError> {
+    pub async fn settle(&self, endpoint: i64, state: DeliveryState, upto: Option<i64>) -> Result<Settled, StoreError> {
         let run = move |transaction: &Transaction<'_>| settle(transaction, endpoint, state, upto);
         self.shared.writer.write(self.shared.config.timeout, run, |_| ()).await
     }
@@ -124,7 +124,7 @@ fn due(connection: &Connection, endpoint: i64, rows_max: usize, held: &HashSet<i
     Ok((rows, true))
 }
 
-fn settle(transaction: &Transaction<'_>, endpoint: i64, state: State, upto: Option<i64>) -> rusqlite::Result<Settled> {
+fn settle(transaction: &Transaction<'_>, endpoint: i64, state: DeliveryState, upto: Option<i64>) -> rusqlite::Result<Settled> {
     let newest = "SELECT coalesce(max(number), 0) FROM webhook_event";
     let upto = upto.map_or_else(|| transaction.prepare_cached(newest)?.query_row((), |row| row.get(0)), Ok)?;
     let mut update = transaction.prepare_cached(

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, params};
 
-use super::{State, count, millis};
+use super::{DeliveryState, count, millis};
 use crate::Store;
 use crate::documents::{self, Kind};
 use crate::error::StoreError;
@@ -16,7 +16,7 @@ pub struct Candidate {
     /// When the broker took it.
     pub taken: Timestamp,
     /// Where its delivery stands; `None` where there was none.
-    pub state: Option<State>,
+    pub state: Option<DeliveryState>,
     /// What happened.
     pub document: String,
 }
@@ -92,7 +92,7 @@ fn candidates(
          WHERE e.number >= ?2 AND e.taken >= ?3 AND e.taken < ?4 ORDER BY e.number LIMIT ?5",
     )?;
     let rows = select.query_map(params![endpoint, first, since.as_millisecond(), until.as_millisecond(), rows_max], |row| {
-        let state = row.get::<_, Option<i64>>(2)?.map(|_| State::read(row, 2)).transpose()?;
+        let state = row.get::<_, Option<i64>>(2)?.map(|_| DeliveryState::read(row, 2)).transpose()?;
         Ok(Candidate { event: row.get(0)?, taken: millis(row.get(1)?), state, document: row.get(3)? })
     })?;
     rows.collect()
@@ -106,7 +106,7 @@ fn again(transaction: &Transaction<'_>, requeue: &Requeue) -> rusqlite::Result<u
     )?;
     let mut queued = 0;
     for event in events {
-        queued += insert.execute(params![event, endpoint, State::Queued.code(), due.as_millisecond()])?;
+        queued += insert.execute(params![event, endpoint, DeliveryState::Queued.code(), due.as_millisecond()])?;
     }
     count(transaction, std::iter::once((*endpoint, i64::try_from(queued).unwrap_or(0))))?;
     if let Some((id, text)) = replay {

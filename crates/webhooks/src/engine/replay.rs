@@ -8,7 +8,7 @@ use protocol::json;
 use serde::{Deserialize, Serialize};
 use store::documents::Kind;
 use store::error::StoreError;
-use store::webhooks::{Candidate, Requeue, State};
+use store::webhooks::{Candidate, DeliveryState, Requeue};
 
 use crate::book::{Endpoint, Routing, is_for};
 use crate::engine::{AGAIN_AFTER, Engine};
@@ -212,9 +212,11 @@ impl Engine {
     /// Whether an event is queued anew: it stands as is asked for, and the subscription would be told of it today.
     fn is_chosen(&self, candidate: &Candidate, which: Which, endpoint: &Endpoint) -> bool {
         let stands = match (which, candidate.state) {
-            (_, Some(State::Queued)) => false,
+            (_, Some(DeliveryState::Queued)) => false,
             (Which::All, _) => true,
-            (Which::Failed, state) => matches!(state, Some(State::Dead | State::Cancelled | State::Suppressed)),
+            (Which::Failed, state) => {
+                matches!(state, Some(DeliveryState::Dead | DeliveryState::Cancelled | DeliveryState::Suppressed))
+            }
             (Which::Missing, state) => state.is_none(),
         };
         let Some(event) = Event::read(&candidate.document).ok().filter(|_| stands) else { return false };

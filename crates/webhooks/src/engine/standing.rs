@@ -7,14 +7,14 @@ use protocol::json::encode;
 use serde_json::json;
 use store::documents::Kind;
 use store::error::StoreError;
-use store::webhooks::State;
+use store::webhooks::DeliveryState;
 
 use crate::book::Endpoint;
 use crate::engine::{ChangeError, Engine, OwnEvent};
 use crate::health::{Health, Standing};
 use crate::profile::HealthPolicy;
 use crate::subscription::Subscription;
-use crate::verdict::Next;
+use crate::verdict::Decision;
 
 /// Who stands for the customer where a subscription is for all.
 const NO_CUSTOMER: &str = "none";
@@ -29,21 +29,21 @@ enum Passed {
 
 impl Engine {
     /// Notes a success or a failure of a callback URL.
-    pub(super) fn note_health(&self, endpoint: &Endpoint, next: &Next) {
+    pub(super) fn note_health(&self, endpoint: &Endpoint, decision: &Decision) {
         let Some(policy) = endpoint.profile.health else { return };
         let id = &endpoint.health_id;
         // What was on its way when the last subscription with the URL was changed or went says nothing of who comes later.
         let is_used = self.is_used(id);
         let mut all = self.health();
-        if !is_used || (*next == Next::Delivered && !all.contains_key(id)) {
+        if !is_used || (*decision == Decision::Delivered && !all.contains_key(id)) {
             return;
         }
         let health = all.entry(id.clone()).or_default();
         let (now, before) = (self.now(), health.clone());
-        match next {
-            Next::Delivered => health.succeed(),
-            Next::Retry(_) | Next::Dead => health.fail(policy, now),
-            Next::Gone => health.end(now),
+        match decision {
+            Decision::Delivered => health.succeed(),
+            Decision::Retry(_) | Decision::Dead => health.fail(policy, now),
+            Decision::Gone => health.end(now),
         }
         let after = health.clone();
         if after.is_blank() {
@@ -161,7 +161,7 @@ impl Engine {
         self.rebuild();
         for endpoint in sharing {
             self.lock().stop(endpoint.subscription.number);
-            self.end_queue(endpoint, State::Suppressed);
+            self.end_queue(endpoint, DeliveryState::Suppressed);
         }
     }
 

@@ -10,7 +10,7 @@ use protocol::id::{ClientId, CustomerId};
 use protocol::json;
 use store::documents::Kind;
 use store::error::StoreError;
-use store::webhooks::State;
+use store::webhooks::DeliveryState;
 
 use crate::book::{Book, Endpoint};
 use crate::engine::{Engine, EngineError, Shown};
@@ -306,13 +306,13 @@ impl Engine {
         let (number, now) = (endpoint.subscription.number, self.now().as_millisecond());
         if endpoint.subscription.deleted.is_some() {
             self.lock().stop(number);
-            self.end_queue(&endpoint, State::Cancelled);
+            self.end_queue(&endpoint, DeliveryState::Cancelled);
         } else if endpoint.is_open() {
             self.lock().open(endpoint.clone(), Some(now), None, now);
         } else {
             self.lock().open(endpoint.clone(), None, None, now);
             self.lock().stop(number);
-            self.end_queue(&endpoint, State::Suppressed);
+            self.end_queue(&endpoint, DeliveryState::Suppressed);
         }
         self.shared.woken.notify_one();
         Ok(endpoint)
