@@ -18,7 +18,7 @@ use protocol::id::{ConnectorId, EventId};
 use sessions::registry::{Registry, Renew};
 use store::Store;
 use store::error::{OpenError, StoreError};
-use store::resume::Handover;
+use store::handover::Handover;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -128,8 +128,8 @@ impl Node {
         let openapi = openapi::published(&config.products).map_err(StartError::OpenApi)?;
         let products = config.products.iter().collect();
         let store = Store::open(&config.folder, config.store.clone(), store_metrics)?;
-        let known_keys = store.known_keys(clock.now()).await?;
-        let keys = Keys::new(config.limits.idempotency_keys, known_keys, clock.now(), clock.running());
+        let known = store.known_idempotency_keys(clock.now()).await?;
+        let keys = Keys::new(config.limits.idempotency_keys, known, clock.now(), clock.running());
         let registry =
             Registry::new(config.sessions.clone(), clock.clone(), session_metrics, renewal(auth.clone(), clock.clone()));
         let webhooks = open_webhooks(&config, &store, &clock, &mut measurements).await?;

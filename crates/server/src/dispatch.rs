@@ -10,7 +10,7 @@ use sessions::registry::When;
 use store::error::StoreError;
 use store::idempotency::{Claim, Claimed};
 use store::missed::NewMissed;
-use store::webhooks::HandOver;
+use store::webhooks::Enqueue;
 
 use crate::app::Node;
 use crate::idempotency::Owner;
@@ -77,9 +77,9 @@ pub(crate) async fn dispatch(node: &Node, event: &Event<'_>, posted: Posted) -> 
                     if is_told { receipt(event, &counts) } else { String::new() }
                 }
             };
-            if let Some(hand_over) = tell::hand_over(node, event) {
+            if let Some(enqueue) = tell::match_call(node, event) {
                 let claim = key.map(|key| claim(key, receipt.clone()));
-                match node.store.hand_over(hand_over, claim, event.at()).await {
+                match node.store.enqueue(enqueue, claim, event.at()).await {
                     Ok(Claimed::First) => {}
                     Ok(Claimed::Repeated(answer)) => return Ok(Dispatched::Repeated(answer)),
                     Ok(Claimed::Conflict) => return Ok(Dispatched::Conflict),
@@ -91,7 +91,7 @@ pub(crate) async fn dispatch(node: &Node, event: &Event<'_>, posted: Posted) -> 
         Timing::Polled => {
             let receipt = receipt(event, &[]);
             let claim = key.map(|key| claim(key, receipt.clone()));
-            let claimed = node.store.add_missed(missed(event, claim, tell::hand_over(node, event))).await?;
+            let claimed = node.store.add_missed(missed(event, claim, tell::match_call(node, event))).await?;
             if claimed == Claimed::Conflict {
                 return Ok(Dispatched::Conflict);
             }
@@ -130,7 +130,7 @@ fn claim(Keyed { owner: (client_id, customer, key), body, .. }: Keyed, answer: S
     Claim { client_id, customer, key, body, answer }
 }
 
-fn missed(event: &Event<'_>, claim: Option<Claim>, hand_over: Option<HandOver>) -> NewMissed {
+fn missed(event: &Event<'_>, claim: Option<Claim>, enqueue: Option<Enqueue>) -> NewMissed {
     NewMissed {
         customer: event.customer(),
         negotiators: event.targets().to_vec(),
@@ -138,6 +138,6 @@ fn missed(event: &Event<'_>, claim: Option<Claim>, hand_over: Option<HandOver>) 
         created: event.at(),
         notification: frame::encode_notification(event),
         claim,
-        hand_over,
+        enqueue,
     }
 }

@@ -8,7 +8,7 @@ use crate::Store;
 use crate::error::StoreError;
 
 /// For how long a key is remembered.
-pub const KEY_AGE_MAX: SignedDuration = SignedDuration::from_mins(10);
+pub const IDEMPOTENCY_KEY_AGE_MAX: SignedDuration = SignedDuration::from_mins(10);
 
 /// Who said which key with what.
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ pub enum Claimed {
 
 /// A key that stands on disk, for the memory of a node that starts.
 #[derive(Debug, Clone)]
-pub struct KnownKey {
+pub struct KnownIdempotencyKey {
     /// Who said what.
     pub claim: Claim,
     /// When.
@@ -50,13 +50,13 @@ impl Store {
     ///
     /// # Errors
     /// Any [`StoreError`] but `Full`.
-    pub async fn known_keys(&self, now: Timestamp) -> Result<Vec<KnownKey>, StoreError> {
+    pub async fn known_idempotency_keys(&self, now: Timestamp) -> Result<Vec<KnownIdempotencyKey>, StoreError> {
         self.shared.readers.read(self.shared.config.timeout, move |connection| known(connection, oldest(now))).await
     }
 }
 
 fn oldest(now: Timestamp) -> i64 {
-    now.checked_sub(KEY_AGE_MAX).unwrap_or(Timestamp::MIN).as_millisecond()
+    now.checked_sub(IDEMPOTENCY_KEY_AGE_MAX).unwrap_or(Timestamp::MIN).as_millisecond()
 }
 
 /// The column of the customer: empty where there is none, which no customer's id is.
@@ -91,7 +91,7 @@ pub(crate) fn forget(transaction: &Transaction<'_>, now: Timestamp, rows_max: u3
     delete.execute(params![oldest(now), rows_max])
 }
 
-fn known(connection: &Connection, oldest: i64) -> rusqlite::Result<Vec<KnownKey>> {
+fn known(connection: &Connection, oldest: i64) -> rusqlite::Result<Vec<KnownIdempotencyKey>> {
     let mut select = connection
         .prepare("SELECT client_id, customer, key, body, answer, created FROM idempotency WHERE created > ?1 ORDER BY created")?;
     let rows = select.query_map([oldest], |row| {
@@ -101,7 +101,7 @@ fn known(connection: &Connection, oldest: i64) -> rusqlite::Result<Vec<KnownKey>
         let ids = (ClientId::parse(&client_id), customer, IdempotencyKey::parse(&key));
         let (Ok(client_id), Ok(customer), Ok(key)) = ids else { return Ok(None) };
         let created = Timestamp::from_millisecond(created).unwrap_or(Timestamp::UNIX_EPOCH);
-        Ok(Some(KnownKey { claim: Claim { client_id, customer, key, body, answer }, created }))
+        Ok(Some(KnownIdempotencyKey { claim: Claim { client_id, customer, key, body, answer }, created }))
     })?;
     rows.filter_map(Result::transpose).collect()
 }

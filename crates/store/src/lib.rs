@@ -12,7 +12,7 @@ pub mod missed; // missed calls: added, listed, taken away, forgotten
 pub mod idempotency; // keys whose call is on disk
 pub mod backup; // copies of the file: made at work, put back while stopped
 pub mod purge; // what is kept of a customer, or of one negotiator, goes
-pub mod resume; // what a run of the node hands to the next one
+pub mod handover; // what a run of the node hands to the next one
 pub mod applications; // who may post, and for whom
 pub mod documents; // what is read and written as a whole, opaque here
 pub mod webhooks; // events for subscribers: queued, due, attempted

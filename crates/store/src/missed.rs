@@ -21,7 +21,7 @@ pub use self::operators::Mailbox;
 use crate::Store;
 use crate::error::StoreError;
 use crate::idempotency::{self, Claim, Claimed};
-use crate::webhooks::{self, HandOver};
+use crate::webhooks::{self, Enqueue};
 
 /// How many rows one sweep lets go at most, so that it never holds the writer up for long.
 const SWEEP_ROWS_MAX: u32 = 1000;
@@ -42,7 +42,7 @@ pub struct NewMissed {
     /// The caller's `Idempotency-Key`, written in the same commit.
     pub claim: Option<Claim>,
     /// What subscribers are told of it, written in the same commit.
-    pub hand_over: Option<HandOver>,
+    pub enqueue: Option<Enqueue>,
 }
 
 /// A missed call as it is listed.
@@ -131,7 +131,7 @@ impl Store {
     /// # Errors
     /// Any [`StoreError`]; after [`StoreError::Busy`] it may have been written.
     pub async fn add_missed(&self, mut new: NewMissed) -> Result<Claimed, StoreError> {
-        let (events, told) = new.hand_over.take().map(|hand_over| (hand_over.events, hand_over.told)).unzip();
+        let (events, on_commit) = new.enqueue.take().map(|enqueue| (enqueue.events, enqueue.on_commit)).unzip();
         let events = events.unwrap_or_default();
         let (keep_count, metrics, versions) =
             (self.shared.config.keep_count, self.shared.metrics.clone(), self.shared.versions.clone());
@@ -144,8 +144,8 @@ impl Store {
             versions.apply(changes);
             metrics.missed_stored.inc_by(changes.len() as u64);
             metrics.missed_expired.inc_by(*expired as u64);
-            if let Some(told) = told.filter(|_| *claimed == Claimed::First) {
-                told(numbers);
+            if let Some(on_commit) = on_commit.filter(|_| *claimed == Claimed::First) {
+                on_commit(numbers);
             }
         };
         self.shared.writer.write(self.shared.config.timeout, run, done).await.map(|(claimed, ..)| claimed)

@@ -28,7 +28,7 @@ impl Store {
     ///
     /// # Errors
     /// Any [`StoreError`].
-    pub async fn purge_keys(&self, whose: Whose) -> Result<u64, StoreError> {
+    pub async fn purge_idempotency_keys(&self, whose: Whose) -> Result<u64, StoreError> {
         let shredded = self.shared.writer.shredded();
         let run = move |transaction: &Transaction<'_>| shredding(transaction, || keys(transaction, &whose));
         let done = move |_: &usize| shredded.store(true, std::sync::atomic::Ordering::Release);

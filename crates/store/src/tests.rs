@@ -8,11 +8,11 @@ use protocol::id::{ClientId, CustomerId, EventId, IdempotencyKey, NegotiatorId, 
 
 use crate::applications::Installed;
 use crate::error::{OpenError, StoreError};
-use crate::idempotency::{Claim, Claimed, KEY_AGE_MAX};
+use crate::handover::Handover;
+use crate::idempotency::{Claim, Claimed, IDEMPOTENCY_KEY_AGE_MAX};
 use crate::metrics::Metrics;
 use crate::missed::{Listed, NewMissed, Page};
 use crate::purge::Whose;
-use crate::resume::Handover;
 use crate::{Config, Store};
 
 const ALL: Page = Page { product: None, after: None, size: 100 };
@@ -55,7 +55,7 @@ fn call_for(of: Recipient, second: i64, product: &str) -> NewMissed {
         created: at(second),
         notification: format!(r#"{{"products":["{product}"]}}"#),
         claim: None,
-        hand_over: None,
+        enqueue: None,
     }
 }
 
@@ -193,13 +193,13 @@ async fn a_key_is_good_for_one_body_for_ten_minutes_and_over_a_restart() {
     assert_eq!(store.add_missed(with_key(102, 2)).await.unwrap(), Claimed::Conflict);
     drop(store);
     let store = open(folder.path(), Config::default()).unwrap();
-    assert_eq!(store.known_keys(at(103)).await.unwrap().len(), 1);
+    assert_eq!(store.known_idempotency_keys(at(103)).await.unwrap().len(), 1);
     assert_eq!(store.add_missed(with_key(103, 1)).await.unwrap(), Claimed::Repeated("first".to_owned()));
     assert_eq!(list(&store, adv()).await.calls.len(), 1);
 
-    let over = at(100) + KEY_AGE_MAX;
-    assert!(store.known_keys(over - SignedDuration::from_secs(1)).await.unwrap().len() == 1);
-    assert!(store.known_keys(over).await.unwrap().is_empty());
+    let over = at(100) + IDEMPOTENCY_KEY_AGE_MAX;
+    assert!(store.known_idempotency_keys(over - SignedDuration::from_secs(1)).await.unwrap().len() == 1);
+    assert!(store.known_idempotency_keys(over).await.unwrap().is_empty());
     assert_eq!(store.add_missed(with_key(over.as_second(), 2)).await.unwrap(), Claimed::First);
 }
 

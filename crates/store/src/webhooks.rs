@@ -3,6 +3,11 @@
 //! Four rules make that nothing taken is lost. What is acknowledged is on disk. A delivery that is queued has a due time, one that
 //! is not has none. The due time goes, or moves, only in the commit that records an outcome. Who sends keeps in memory alone what is
 //! on its way: after a crash all that is due is due again, so a loss of the last outcomes means a repeat.
+//!
+//! Who sends must see events in the order of their commits: the first attempts of a call's events go in that order, and a purge must not
+//! pass the event that it takes away. Numbers that are returned to each caller do not keep it: callers wake in any order, and one that
+//! has gone, whose write is done all the same, would never pass them on. So the engine calls [`Enqueue::on_commit`] itself, one commit
+//! after the other.
 
 mod log; // attempts, deliveries and what was sent, for those who ask
 mod outcome; // what became of attempts, a batch in a commit
@@ -58,15 +63,16 @@ impl DeliveryState {
     }
 }
 
-/// Is told the numbers of events that are on disk.
-pub type Told = Box<dyn FnOnce(&[i64]) + Send>;
+/// Takes the numbers of events that are on disk, in the order of [`Enqueue::events`].
+pub type OnCommit = Box<dyn FnOnce(&[i64]) + Send>;
 
 /// Events for subscribers, written in one commit.
-pub struct HandOver {
+pub struct Enqueue {
     /// The events.
     pub events: Vec<NewEvent>,
-    /// Told the numbers of the events, in their order, when they are on disk. Runs on the writer's thread: it must not wait.
-    pub told: Told,
+    /// Called when they are on disk, in the order of the commits and before whoever wrote them hears of it. It must not wait: the
+    /// next commit waits for it.
+    pub on_commit: OnCommit,
 }
 
 /// An event and for whom it is.
@@ -89,9 +95,9 @@ pub struct NewDelivery {
     pub due: Option<Timestamp>,
 }
 
-impl std::fmt::Debug for HandOver {
+impl std::fmt::Debug for Enqueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HandOver").field("events", &self.events).finish_non_exhaustive()
+        f.debug_struct("Enqueue").field("events", &self.events).finish_non_exhaustive()
     }
 }
 
@@ -101,8 +107,8 @@ impl Store {
     ///
     /// # Errors
     /// Any [`StoreError`]; after [`StoreError::Busy`] it may have been written.
-    pub async fn hand_over(&self, hand_over: HandOver, claim: Option<Claim>, now: Timestamp) -> Result<Claimed, StoreError> {
-        let HandOver { events, told } = hand_over;
+    pub async fn enqueue(&self, enqueue: Enqueue, claim: Option<Claim>, now: Timestamp) -> Result<Claimed, StoreError> {
+        let Enqueue { events, on_commit } = enqueue;
         let run = move |transaction: &Transaction<'_>| {
             let earlier = claim.as_ref().map(|claim| idempotency::claim(transaction, claim, now)).transpose()?.flatten();
             match earlier {
@@ -112,7 +118,7 @@ impl Store {
         };
         let done = move |(claimed, numbers): &(Claimed, Vec<i64>)| {
             if *claimed == Claimed::First {
-                told(numbers);
+                on_commit(numbers);
             }
         };
         self.shared.writer.write(self.shared.config.timeout, run, done).await.map(|(claimed, _)| claimed)

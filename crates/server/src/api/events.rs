@@ -65,8 +65,8 @@ async fn take(
     ids.dedup();
     let answer = json!({"events": reports.events.len(), "eventIds": ids}).to_string();
     let claim = key.map(|((client_id, customer, key), body)| Claim { client_id, customer, key, body, answer: answer.clone() });
-    let hand_over = node.webhooks.hand_over(reports.events);
-    let (answer, repeated) = match node.store.hand_over(hand_over, claim, node.clock.now()).await? {
+    let enqueue = node.webhooks.match_reports(reports.events);
+    let (answer, repeated) = match node.store.enqueue(enqueue, claim, node.clock.now()).await? {
         Claimed::First => (answer, false),
         Claimed::Repeated(answer) => (answer, true),
         Claimed::Conflict => return Err(ApiError::KeyConflict),

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use sessions::receipts::SavedReceipts;
 use sessions::saved::SavedState;
 use store::error::StoreError;
+use store::handover::Handover;
 use store::purge::Whose;
-use store::resume::Handover;
 
 use super::{BODY_BYTES_MAX, Order, json, json_body};
 use crate::api::faults::{ApiError, Body};
@@ -70,7 +70,7 @@ async fn purge(node: &Node, whose: Whose) -> Result<Gone, StoreError> {
         webhook_events: webhooks.events,
         webhook_deliveries: webhooks.deliveries,
         // Those that are on disk stand in memory as well, unless they are on their way out.
-        idempotency_keys: keys.max(node.store.purge_keys(whose).await?),
+        idempotency_keys: keys.max(node.store.purge_idempotency_keys(whose).await?),
         resumable_events: forgotten.events + handed_over.events,
         live_calls: forgotten.calls + handed_over.calls,
         receipts: forgotten.receipts + handed_over.receipts,

@@ -28,7 +28,8 @@ pub struct PurgeStep {
 
 impl Store {
     /// Looks at the events behind number `after`, a bounded number of them, and takes away those of a customer; of one negotiator, what
-    /// bellwire itself tells of them. `told` is called on the writer's thread when it is on disk: it must not wait.
+    /// bellwire itself tells of them. `on_commit` is called as that of
+    /// [`Enqueue`](super::Enqueue) is, so that the two never pass each other.
     ///
     /// # Errors
     /// Any [`StoreError`].
@@ -36,12 +37,12 @@ impl Store {
         &self,
         whose: Whose,
         after: i64,
-        told: impl FnOnce(&PurgeStep) + Send + 'static,
+        on_commit: impl FnOnce(&PurgeStep) + Send + 'static,
     ) -> Result<PurgeStep, StoreError> {
         let shredded = self.shared.writer.shredded();
         let run = move |transaction: &Transaction<'_>| shredding(transaction, || purge(transaction, &whose, after));
         let done = move |step: &PurgeStep| {
-            told(step);
+            on_commit(step);
             // What another purge has set stays.
             shredded.fetch_or(step.next.is_none(), Ordering::Release);
         };

@@ -128,7 +128,7 @@ impl Engine {
             Standing::Healthy => (self.now(), None),
         };
         let book = self.book();
-        let hand_overs = book.sharing(health_id).iter().filter_map(|endpoint| {
+        let enqueues = book.sharing(health_id).iter().filter_map(|endpoint| {
             let Subscription { id, application, wish, .. } = &endpoint.subscription;
             let data = json!({
                 "applicationId": application, "subscriptionId": id, "profile": endpoint.profile.name, "url": wish.url,
@@ -137,12 +137,12 @@ impl Engine {
             // A subscription for all customers is about none of them.
             let customer = wish.customer_ids.first().copied().or_else(|| CustomerId::parse(NO_CUSTOMER).ok())?;
             let (change, time, data) = (self.new_id(), self.now(), data.to_string());
-            self.own(OwnEvent { topic, id: change, customer, entity: id, time, data: &data, in_order: true })
+            self.match_own(OwnEvent { topic, id: change, customer, entity: id, time, data: &data, in_order: true })
         });
-        for hand_over in hand_overs.collect::<Vec<_>>() {
+        for enqueue in enqueues.collect::<Vec<_>>() {
             let (store, now) = (self.shared.store.clone(), self.now());
             let telling = async move {
-                if let Err(error) = store.hand_over(hand_over, None, now).await {
+                if let Err(error) = store.enqueue(enqueue, None, now).await {
                     tracing::warn!(%error, topic, "an owner is not told");
                 }
             };

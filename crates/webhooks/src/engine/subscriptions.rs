@@ -132,7 +132,7 @@ impl Engine {
         let Owner { application, bound_to, by_operator } = owner;
         let _changing = self.shared.changes.lock().await;
         let number = self.check_room(&application, by_operator)?;
-        self.ensure_key(application).await?;
+        self.ensure_signing_key(application).await?;
         let (id, now) = (self.new_id().hyphenated(), self.now());
         let profile = Profile::find(&wish.profile);
         let has_secret = profile.is_some_and(|profile| profile.proofs.contains(&Proof::StandardWebhooks));
@@ -330,7 +330,7 @@ impl Engine {
             Ok((secret.ok_or(Unopened)?, kept.until))
         };
         let secrets = subscription.secrets.iter().map(open).collect::<Result<Vec<_>, Unopened>>()?;
-        let key = self.key(&subscription.application);
+        let key = self.app_key(&subscription.application);
         let signer = Signer::new(subscription.application.as_str(), &secrets, key, subscription.wish.asymmetric);
         let headers = subscription.headers.as_deref().map(|sealed| self.open_headers(sealed, &subscription.id));
         let headers = headers.transpose()?.unwrap_or_default();
