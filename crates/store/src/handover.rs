@@ -1,12 +1,6 @@
 //! What a run of the node hands to the next one, opaque here.
 
 use protocol::id::Recipient;
-use rusqlite::{Transaction, params};
-
-use crate::Store;
-use crate::error::StoreError;
-use crate::missed::recipient;
-use crate::purge::shredding;
 
 /// What a run hands to the next, as JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,75 +11,4 @@ pub struct Handover {
     pub receipts: Vec<String>,
     /// The calls of each connector.
     pub connectors: Vec<(String, String)>,
-}
-
-impl Store {
-    /// Keeps this for the next run, in place of anything else. Durable when it returns.
-    ///
-    /// # Errors
-    /// Any [`StoreError`].
-    pub async fn save_handover(&self, handover: Handover) -> Result<(), StoreError> {
-        let run = move |transaction: &Transaction<'_>| {
-            take(transaction)?;
-            save(transaction, &handover)
-        };
-        self.shared.writer.write(self.shared.config.timeout, run, |()| ()).await
-    }
-
-    /// Takes what the run before kept: it is given once, for what it says is old after that.
-    ///
-    /// # Errors
-    /// Any [`StoreError`].
-    pub async fn take_handover(&self) -> Result<Handover, StoreError> {
-        self.shared.writer.write(self.shared.config.timeout, take, |_| ()).await
-    }
-
-    /// Changes what the run before kept, where it was not taken yet; gives what `edit` gives. Durable when it returns.
-    ///
-    /// # Errors
-    /// Any [`StoreError`].
-    pub async fn edit_handover<T: Send + 'static>(
-        &self,
-        mut edit: impl FnMut(&mut Handover) -> T + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let run = move |transaction: &Transaction<'_>| {
-            shredding(transaction, || {
-                let mut handover = take(transaction)?;
-                let edited = edit(&mut handover);
-                save(transaction, &handover)?;
-                Ok(edited)
-            })
-        };
-        self.shared.writer.write(self.shared.config.timeout, run, |_| ()).await
-    }
-}
-
-fn save(transaction: &Transaction<'_>, handover: &Handover) -> rusqlite::Result<()> {
-    let Handover { states, receipts, connectors } = handover;
-    let mut insert = transaction.prepare_cached("INSERT INTO resume_receipts VALUES (?1)")?;
-    for receipts in receipts {
-        insert.execute([receipts])?;
-    }
-    let mut insert = transaction.prepare_cached("INSERT INTO resume_connector VALUES (?1, ?2)")?;
-    for (id, state) in connectors {
-        insert.execute([id, state])?;
-    }
-    let mut insert = transaction.prepare_cached("INSERT INTO resume VALUES (?1, ?2, ?3)")?;
-    for (of, state) in states {
-        insert.execute(params![of.customer.as_str(), of.negotiator.as_str(), state])?;
-    }
-    Ok(())
-}
-
-fn take(transaction: &Transaction<'_>) -> rusqlite::Result<Handover> {
-    let mut delete = transaction.prepare("DELETE FROM resume_receipts RETURNING receipts")?;
-    let receipts = delete.query_map((), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    let mut delete = transaction.prepare("DELETE FROM resume RETURNING customer, negotiator, state")?;
-    let rows = delete.query_map((), |row| Ok(recipient(row, 0, 1).ok().zip(row.get(2).ok())))?;
-    // A row that cannot be read concerns one recipient, whose clients begin anew.
-    let mut delete_connectors = transaction.prepare("DELETE FROM resume_connector RETURNING id, state")?;
-    let connectors = delete_connectors.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let connectors = connectors.collect::<rusqlite::Result<_>>()?;
-    let states = rows.filter_map(Result::transpose).collect::<rusqlite::Result<_>>()?;
-    Ok(Handover { states, receipts, connectors })
 }

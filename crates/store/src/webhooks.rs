@@ -9,24 +9,19 @@
 //! has gone, whose write is done all the same, would never pass them on. So the engine calls [`Enqueue::on_commit`] itself, one commit
 //! after the other.
 
-mod log; // attempts, deliveries and what was sent, for those who ask
-mod outcome; // what became of attempts, a batch in a commit
+mod log; // attempts and deliveries, for those who ask
+mod outcome; // what became of attempts
 mod queue; // what is due, endpoint by endpoint
 mod replay; // deliveries queued anew
-mod purge; // what is kept of a customer, or of one negotiator, goes
+mod purge; // what a step of a purge has done
 
 use jiff::Timestamp;
-use rusqlite::{Transaction, params};
 
 pub use self::log::{AttemptRow, AttemptsPage, DeliveryRow};
 pub use self::outcome::{AttemptOutcome, Disposition, OutcomeBatch};
 pub use self::purge::PurgeStep;
 pub use self::queue::{DueRow, EndpointQueue, Settled};
 pub use self::replay::{Candidate, Requeue};
-
-use crate::Store;
-use crate::error::StoreError;
-use crate::idempotency::{self, Claim, Claimed};
 
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,26 +36,6 @@ pub enum DeliveryState {
     Cancelled,
     /// Its endpoint took nothing when it came.
     Suppressed,
-}
-
-impl DeliveryState {
-    const ALL: [Self; 5] = [Self::Queued, Self::Delivered, Self::Dead, Self::Cancelled, Self::Suppressed];
-
-    fn code(self) -> i64 {
-        match self {
-            Self::Queued => 0,
-            Self::Delivered => 1,
-            Self::Dead => 2,
-            Self::Cancelled => 3,
-            Self::Suppressed => 4,
-        }
-    }
-
-    fn read(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Self> {
-        let code: i64 = row.get(column)?;
-        let state = Self::ALL.into_iter().find(|state| state.code() == code);
-        state.ok_or(rusqlite::Error::IntegralValueOutOfRange(column, code))
-    }
 }
 
 /// Takes the numbers of events that are on disk, in the order of [`Enqueue::events`].
@@ -99,61 +74,4 @@ impl std::fmt::Debug for Enqueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Enqueue").field("events", &self.events).finish_non_exhaustive()
     }
-}
-
-impl Store {
-    /// Writes events with their deliveries. Durable when it returns. Where the same key was written before, nothing is added and
-    /// the first answer is given.
-    ///
-    /// # Errors
-    /// Any [`StoreError`]; after [`StoreError::Busy`] it may have been written.
-    pub async fn enqueue(&self, enqueue: Enqueue, claim: Option<Claim>, now: Timestamp) -> Result<Claimed, StoreError> {
-        let Enqueue { events, on_commit } = enqueue;
-        let run = move |transaction: &Transaction<'_>| {
-            let earlier = claim.as_ref().map(|claim| idempotency::claim(transaction, claim, now)).transpose()?.flatten();
-            match earlier {
-                Some(earlier) => Ok((earlier, Vec::new())),
-                None => Ok((Claimed::First, add(transaction, &events)?)),
-            }
-        };
-        let done = move |(claimed, numbers): &(Claimed, Vec<i64>)| {
-            if *claimed == Claimed::First {
-                on_commit(numbers);
-            }
-        };
-        self.shared.writer.write(self.shared.config.timeout, run, done).await.map(|(claimed, _)| claimed)
-    }
-}
-
-/// Writes events in a commit that others share; gives their numbers.
-pub(crate) fn add(transaction: &Transaction<'_>, events: &[NewEvent]) -> rusqlite::Result<Vec<i64>> {
-    let mut event = transaction.prepare_cached("INSERT INTO webhook_event (taken, document) VALUES (?1, ?2)")?;
-    let mut delivery = transaction.prepare_cached("INSERT INTO webhook_delivery VALUES (?1, ?2, ?3, ?4, 0, 0)")?;
-    let mut numbers = Vec::with_capacity(events.len());
-    for NewEvent { document, taken, deliveries } in events {
-        event.execute(params![taken.as_millisecond(), document])?;
-        let number = transaction.last_insert_rowid();
-        for NewDelivery { endpoint, due } in deliveries {
-            let state = if due.is_some() { DeliveryState::Queued } else { DeliveryState::Suppressed };
-            delivery.execute(params![number, endpoint, state.code(), due.map(Timestamp::as_millisecond)])?;
-        }
-        numbers.push(number);
-    }
-    let queued = events.iter().flat_map(|event| &event.deliveries).filter(|delivery| delivery.due.is_some());
-    count(transaction, queued.map(|delivery| (delivery.endpoint, 1)))?;
-    Ok(numbers)
-}
-
-/// Notes that queues grew or shrank, one write for each endpoint.
-fn count(transaction: &Transaction<'_>, changes: impl Iterator<Item = (i64, i64)>) -> rusqlite::Result<()> {
-    let mut by_endpoint = std::collections::BTreeMap::new();
-    changes.for_each(|(endpoint, change)| *by_endpoint.entry(endpoint).or_insert(0) += change);
-    let mut update = transaction.prepare_cached(
-        "INSERT INTO webhook_queue VALUES (?1, ?2) ON CONFLICT DO UPDATE SET queued = queued + excluded.queued",
-    )?;
-    by_endpoint.into_iter().filter(|(_, change)| *change != 0).try_for_each(|change| update.execute(change).map(drop))
-}
-
-fn millis(at: i64) -> Timestamp {
-    Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH)
 }

@@ -143,8 +143,8 @@ impl From<StoreError> for ApiError {
             StoreError::Poisoned => Self::Unavailable(Unavailable::StorePoisoned),
             StoreError::Busy => Self::Unavailable(Unavailable::StoreBusy),
             StoreError::Closed => Self::Unavailable(Unavailable::Draining),
-            // The writer has said in the log what SQLite said.
-            StoreError::Sqlite(_) => Self::Internal,
+            // The engine has said in the log why.
+            StoreError::Failed(_) => Self::Internal,
         }
     }
 }
