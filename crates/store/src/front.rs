@@ -43,19 +43,19 @@ impl Store {
         Ok(Self { shared: Arc::new(Shared { engine, memory }) })
     }
 
-    /// Whether writes can be taken: `false` for good after a failed sync.
+    /// Returns whether writes can be taken: `false` for good after a failed sync.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.shared.engine.is_sound()
     }
 
-    /// This folder's own mark; it stands in every ETag.
+    /// Returns this store's own mark; it stands in every ETag.
     #[must_use]
     pub fn id(&self) -> &str {
         self.shared.engine.id()
     }
 
-    /// The bytes of the database on disk, its log included.
+    /// Returns the bytes of the database on disk, its log included.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.shared.engine.bytes()

@@ -79,7 +79,7 @@ impl<'v> Part<'v> {
         faults.add(path, message.to_string());
     }
 
-    /// Refuses members that are not known here. Gives whether it is an object.
+    /// Refuses members that are not known here. Returns whether it is an object.
     fn knows(&self, known: &[&str], faults: &mut Faults) -> bool {
         let Some(members) = self.value.as_object() else {
             self.fault(faults, "must be an object");

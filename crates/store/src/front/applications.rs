@@ -11,13 +11,13 @@ use crate::applications::Installed;
 use crate::error::StoreError;
 
 impl Store {
-    /// The application with this id.
+    /// Returns the application with this id.
     #[must_use]
     pub fn application(&self, client_id: &ClientId) -> Option<Arc<Application>> {
         self.shared.memory.applications.get(client_id)
     }
 
-    /// All applications, by id.
+    /// Returns all applications, by id.
     #[must_use]
     pub fn applications(&self) -> Vec<Arc<Application>> {
         self.shared.memory.applications.all()

@@ -5,7 +5,7 @@ use crate::documents::Kind;
 use crate::error::StoreError;
 
 impl Store {
-    /// All documents of a kind, with their ids.
+    /// Returns all documents of a kind, with their ids.
     ///
     /// # Errors
     /// Any [`StoreError`].

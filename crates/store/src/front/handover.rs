@@ -13,7 +13,7 @@ impl Store {
         self.shared.engine.save_handover(handover).await
     }
 
-    /// Takes what the run before kept: it is given once, for what it says is old after that.
+    /// Takes what the run before kept, and returns it once: what it says is old after that.
     ///
     /// # Errors
     /// Any [`StoreError`].

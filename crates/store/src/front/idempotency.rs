@@ -8,7 +8,7 @@ use crate::idempotency::KnownIdempotencyKey;
 use crate::purge::Whose;
 
 impl Store {
-    /// The keys that are still to be remembered at `now`.
+    /// Returns the keys that are still to be remembered at `now`.
     ///
     /// # Errors
     /// Any [`StoreError`] but `Full`.

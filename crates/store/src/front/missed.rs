@@ -11,7 +11,7 @@ use crate::purge::Whose;
 
 impl Store {
     /// Writes a missed call for each of its negotiators. Durable when it returns. Where the same key was written before,
-    /// nothing is added and the first answer is given.
+    /// nothing is added and the first answer is returned.
     ///
     /// Takes one commit, which it shares with whatever else has gathered.
     ///
@@ -21,13 +21,13 @@ impl Store {
         self.shared.engine.add_missed(new).await
     }
 
-    /// The version of a list, from memory.
+    /// Returns the version of a list, from memory.
     #[must_use]
     pub fn missed_version(&self, of: &Recipient) -> ListVersion {
         ListVersion::new(self.id(), self.shared.memory.versions.of(of))
     }
 
-    /// Reads a part of a list.
+    /// Returns a part of a list.
     ///
     /// # Errors
     /// Any [`StoreError`] but `Full`.
@@ -66,7 +66,7 @@ impl Store {
         self.shared.engine.sweep(now).await
     }
 
-    /// The lists behind `after`, of one customer or of all; at most `size`.
+    /// Returns the lists behind `after`, of one customer or of all; at most `size`.
     ///
     /// # Errors
     /// Any [`StoreError`] but `Full`.
@@ -79,7 +79,7 @@ impl Store {
         self.shared.engine.mailboxes(customer, after, size).await
     }
 
-    /// How many missed calls wait in all lists.
+    /// Returns how many missed calls wait in all lists.
     ///
     /// # Errors
     /// Any [`StoreError`] but `Full`.

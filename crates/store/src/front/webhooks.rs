@@ -15,7 +15,7 @@ use crate::webhooks::{
 
 impl Store {
     /// Writes events with their deliveries. Durable when it returns. Where the same key was written before, nothing is added and
-    /// the first answer is given.
+    /// the first answer is returned.
     ///
     /// # Errors
     /// Any [`StoreError`]; after [`StoreError::Busy`] it may have been written.
@@ -23,7 +23,7 @@ impl Store {
         self.shared.engine.enqueue(enqueue, claim, now).await
     }
 
-    /// Attempts of an endpoint, newest first; and the number to go on before, where there may be more. A page that is filtered looks
+    /// Returns attempts of an endpoint, newest first; and the number to go on before, where there may be more. A page that is filtered looks
     /// at 10,000 attempts at most.
     ///
     /// # Errors
@@ -32,7 +32,7 @@ impl Store {
         self.shared.engine.attempts(endpoint, page).await
     }
 
-    /// A delivery, and its attempts.
+    /// Returns a delivery with its attempts.
     ///
     /// # Errors
     /// Any [`StoreError`] but `Full`.
@@ -40,7 +40,7 @@ impl Store {
         self.shared.engine.delivery(event, endpoint).await
     }
 
-    /// How many requests were sent for an application, by day, from one day to another.
+    /// Returns how many requests were sent for an application, by day, from one day to another.
     ///
     /// # Errors
     /// Any [`StoreError`] but `Full`.
@@ -74,7 +74,7 @@ impl Store {
         self.shared.engine.record(batch).await
     }
 
-    /// The queues of all endpoints that ever had one: a look-up for each of them, however many deliveries are queued.
+    /// Returns the queues of all endpoints that ever had one: a look-up for each of them, however many deliveries are queued.
     ///
     /// # Errors
     /// Any [`StoreError`] but `Full`.
@@ -82,7 +82,7 @@ impl Store {
         self.shared.engine.queues().await
     }
 
-    /// The deliveries of an endpoint that are due first, but those of events that are `held`: at most `rows_max`, and whether that is
+    /// Returns the deliveries of an endpoint that are due first, but those of events that are `held`: at most `rows_max`, and whether that is
     /// all. Those at the end may be due later than now.
     ///
     /// # Errors
@@ -100,7 +100,7 @@ impl Store {
         self.shared.engine.settle(endpoint, state, upto).await
     }
 
-    /// The events behind number `after` that were taken within a range of time, with how they stand for an endpoint; the first
+    /// Returns the events behind number `after` that were taken within a range of time, with how they stand for an endpoint; the first
     /// `rows_max` of them.
     ///
     /// # Errors

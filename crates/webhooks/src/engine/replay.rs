@@ -124,7 +124,7 @@ impl Engine {
         self.replays().get(id).cloned()
     }
 
-    /// Stops a replay; what it has queued stays queued. Gives it as it is then.
+    /// Stops a replay; what it has queued stays queued. Returns it as it is then.
     ///
     /// # Errors
     /// Any [`StoreError`].

@@ -109,7 +109,7 @@ impl Engine {
         }
     }
 
-    /// Puts a health in place of the one that it was made from, if that is still the one; gives whether.
+    /// Puts a health in place of the one that it was made from, if that is still the one, and returns whether it was.
     fn exchange(&self, id: &str, before: &Health, after: Health) -> bool {
         let mut all = self.health();
         let current = all.get_mut(id).filter(|current| *current == before);

@@ -232,7 +232,7 @@ impl Engine {
         }
     }
 
-    /// Makes a new secret, or takes the one that is given; the old one signs as well until `grace` is over. Gives the new one, this
+    /// Makes a new secret, or takes the one that is given; the old one signs as well until `grace` is over. Returns the new one, this
     /// once.
     ///
     /// # Errors
