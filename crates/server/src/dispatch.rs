@@ -3,6 +3,7 @@
 use protocol::authorise::{Event, Live, Missed, Told};
 use protocol::frame;
 use protocol::id::{EventId, NegotiatorId};
+use protocol::json;
 use serde::Serialize;
 use sessions::receipts::Poster;
 use sessions::registry::When;
@@ -66,9 +67,9 @@ async fn show(node: &Node, event: &Live<'_>, posted: Posted) -> Worked {
             if asks || key.is_some() { receipt(event, &counts) } else { String::new() }
         }
     };
-    let Some(hand_over) = tell::hand_over(node, event) else { return Worked::Done(receipt) };
+    let Some(enqueue) = tell::match_call(node, event) else { return Worked::Done(receipt) };
     let claim = key.map(|key| claim(key, receipt.clone()));
-    match node.store.hand_over(hand_over, claim, event.at()).await {
+    match node.store.enqueue(enqueue, claim, event.at()).await {
         Ok(Claimed::First) => Worked::Done(receipt),
         Ok(Claimed::Repeated(answer)) => Worked::Repeated(answer),
         Ok(Claimed::Conflict) => Worked::Conflict,
@@ -86,7 +87,7 @@ async fn keep(node: &Node, event: &Missed<'_>, posted: Posted) -> Result<Worked,
         created: event.at(),
         notification: frame::encode_notification(event),
         claim: posted.key.map(|key| claim(key, receipt.clone())),
-        hand_over: tell::hand_over(node, event),
+        enqueue: tell::match_call(node, event),
     };
     let worked = match node.store.add_missed(missed).await? {
         Claimed::Conflict => return Ok(Worked::Conflict),
@@ -113,7 +114,7 @@ fn receipt(event: &Told<'_>, counts: &[usize]) -> String {
     let counts = counts.iter().copied().chain(std::iter::repeat(0));
     let targets = event.targets().iter().zip(counts);
     let targets = targets.map(|(&negotiator_id, sessions)| Reached { negotiator_id, sessions }).collect();
-    serde_json::to_string(&Receipt { id: event.id(), targets }).unwrap_or_default()
+    json::encode(&Receipt { id: event.id(), targets })
 }
 
 fn claim(Key { owner: (client_id, customer, key), body, .. }: Key, answer: String) -> Claim {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use protocol::json;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use store::Store;
@@ -54,7 +55,7 @@ impl<K: Ord + Copy + Display, V> Documents<K, V> {
     ) -> Result<(), StoreError> {
         let _writing = self.writing.lock().await;
         let (written, kept) = make(self.find(&id));
-        let text = serde_json::to_string(&written).unwrap_or_default();
+        let text = json::encode(&written);
         store.put_document(self.kind, id.to_string(), text).await?;
         self.by_id.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::new(kept));
         Ok(())

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use protocol::id::ConnectorId;
+use protocol::json;
 use sessions::registry::Registry;
-use store::resume::Handover;
+use store::handover::Handover;
 
 use crate::connectors::Connectors;
 use crate::node::Node;
@@ -12,12 +13,12 @@ use crate::node::Node;
 /// What the next run is to know.
 pub(crate) fn of(node: &Node) -> Handover {
     let registry = &node.registry;
-    let states = registry.save().into_iter().filter_map(|(of, state)| Some((of, serde_json::to_string(&state).ok()?))).collect();
-    let receipts = registry.save_receipts().iter().filter_map(|receipts| serde_json::to_string(receipts).ok()).collect();
     let connectors = node.connectors.save(node.clock.running());
-    let connectors =
-        connectors.iter().filter_map(|(id, state)| Some((id.to_string(), serde_json::to_string(state).ok()?))).collect();
-    Handover { states, receipts, connectors }
+    Handover {
+        states: registry.save().into_iter().map(|(of, state)| (of, json::encode(&state))).collect(),
+        receipts: registry.save_receipts().iter().map(json::encode).collect(),
+        connectors: connectors.iter().map(|(id, state)| (id.to_string(), json::encode(state))).collect(),
+    }
 }
 
 /// Takes up what the last run left.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use protocol::id::{ClientId, CustomerId, IdempotencyKey, NegotiatorId};
 use store::error::StoreError;
-use store::idempotency::{Claim, KEY_AGE_MAX, KnownKey};
+use store::idempotency::{Claim, IDEMPOTENCY_KEY_AGE_MAX, KnownIdempotencyKey};
 
 /// Whose key it is.
 pub(crate) type Owner = (ClientId, Option<CustomerId>, IdempotencyKey);
@@ -178,10 +178,11 @@ struct Running<'a> {
 
 impl Keys {
     /// Keys that were remembered on disk, at `wall` time, which is `now` on the clock that never goes back.
-    pub(crate) fn new(keys_max: usize, known: Vec<KnownKey>, wall: Timestamp, now: Duration) -> Self {
+    pub(crate) fn new(keys_max: usize, known: Vec<KnownIdempotencyKey>, wall: Timestamp, now: Duration) -> Self {
         let mut inner = Inner::default();
-        for KnownKey { claim: Claim { client_id, customer, key, body, answer }, created } in known {
-            let left = Duration::try_from((created + KEY_AGE_MAX).duration_since(wall)).unwrap_or_default().min(age_max());
+        for KnownIdempotencyKey { claim: Claim { client_id, customer, key, body, answer }, created } in known {
+            let left =
+                Duration::try_from((created + IDEMPOTENCY_KEY_AGE_MAX).duration_since(wall)).unwrap_or_default().min(age_max());
             inner.insert((client_id, customer, key), Entry { body, end: now + left, stage: Stage::Done(answer) });
         }
         Self { inner: Mutex::new(inner), keys_max }
@@ -229,7 +230,7 @@ impl Keys {
 }
 
 fn age_max() -> Duration {
-    Duration::from_secs(KEY_AGE_MAX.as_secs().unsigned_abs())
+    Duration::from_secs(IDEMPOTENCY_KEY_AGE_MAX.as_secs().unsigned_abs())
 }
 
 impl Inner {
@@ -348,7 +349,8 @@ mod tests {
         let (client_id, customer, key) = owner("k");
         let claim = Claim { client_id, customer, key, body: [1; 32], answer: "first".to_owned() };
         let created = Timestamp::from_second(1000).unwrap();
-        let keys = Keys::new(2, vec![KnownKey { claim, created }], created + 4 * jiff::SignedDuration::from_mins(1), MINUTE);
+        let keys =
+            Keys::new(2, vec![KnownIdempotencyKey { claim, created }], created + 4 * jiff::SignedDuration::from_mins(1), MINUTE);
         let just_before = 7 * MINUTE - Duration::from_nanos(1);
         assert!(matches!(keys.claim(owner("k"), [1; 32], just_before), Claimed::Before(_)));
         first(&keys, "k", 7 * MINUTE);

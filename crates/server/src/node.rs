@@ -101,8 +101,8 @@ impl Node {
         let auth = Arc::new(Authenticator::new(&config, clock.clone(), &metrics)?);
         let products = config.products.iter().collect();
         let store = Store::open(&config.folder, config.store.clone(), store_metrics)?;
-        let known_keys = store.known_keys(clock.now()).await?;
-        let keys = Keys::new(config.limits.idempotency_keys, known_keys, clock.now(), clock.running());
+        let known = store.known_idempotency_keys(clock.now()).await?;
+        let keys = Keys::new(config.limits.idempotency_keys, known, clock.now(), clock.running());
         let registry =
             Registry::new(config.sessions.clone(), clock.clone(), session_metrics, renewal(auth.clone(), clock.clone()));
         let webhooks = open_webhooks(&config, &store, &clock, &mut measurements).await?;

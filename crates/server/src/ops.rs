@@ -21,6 +21,7 @@ use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
 use hyper::{Method, Response, StatusCode};
 use percent_encoding::percent_decode_str;
+use protocol::json;
 use serde::Serialize;
 use tracing::Instrument;
 
@@ -256,7 +257,7 @@ fn parsed<T>(text: &str, parse: fn(&str) -> Result<T, protocol::id::IdError>) ->
 }
 
 fn json(value: &impl Serialize) -> Result<Response<Outgoing>, ApiError> {
-    let body = serde_json::to_vec(value).map_err(|_serialising| ApiError::Internal)?;
+    let body = json::encode(value);
     let mut response = plain(StatusCode::OK, body);
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     Ok(response)

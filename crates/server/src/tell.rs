@@ -5,13 +5,13 @@ use protocol::frame;
 use protocol::payload::SubType;
 use serde_json::json;
 use sessions::session::LoggedIn;
-use store::webhooks::HandOver;
+use store::webhooks::Enqueue;
 use webhooks::engine::OwnEvent;
 
 use crate::node::Node;
 
 /// What is to be written for a call's event, where anybody has subscribed to it. Events of a call are told in order.
-pub(crate) fn hand_over(node: &Node, event: &Told<'_>) -> Option<HandOver> {
+pub(crate) fn match_call(node: &Node, event: &Told<'_>) -> Option<Enqueue> {
     let topic = match event.sub_type() {
         SubType::IncomingCall => "telephony.incomingCall",
         SubType::AnsweredCall => "telephony.answeredCall",
@@ -23,7 +23,7 @@ pub(crate) fn hand_over(node: &Node, event: &Told<'_>) -> Option<HandOver> {
     }
     let (entity, data) = (event.call_id(), frame::encode_told(event));
     let (id, customer, time) = (event.id(), event.customer(), event.created());
-    node.webhooks.own(OwnEvent { topic, id, customer, entity: &entity, time, data: &data, in_order: true })
+    node.webhooks.match_own(OwnEvent { topic, id, customer, entity: &entity, time, data: &data, in_order: true })
 }
 
 /// Tells subscribers of a session that has opened or closed, if any ask. It waits for the disk, but for no receiver; what the disk
@@ -38,8 +38,8 @@ pub(crate) async fn tell_session(node: &Node, topic: &'static str, who: LoggedIn
     let data = json!({"negotiatorId": negotiator, "product": product, "device": device, "sessions": sessions}).to_string();
     let (id, customer, time) = (node.new_id(), recipient.customer, node.clock.now());
     let own = OwnEvent { topic, id, customer, entity: negotiator.as_str(), time, data: &data, in_order: true };
-    if let Some(hand_over) = node.webhooks.own(own)
-        && let Err(error) = node.store.hand_over(hand_over, None, time).await
+    if let Some(enqueue) = node.webhooks.match_own(own)
+        && let Err(error) = node.store.enqueue(enqueue, None, time).await
     {
         tracing::warn!(%error, topic, "subscribers are not told of a session");
     }

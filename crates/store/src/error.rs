@@ -1,8 +1,10 @@
 //! Why the store did not do it: a variant per reaction.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use rusqlite::ErrorCode;
+/// What the engine said, for the log: nobody can react to it.
+pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
 /// Why a store does not open.
 #[derive(Debug, thiserror::Error)]
@@ -47,9 +49,9 @@ pub enum OpenError {
         /// What the check found first.
         fault: String,
     },
-    /// SQLite refused.
+    /// The engine refused for another reason.
     #[error("cannot open the store")]
-    Sqlite(#[from] rusqlite::Error),
+    Failed(#[source] Cause),
     /// The writer's thread could not be started.
     #[error("cannot start the store's writer")]
     Thread(#[source] std::io::Error),
@@ -70,19 +72,7 @@ pub enum StoreError {
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
-    /// SQLite refused for another reason.
+    /// The engine refused for another reason; the same call can succeed later.
     #[error("the store failed")]
-    Sqlite(#[source] std::sync::Arc<rusqlite::Error>),
-}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::Full,
-            // An operator's own tool holds a lock.
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
-            Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Poisoned,
-            Some(_) | None => Self::Sqlite(std::sync::Arc::new(error)),
-        }
-    }
+    Failed(#[source] Cause),
 }

@@ -8,7 +8,7 @@ mod attempt; // one request, judged
 mod record; // outcomes → disk
 mod standing; // how the receivers behind callback URLs are
 mod subscriptions; // made, changed, taken away
-mod keys; // what applications' deliveries are signed with
+mod signing_keys; // what applications' deliveries are signed with
 mod show; // a subscription for those who ask
 mod take; // events → who is told
 mod replay; // deliveries queued anew
@@ -30,7 +30,7 @@ use protocol::id::{ClientId, CustomerId, EventId};
 use store::Store;
 use store::documents::Kind;
 use store::error::StoreError;
-use store::webhooks::{EndpointQueue, State};
+use store::webhooks::{DeliveryState, EndpointQueue};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -48,7 +48,7 @@ use crate::sender::{self, Sender, SenderError};
 use crate::sign::AppKey;
 
 pub use self::attempt::Pinged;
-pub use self::log::{Asked, Attempts, Delivery, DeliveryId, Retried};
+pub use self::log::{Attempts, AttemptsQuery, Delivery, DeliveryId, Retried};
 pub use self::purge::Purged;
 pub use self::replay::{Replay, ReplayRequest, Which};
 pub use self::show::Shown;
@@ -143,7 +143,7 @@ struct Shared {
     book: RwLock<Arc<Book>>,
     // Guards the health of callback URLs that have failed; held for a look-up or a change.
     health: Mutex<HashMap<String, Health>>,
-    keys: RwLock<HashMap<ClientId, Arc<AppKey>>>,
+    signing_keys: RwLock<HashMap<ClientId, Arc<AppKey>>>,
     outcomes: Mutex<record::Gathered>,
     replays: Mutex<HashMap<String, Replay>>,
     accounts: RwLock<BTreeMap<String, CustomerId>>,
@@ -200,7 +200,7 @@ impl Engine {
             metrics,
             book: RwLock::default(),
             health: Mutex::default(),
-            keys: RwLock::default(),
+            signing_keys: RwLock::default(),
             outcomes: Mutex::default(),
             replays: Mutex::default(),
             accounts: RwLock::default(),
@@ -289,7 +289,7 @@ impl Engine {
     async fn load(&self) -> Result<(), EngineError> {
         let store = &self.shared.store;
         for (application, text) in store.documents(Kind::SigningKey).await? {
-            self.load_key(&application, &text)
+            self.load_signing_key(&application, &text)
                 .map_err(|Unopened| EngineError::Sealed(format!("signing key of {application}")))?;
         }
         for (id, text) in store.documents(Kind::Health).await? {
@@ -329,7 +329,7 @@ impl Engine {
         let book = self.book();
         for endpoint in book.endpoints().filter(|endpoint| !endpoint.is_open()) {
             let is_deleted = endpoint.subscription.deleted.is_some();
-            self.end_queue(endpoint, if is_deleted { State::Cancelled } else { State::Suppressed });
+            self.end_queue(endpoint, if is_deleted { DeliveryState::Cancelled } else { DeliveryState::Suppressed });
         }
     }
 
@@ -354,8 +354,8 @@ impl Engine {
     }
 
     /// The key that an application's deliveries are signed with.
-    fn key(&self, application: &ClientId) -> Option<Arc<AppKey>> {
-        self.shared.keys.read().unwrap_or_else(PoisonError::into_inner).get(application).cloned()
+    fn app_key(&self, application: &ClientId) -> Option<Arc<AppKey>> {
+        self.shared.signing_keys.read().unwrap_or_else(PoisonError::into_inner).get(application).cloned()
     }
 
     fn book(&self) -> Arc<Book> {

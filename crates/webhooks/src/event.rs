@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use protocol::id::CustomerId;
+use protocol::json;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -61,6 +62,6 @@ impl<'a> Event<'a> {
     /// The form in which it is kept.
     #[must_use]
     pub fn encode(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+        json::encode(self)
     }
 }

@@ -11,7 +11,7 @@ use catalogues::{Catalogues, OWN, Told, Topic};
 use jiff::Timestamp;
 use protocol::fault::{Faults, Malformed, Members, shown};
 use protocol::id::CustomerId;
-use protocol::json::{self, Json};
+use protocol::json::{self, Json, Unreadable};
 use protocol::time;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -73,17 +73,14 @@ pub fn read(body: &[u8], catalogues: &Catalogues, new_id: NewId<'_>) -> Result<R
     let mut faults = Faults::default();
     let reports = match json::read(body)? {
         Json::Array(list) => {
-            let raw: Vec<&RawValue> = serde_json::from_slice(body).unwrap_or_default();
+            let raw: Vec<&RawValue> = serde_json::from_slice(body).map_err(Unreadable::from)?;
             if list.is_empty() || list.len() > BATCH_MAX {
                 faults.add("$", format!("must hold 1 to {BATCH_MAX} events, got {}", list.len()));
                 return Err(Malformed::Invalid(faults));
             }
             list.into_iter().zip(raw).enumerate().map(|(place, (json, raw))| (format!("[{place}]"), json, raw)).collect()
         }
-        json => match serde_json::from_slice::<&RawValue>(body) {
-            Ok(raw) => vec![(String::new(), json, raw)],
-            Err(_never) => Vec::new(),
-        },
+        json => vec![(String::new(), json, serde_json::from_slice(body).map_err(Unreadable::from)?)],
     };
     let mut all = Reports::default();
     for (place, json, raw) in reports {
@@ -314,7 +311,10 @@ fn related<'a>(
         faults.add("related", format!("must hold up to {RELATED_MAX} entities, got {}", list.len()));
         return Vec::new();
     }
-    let raw: Vec<&'a RawValue> = raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    let Some(raw) = raw.and_then(|raw| serde_json::from_str::<Vec<&'a RawValue>>(raw.get()).ok()) else {
+        faults.add("related", "cannot be read");
+        return Vec::new();
+    };
     let mut all = Vec::new();
     for (place, (json, raw)) in list.into_iter().zip(raw).enumerate() {
         let mut own = Faults::default();

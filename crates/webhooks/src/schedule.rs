@@ -142,7 +142,7 @@ impl Schedule {
         (self.queues.values().map(|queue| queue.queued).sum(), self.flights.len())
     }
 
-    /// Takes in a delivery that was just written to disk. Where the window is full it stays there. Gives whether there is such an
+    /// Takes in a delivery that was just written to disk. Where the window is full it stays there. Returns whether there is such an
     /// endpoint.
     pub(crate) fn offer(&mut self, number: i64, item: Item, now: i64) -> bool {
         let Some(queue) = self.queues.get_mut(&number) else { return false };

@@ -8,7 +8,7 @@ pub mod enreach; // the configuration that its support would load
 use std::fmt;
 
 use protocol::fault::{Faults, Malformed, shown};
-use protocol::json::{self, Json};
+use protocol::json::{self, Json, Unreadable};
 use serde_json::Value;
 
 use crate::profile::Profile;
@@ -21,7 +21,8 @@ use crate::subscription::{Asker, url_fault};
 fn document(body: &[u8]) -> Result<(Value, Faults), Malformed> {
     let mut faults = Faults::default();
     check_repeats(&json::read(body)?, "", &mut faults);
-    Ok((serde_json::from_slice(body).unwrap_or_default(), faults))
+    let value = serde_json::from_slice(body).map_err(Unreadable::from)?;
+    Ok((value, faults))
 }
 
 fn check_repeats(json: &Json<'_>, path: &str, faults: &mut Faults) {
@@ -78,7 +79,7 @@ impl<'v> Part<'v> {
         faults.add(path, message.to_string());
     }
 
-    /// Refuses members that are not known here. Gives whether it is an object.
+    /// Refuses members that are not known here. Returns whether it is an object.
     fn knows(&self, known: &[&str], faults: &mut Faults) -> bool {
         let Some(members) = self.value.as_object() else {
             self.fault(faults, "must be an object");

@@ -69,7 +69,7 @@ impl Unreachable {
 
 /// What becomes of the delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Next {
+pub enum Decision {
     /// It was taken.
     Delivered,
     /// It is sent again.
@@ -84,7 +84,7 @@ pub enum Next {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// What becomes of the delivery.
-    pub next: Next,
+    pub decision: Decision,
     /// How long the receiver asks to be left alone.
     pub pause: Option<Duration>,
     /// Why, for the one who reads the log.
@@ -108,17 +108,17 @@ pub struct Attempted {
 /// ends a delivery is never sent again.
 #[must_use]
 pub fn judge(profile: &Profile, answer: &Answer, attempted: Attempted) -> Verdict {
-    let verdict = |next, why| Verdict { next, pause: None, why };
+    let verdict = |decision, why| Verdict { decision, pause: None, why };
     match answer {
         Answer::Status { status, .. } if profile.success.contains(*status) => {
-            verdict(Next::Delivered, format!("{status} is success under the profile {}", profile.name))
+            verdict(Decision::Delivered, format!("{status} is success under the profile {}", profile.name))
         }
         Answer::Status { status, .. } if profile.gone.contains(*status) => verdict(
-            Next::Gone,
+            Decision::Gone,
             format!("{status} says that nobody is there any more: not retried, and the subscription is disabled"),
         ),
         Answer::Status { status, .. } if profile.final_.contains(*status) => {
-            verdict(Next::Dead, format!("not retried: {status} is final under the profile {}", profile.name))
+            verdict(Decision::Dead, format!("not retried: {status} is final under the profile {}", profile.name))
         }
         Answer::Status { status, retry_after } => {
             let asked = retry_after.as_deref().and_then(|text| wait_asked(text, attempted.now));
@@ -132,12 +132,12 @@ pub fn judge(profile: &Profile, answer: &Answer, attempted: Attempted) -> Verdic
         Answer::Unreachable(unreachable) if profile.retry_unreachable => {
             again(profile, attempted, None, &unreachable.to_string())
         }
-        Answer::Unreachable(unreachable) => verdict(Next::Dead, format!("not retried: {unreachable}")),
+        Answer::Unreachable(unreachable) => verdict(Decision::Dead, format!("not retried: {unreachable}")),
     }
 }
 
 fn again(profile: &Profile, attempted: Attempted, asked: Option<Duration>, reason: &str) -> Verdict {
-    let dead = |why| Verdict { next: Next::Dead, pause: None, why };
+    let dead = |why| Verdict { decision: Decision::Dead, pause: None, why };
     if attempted.sandbox && !profile.retry_sandbox {
         return dead(format!("not retried: {reason}, and the profile {} does not retry events of a sandbox", profile.name));
     }
@@ -149,7 +149,7 @@ fn again(profile: &Profile, attempted: Attempted, asked: Option<Duration>, reaso
     let wait = (*wait + jitter).max(asked.unwrap_or_default());
     let at = attempted.now + SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
     let because = if asked.is_some_and(|asked| asked >= wait) { ", as its Retry-After asks" } else { "" };
-    Verdict { next: Next::Retry(at), pause: None, why: format!("retried in {} s{because}: {reason}", wait.as_secs()) }
+    Verdict { decision: Decision::Retry(at), pause: None, why: format!("retried in {} s{because}: {reason}", wait.as_secs()) }
 }
 
 /// `Retry-After` (RFC 9110 §10.2.3) as a wait: seconds or a date; what is neither, or past, asks nothing.

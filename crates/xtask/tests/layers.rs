@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -83,5 +84,42 @@ fn every_crate_has_the_lints_of_the_workspace() {
         let folder = if name == "bellwire-loadtest" { "../loadtest" } else { name };
         let manifest = std::fs::read_to_string(format!("{}/../{folder}/Cargo.toml", env!("CARGO_MANIFEST_DIR"))).unwrap();
         assert!(manifest.contains("[lints]\nworkspace = true"), "{name}");
+    }
+}
+
+/// All source files below `folder`, but tests.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let all = entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] });
+    all.filter(|path| path.components().all(|part| !part.as_os_str().to_string_lossy().starts_with("tests"))).collect()
+}
+
+/// The floor of the store on which a file is.
+fn floor(file: &Path) -> &'static str {
+    let first = file.components().next().unwrap().as_os_str().to_string_lossy();
+    match first.trim_end_matches(".rs") {
+        "lib" => "root",
+        "front" => "front",
+        "sqlite" => "sqlite",
+        _ => "types",
+    }
+}
+
+#[test]
+fn the_store_names_its_database_below_one_folder_and_its_floors_from_above() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../store/src").canonicalize().unwrap();
+    let files = sources(&root);
+    assert!(files.len() > 30, "{files:?}");
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let file = file.strip_prefix(&root).unwrap();
+        let mut forbidden = match floor(file) {
+            "root" => vec![],
+            "front" | "sqlite" => vec!["crate::Store", "crate::front"],
+            _ => vec!["crate::Store", "crate::front", "crate::sqlite"],
+        };
+        forbidden.extend((floor(file) != "sqlite").then_some("rusqlite"));
+        let found: Vec<_> = forbidden.into_iter().filter(|name| text.contains(name)).collect();
+        assert!(found.is_empty(), "{} may not name {found:?}", file.display());
     }
 }

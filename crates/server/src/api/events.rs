@@ -61,8 +61,8 @@ async fn take(node: &Node, reports: Reports, key: Option<Key>) -> Result<Worked,
         body,
         answer: answer.clone(),
     });
-    let hand_over = node.webhooks.hand_over(reports.events);
-    Ok(match node.store.hand_over(hand_over, claim, node.clock.now()).await? {
+    let enqueue = node.webhooks.match_reports(reports.events);
+    Ok(match node.store.enqueue(enqueue, claim, node.clock.now()).await? {
         Claimed::First => Worked::Done(answer),
         Claimed::Repeated(answer) => Worked::Repeated(answer),
         Claimed::Conflict => Worked::Conflict,

@@ -11,6 +11,7 @@ use hyper::{Response, StatusCode};
 use jiff::Timestamp;
 use protocol::authorise::Refusal;
 use protocol::fault::{Fault, Faults, Malformed};
+use protocol::json;
 use serde::Serialize;
 use store::error::StoreError;
 
@@ -142,8 +143,8 @@ impl From<StoreError> for ApiError {
             StoreError::Poisoned => Self::Unavailable(Unavailable::StorePoisoned),
             StoreError::Busy => Self::Unavailable(Unavailable::StoreBusy),
             StoreError::Closed => Self::Unavailable(Unavailable::Draining),
-            // The writer has said in the log what SQLite said.
-            StoreError::Sqlite(_) => Self::Internal,
+            // The engine has said in the log why.
+            StoreError::Failed(_) => Self::Internal,
         }
     }
 }
@@ -310,7 +311,7 @@ impl ApiError {
         tracing::debug!(reason = self.reason(), "refused");
     }
 
-    fn body(&self, now: Timestamp) -> Vec<u8> {
+    fn body(&self, now: Timestamp) -> String {
         let description = self.description();
         let errors = match self {
             Self::Invalid(faults) => Some(faults.as_slice()),
@@ -319,7 +320,7 @@ impl ApiError {
         // Seven fractional digits, as Reapit's platform writes them.
         let date_time = format!("{now:.7}");
         let body = ErrorBody { status_code: self.status().as_u16(), date_time, description: &description, errors };
-        serde_json::to_vec(&body).unwrap_or_default()
+        json::encode(&body)
     }
 
     /// The answer.

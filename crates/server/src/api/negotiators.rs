@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use protocol::authorise::Scope;
 use protocol::directory::{Directory, Person};
 use protocol::id::NegotiatorId;
+use protocol::json;
 use protocol::time;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -167,7 +168,7 @@ fn model(person: &Person) -> Value {
 
 /// 32 upper-case hexadecimal digits, in quotes, as Reapit writes it.
 fn etag(person: &Person) -> String {
-    let digest = Sha256::digest(serde_json::to_vec(person).unwrap_or_default());
+    let digest = Sha256::digest(json::encode(person));
     let hex = digest.iter().take(16).fold(String::new(), |mut text, byte| {
         let _infallible = write!(text, "{byte:02X}");
         text

@@ -7,6 +7,7 @@ use hyper::{Response, StatusCode};
 use protocol::authorise::{Identity, Scope};
 use protocol::envelope::BODY_BYTES_MAX;
 use protocol::id::{EventId, IdempotencyKey, Product};
+use protocol::json;
 use protocol::time;
 use serde::Serialize;
 use sessions::receipts::{Poster, TargetReceipts};
@@ -202,7 +203,7 @@ pub(super) async fn receipts(of: Asking<'_>) -> Result<Response<Outgoing>, ApiEr
     let poster = speaker.caller.client_id().map(|client_id| Poster { client_id, customer: speaker.customer });
     let found = EventId::parse(id).ok().zip(poster).and_then(|(id, poster)| Some((id, node.registry.receipts_of(id, poster)?)));
     let (id, targets) = found.ok_or(ApiError::NoReceipts(node.config.sessions.ring.age_max))?;
-    let text = serde_json::to_string(&Receipts { id, targets }).map_err(|_unserialisable| ApiError::Internal)?;
+    let text = json::encode(&Receipts { id, targets });
     let mut response = Response::new(Outgoing::from(text));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

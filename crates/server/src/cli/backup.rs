@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use bytesize::ByteSize;
 use clap::Args;
 use serde_json::json;
-use store::backup::{restore, verify};
+use store::Store;
 use store::error::OpenError;
 
 use super::fail;
@@ -71,7 +71,7 @@ async fn back_up(file: &Path, partial: &Path, place: &mut Place) -> Result<Told,
     let mut sink = Written(opened.map_err(failed(partial))?);
     place.download("/backup", &mut sink).await?;
     sink.0.sync_all().map_err(failed(partial))?;
-    verify(partial)?;
+    Store::verify(partial)?;
     fs::rename(partial, file).map_err(failed(file))?;
     let bytes = fs::metadata(file).map_err(failed(file))?.len();
     Ok(Told {
@@ -106,7 +106,7 @@ impl tokio::io::AsyncWrite for Written {
 }
 
 pub(super) fn put_back(args: &RestoreArgs) -> ExitCode {
-    match restore(&args.file, &args.data, args.replace) {
+    match Store::restore(&args.file, &args.data, args.replace) {
         Ok(()) => {
             println!(
                 "restored into {}; what came, went or was delivered since the backup is as it was then",

@@ -30,7 +30,7 @@ fn refuse(error: &BackupError) -> ApiError {
         BackupError::Running => ApiError::Conflict("Another backup is being made; only one can be at a time".to_owned()),
         BackupError::NoRoom => ApiError::Unavailable(Unavailable::StoreFull),
         BackupError::Stopped => ApiError::Unavailable(Unavailable::Draining),
-        BackupError::File(_) | BackupError::Sqlite(_) => {
+        BackupError::File(_) | BackupError::Failed(_) => {
             tracing::error!(error = error as &dyn std::error::Error, "the store cannot be copied");
             ApiError::Internal
         }

@@ -4,14 +4,15 @@
 
 use hyper::Response;
 use protocol::id::{CustomerId, NegotiatorId};
+use protocol::json;
 use serde::{Deserialize, Serialize};
 use sessions::receipts::SavedReceipts;
 use sessions::saved::SavedState;
 use store::error::StoreError;
+use store::handover::Handover;
 use store::purge::Whose;
-use store::resume::Handover;
 
-use super::{BODY_BYTES_MAX, json, json_body};
+use super::{BODY_BYTES_MAX, json_body};
 use crate::api::faults::ApiError;
 use crate::api::routes::Asking;
 use crate::net::outgoing::Outgoing;
@@ -52,7 +53,7 @@ pub(super) async fn answer(of: Asking<'_>) -> Result<Response<Outgoing>, ApiErro
     let gone = node.to_the_end(purging).await.ok_or(ApiError::Internal)??;
     let negotiator = negotiator.map(|negotiator| negotiator.to_string());
     tracing::info!(%customer, negotiator, ?gone, "personal data taken away by an operator");
-    json(&gone)
+    super::json(&gone)
 }
 
 /// From memory first: what is written from now on is of later.
@@ -71,7 +72,7 @@ async fn purge(node: &Node, whose: Whose) -> Result<Gone, StoreError> {
         webhook_events: webhooks.events,
         webhook_deliveries: webhooks.deliveries,
         // Those that are on disk stand in memory as well, unless they are on their way out.
-        idempotency_keys: keys.max(node.store.purge_keys(whose).await?),
+        idempotency_keys: keys.max(node.store.purge_idempotency_keys(whose).await?),
         resumable_events: forgotten.events + handed_over.events,
         live_calls: forgotten.calls + handed_over.calls,
         receipts: forgotten.receipts + handed_over.receipts,
@@ -105,13 +106,15 @@ impl HandedOver {
             let after = before.clone().without(whose.customer, whose.negotiator);
             gone.receipts += usize::from(after.as_ref() != Some(&before));
             let is_left = after.is_some();
-            *text = after.and_then(|after| serde_json::to_string(&after).ok()).unwrap_or_default();
+            if let Some(after) = after {
+                *text = json::encode(&after);
+            }
             is_left
         });
         for (_, text) in handover.connectors.iter_mut().filter(|(id, _)| connectors.contains(id)) {
             let mut state: connectors::state::SavedState = serde_json::from_str(text).unwrap_or_default();
             gone.connector_calls += state.forget(whose.negotiator.as_ref().map(NegotiatorId::as_str));
-            *text = serde_json::to_string(&state).unwrap_or_default();
+            *text = json::encode(&state);
         }
         gone
     }

@@ -3,7 +3,7 @@
 use hyper::Response;
 use serde::Deserialize;
 use serde_json::json;
-use webhooks::engine::{Asked, Shown};
+use webhooks::engine::{AttemptsQuery, Shown};
 
 use super::paging::Page;
 use super::{BODY_BYTES_MAX, json, json_body};
@@ -30,7 +30,7 @@ pub(super) async fn list(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError>
 /// `GET /webhooks/{id}`
 pub(super) async fn one(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError> {
     let (subscription, [id, _]) = (find(&of)?.native, of.ids);
-    let asked = Asked { size: ATTEMPTS_SHOWN, ..Asked::default() };
+    let asked = AttemptsQuery { size: ATTEMPTS_SHOWN, ..AttemptsQuery::default() };
     let attempts = of.node.webhooks.attempts(id, None, asked).await?.ok_or(ApiError::NoSuch("subscription"))?;
     json(&json!({"subscription": subscription, "attempts": attempts.shown}))
 }

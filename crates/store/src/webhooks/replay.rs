@@ -1,12 +1,8 @@
 //! Deliveries queued anew: one by one, or step by step over a range of time.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Transaction, params};
 
-use super::{State, count, millis};
-use crate::Store;
-use crate::documents::{self, Kind};
-use crate::error::StoreError;
+use super::DeliveryState;
 
 /// An event that may be queued anew for an endpoint.
 #[derive(Debug, Clone)]
@@ -16,7 +12,7 @@ pub struct Candidate {
     /// When the broker took it.
     pub taken: Timestamp,
     /// Where its delivery stands; `None` where there was none.
-    pub state: Option<State>,
+    pub state: Option<DeliveryState>,
     /// What happened.
     pub document: String,
 }
@@ -32,85 +28,4 @@ pub struct Requeue {
     pub due: Timestamp,
     /// The id of the replay and what is to be remembered of it, in the same commit.
     pub replay: Option<(String, String)>,
-}
-
-impl Store {
-    /// The events behind number `after` that were taken within a range of time, with how they stand for an endpoint; the first
-    /// `rows_max` of them.
-    ///
-    /// # Errors
-    /// Any [`StoreError`] but `Full`.
-    pub async fn candidates(
-        &self,
-        endpoint: i64,
-        after: i64,
-        range: (Timestamp, Timestamp),
-        rows_max: u32,
-    ) -> Result<Vec<Candidate>, StoreError> {
-        let query = move |connection: &mut Connection| candidates(connection, endpoint, after, range, rows_max);
-        self.shared.readers.read(self.shared.config.timeout, query).await
-    }
-
-    /// Makes a delivery that is queued for later due now. Gives whether there is one. Durable when it returns.
-    ///
-    /// # Errors
-    /// Any [`StoreError`].
-    pub async fn hasten(&self, event: i64, endpoint: i64, due: Timestamp) -> Result<bool, StoreError> {
-        let run = move |transaction: &Transaction<'_>| {
-            let sql = "UPDATE webhook_delivery SET due = ?3 WHERE event = ?1 AND endpoint = ?2 AND due > ?3";
-            Ok(transaction.prepare_cached(sql)?.execute(params![event, endpoint, due.as_millisecond()])? > 0)
-        };
-        self.shared.writer.write(self.shared.config.timeout, run, |_| ()).await
-    }
-
-    /// Queues events anew, but those that are queued already. Gives how many. Durable when it returns.
-    ///
-    /// # Errors
-    /// Any [`StoreError`].
-    pub async fn requeue(&self, requeue: Requeue) -> Result<usize, StoreError> {
-        let run = move |transaction: &Transaction<'_>| again(transaction, &requeue);
-        self.shared.writer.write(self.shared.config.timeout, run, |_| ()).await
-    }
-}
-
-fn candidates(
-    connection: &Connection,
-    endpoint: i64,
-    after: i64,
-    (since, until): (Timestamp, Timestamp),
-    rows_max: u32,
-) -> rusqlite::Result<Vec<Candidate>> {
-    let mut first = connection.prepare_cached("SELECT min(number) FROM webhook_event WHERE taken >= ?1 AND number > ?2")?;
-    let first: Option<i64> = match after {
-        0 => first.query_row(params![since.as_millisecond(), after], |row| row.get(0))?,
-        after => Some(after + 1),
-    };
-    let Some(first) = first else { return Ok(Vec::new()) };
-    let mut select = connection.prepare_cached(
-        "SELECT e.number, e.taken, d.state, e.document
-         FROM webhook_event e LEFT JOIN webhook_delivery d ON d.event = e.number AND d.endpoint = ?1
-         WHERE e.number >= ?2 AND e.taken >= ?3 AND e.taken < ?4 ORDER BY e.number LIMIT ?5",
-    )?;
-    let rows = select.query_map(params![endpoint, first, since.as_millisecond(), until.as_millisecond(), rows_max], |row| {
-        let state = row.get::<_, Option<i64>>(2)?.map(|_| State::read(row, 2)).transpose()?;
-        Ok(Candidate { event: row.get(0)?, taken: millis(row.get(1)?), state, document: row.get(3)? })
-    })?;
-    rows.collect()
-}
-
-fn again(transaction: &Transaction<'_>, requeue: &Requeue) -> rusqlite::Result<usize> {
-    let Requeue { endpoint, events, due, replay } = requeue;
-    let mut insert = transaction.prepare_cached(
-        "INSERT INTO webhook_delivery SELECT number, ?2, ?3, ?4, 0, 0 FROM webhook_event WHERE number = ?1
-         ON CONFLICT DO UPDATE SET state = excluded.state, due = excluded.due, failures = 0 WHERE webhook_delivery.due IS NULL",
-    )?;
-    let mut queued = 0;
-    for event in events {
-        queued += insert.execute(params![event, endpoint, State::Queued.code(), due.as_millisecond()])?;
-    }
-    count(transaction, std::iter::once((*endpoint, i64::try_from(queued).unwrap_or(0))))?;
-    if let Some((id, text)) = replay {
-        documents::put(transaction, Kind::Replay, id, text)?;
-    }
-    Ok(queued)
 }

@@ -25,7 +25,7 @@ impl Engine {
         self.shared.accounts.read().unwrap_or_else(PoisonError::into_inner).get(id).copied()
     }
 
-    /// Says whose an account is. Gives why not, where there is no room or it is another's.
+    /// Says whose an account is. Returns why not, where there is no room or it is another's.
     ///
     /// # Errors
     /// Any [`StoreError`].
@@ -46,7 +46,7 @@ impl Engine {
         Ok(None)
     }
 
-    /// Takes an account away; its subscriptions stay until they are deleted. Gives whether there was one.
+    /// Takes an account away; its subscriptions stay until they are deleted. Returns whether there was one.
     ///
     /// # Errors
     /// Any [`StoreError`].

@@ -11,9 +11,9 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT
 use jiff::Timestamp;
 use protocol::fault::Malformed;
 use protocol::id::CustomerId;
-use protocol::time;
+use protocol::{json, time};
 use serde::{Deserialize, Serialize};
-use store::webhooks::{Outcome, State};
+use store::webhooks::{AttemptOutcome, Disposition};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
@@ -26,7 +26,7 @@ use crate::schedule::{Finished, Item};
 use crate::sender::{Exchange, Target, shown};
 use crate::sign::Message;
 use crate::url::Host;
-use crate::verdict::{Answer, Attempted, Next, Unreachable, Verdict, judge};
+use crate::verdict::{Answer, Attempted, Decision, Unreachable, Verdict, judge};
 
 const OWN_USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("bellwire/", env!("CARGO_PKG_VERSION")));
 /// Bytes of an answer's body that are kept, and of its headers.
@@ -207,8 +207,15 @@ impl Engine {
     /// Records that a delivery was not sent, since the application may not be told any more.
     fn withhold(&self, endpoint: &Endpoint, item: &Item) {
         let number = endpoint.subscription.number;
-        let (next, failures, sends) = (Err(State::Suppressed), item.failures, item.sends);
-        self.gather(Outcome { endpoint: number, event: item.event, next, failures, sends, attempt: None }, None);
+        let outcome = AttemptOutcome {
+            endpoint: number,
+            event: item.event,
+            disposition: Disposition::Suppressed,
+            failures: item.failures,
+            sends: item.sends,
+            attempt: None,
+        };
+        self.gather(outcome, None);
         self.shared.metrics.suppressed.inc();
         let how = Finished { answered: true, failed: false, was_slow: false, pause: None };
         self.lock().finished(number, item.event, how, self.now().as_millisecond());
@@ -248,25 +255,25 @@ impl Engine {
         self.shared.sender.post(target, headers, body, endpoint.profile.response_timeout).await
     }
 
-    fn outcome(&self, tried: &Tried<'_>, item: &Item) -> Outcome {
-        let (next, failures) = match &tried.verdict.next {
-            Next::Delivered => (Err(State::Delivered), item.failures),
-            Next::Retry(at) => (Ok(*at), item.failures + 1),
-            Next::Dead | Next::Gone => (Err(State::Dead), item.failures + 1),
+    fn outcome(&self, tried: &Tried<'_>, item: &Item) -> AttemptOutcome {
+        let (disposition, failures) = match &tried.verdict.decision {
+            Decision::Delivered => (Disposition::Delivered, item.failures),
+            Decision::Retry(at) => (Disposition::Retry(*at), item.failures + 1),
+            Decision::Dead | Decision::Gone => (Disposition::Dead, item.failures + 1),
         };
-        let text = serde_json::to_string(&record(tried)).unwrap_or_default();
+        let text = json::encode(&record(tried));
         let endpoint = tried.endpoint.subscription.number;
         let attempt = Some((self.new_number(), text));
-        Outcome { endpoint, event: item.event, next, failures, sends: tried.sends, attempt }
+        AttemptOutcome { endpoint, event: item.event, disposition, failures, sends: tried.sends, attempt }
     }
 
     /// Tells everybody who is concerned how it went.
     fn conclude(&self, tried: &Tried<'_>, item: &Item) {
         let (Tried { endpoint, exchange, verdict, .. }, metrics) = (tried, &self.shared.metrics);
-        let came = match &verdict.next {
-            Next::Delivered => Came::delivered,
-            Next::Retry(_) => Came::retried,
-            Next::Dead | Next::Gone => Came::dead,
+        let came = match &verdict.decision {
+            Decision::Delivered => Came::delivered,
+            Decision::Retry(_) => Came::retried,
+            Decision::Dead | Decision::Gone => Came::dead,
         };
         metrics.dead.inc_by(u64::from(came == Came::dead));
         metrics.attempts.get_or_create(&OfAttempt { profile: endpoint.profile.name, outcome: came }).inc();
@@ -280,7 +287,7 @@ impl Engine {
         };
         let number = endpoint.subscription.number;
         tracing::debug!(subscription = %endpoint.subscription.id, event = item.event, why = %verdict.why, "webhook attempted");
-        self.note_health(endpoint, &verdict.next);
+        self.note_health(endpoint, &verdict.decision);
         let how = Finished { answered, failed, was_slow: false, pause: verdict.pause };
         self.lock().finished(number, item.event, how, self.now().as_millisecond());
     }
@@ -309,13 +316,13 @@ impl Engine {
         let exchange = self.send(&endpoint, &event, 1, began).await;
         let attempted = Attempted { failures: u32::MAX, sandbox: false, now: self.now(), jitter: 0.0 };
         let mut verdict = judge(endpoint.profile, &exchange.answer, attempted);
-        if verdict.next != Next::Delivered {
+        if verdict.decision != Decision::Delivered {
             verdict.why = match &exchange.answer {
                 Answer::Status { status, .. } => format!("{status} is not success under the profile {}", endpoint.profile.name),
                 Answer::Unreachable(unreachable) => unreachable.coarse().to_owned(),
             };
         }
-        let success = verdict.next == Next::Delivered;
+        let success = verdict.decision == Decision::Delivered;
         let tried = Tried { endpoint: &endpoint, event: &event, sends: 1, began, exchange, verdict };
         Some(Pinged { success, record: record(&tried) })
     }
@@ -348,7 +355,7 @@ fn record(tried: &Tried<'_>) -> Record {
     Record {
         at: time::millis(*began).to_string(),
         topic_id: event.topic.clone().into_owned(),
-        outcome: if verdict.next == Next::Delivered { "success" } else { "failure" }.to_owned(),
+        outcome: if verdict.decision == Decision::Delivered { "success" } else { "failure" }.to_owned(),
         status,
         error,
         detail,

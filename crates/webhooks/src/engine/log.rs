@@ -7,7 +7,7 @@ use protocol::id::ClientId;
 use protocol::time;
 use serde_json::{Value, json};
 use store::error::StoreError;
-use store::webhooks::{AttemptRow, AttemptsPage, Requeue, State};
+use store::webhooks::{AttemptRow, AttemptsPage, DeliveryState, Requeue};
 
 use super::attempt::Record;
 use crate::engine::{Engine, Owner};
@@ -38,7 +38,7 @@ impl fmt::Display for DeliveryId {
 
 /// Which attempts are asked for.
 #[derive(Debug, Clone, Default)]
-pub struct Asked {
+pub struct AttemptsQuery {
     /// Only those before this attempt.
     pub before: Option<i64>,
     /// Only those that began at this moment or later, and before the other.
@@ -86,12 +86,12 @@ impl Engine {
     ///
     /// # Errors
     /// Any [`StoreError`] but `Full`.
-    pub async fn attempts(&self, id: &str, owner: Option<&Owner>, asked: Asked) -> Result<Option<Attempts>, StoreError> {
+    pub async fn attempts(&self, id: &str, owner: Option<&Owner>, query: AttemptsQuery) -> Result<Option<Attempts>, StoreError> {
         let Some(endpoint) = self.seen(id, owner) else { return Ok(None) };
         let number = endpoint.subscription.number;
-        let before = asked.until.map_or(i64::MAX, Timestamp::as_microsecond).min(asked.before.unwrap_or(i64::MAX));
-        let since = asked.since.map_or(i64::MIN, Timestamp::as_microsecond);
-        let page = AttemptsPage { before, since, outcome: asked.outcome, topic: asked.topic, size: asked.size };
+        let before = query.until.map_or(i64::MAX, Timestamp::as_microsecond).min(query.before.unwrap_or(i64::MAX));
+        let since = query.since.map_or(i64::MIN, Timestamp::as_microsecond);
+        let page = AttemptsPage { before, since, outcome: query.outcome, topic: query.topic, size: query.size };
         let (rows, next) = self.shared.store.attempts(number, page).await?;
         let shown = rows.iter().map(|row| show_attempt(row, number, owner.is_none())).collect();
         Ok(Some(Attempts { shown, next }))
@@ -108,11 +108,11 @@ impl Engine {
         let Ok(event) = Event::read(&row.document) else { return Ok(None) };
         let body = (endpoint.profile.render)(&event, row.sends.max(1));
         let state = match row.state {
-            State::Queued => "queued",
-            State::Delivered => "delivered",
-            State::Dead => "dead",
-            State::Cancelled => "cancelled",
-            State::Suppressed => "suppressed",
+            DeliveryState::Queued => "queued",
+            DeliveryState::Delivered => "delivered",
+            DeliveryState::Dead => "dead",
+            DeliveryState::Cancelled => "cancelled",
+            DeliveryState::Suppressed => "suppressed",
         };
         let attempts: Vec<_> = row.attempts.iter().map(|row| show_attempt(row, id.endpoint, owner.is_none())).collect();
         let shown = json!({
@@ -164,7 +164,7 @@ fn show_attempt(row: &AttemptRow, endpoint: i64, for_operator: bool) -> Value {
     if !for_operator {
         record.for_its_owner();
     }
-    let mut shown = serde_json::to_value(record).unwrap_or_default();
+    let mut shown = json!(record);
     if let Value::Object(shown) = &mut shown {
         shown.insert("id".to_owned(), Value::from(row.number.to_string()));
         shown.insert("deliveryId".to_owned(), Value::from(DeliveryId { event: row.event, endpoint }.to_string()));

@@ -24,13 +24,13 @@ impl Engine {
         let (mut purged, mut after) = (Purged::default(), 0);
         loop {
             let engine = self.clone();
-            // On the writer's thread, as what is handed over: so the two never pass each other.
-            let told = move |step: &PurgeStep| {
+            // On the writer's thread, as what is enqueued: so the two never pass each other.
+            let on_commit = move |step: &PurgeStep| {
                 let now = engine.now().as_millisecond();
                 let mut schedule = engine.lock();
                 step.queued.iter().for_each(|(endpoint, events)| schedule.purged(*endpoint, events, now));
             };
-            let step = self.shared.store.purge_webhooks(whose, after, told).await?;
+            let step = self.shared.store.purge_webhooks(whose, after, on_commit).await?;
             purged.events += step.events;
             purged.deliveries += step.deliveries;
             match step.next {

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use protocol::id::ClientId;
+use protocol::json;
 use store::documents::Kind;
 use store::error::StoreError;
-use store::webhooks::{Outcome, Outcomes, Settled, State};
+use store::webhooks::{AttemptOutcome, DeliveryState, OutcomeBatch, Settled};
 
 use crate::book::Endpoint;
 use crate::engine::{AGAIN_AFTER, Engine};
@@ -23,7 +25,7 @@ const SECONDS_A_DAY: i64 = 24 * 3600;
 /// Outcomes that wait for the disk.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<AttemptOutcome>,
     /// How many requests an application had sent on a day, counted from 1970.
     sends: HashMap<(ClientId, i64), u32>,
     pub(super) health: HashMap<String, Health>,
@@ -33,7 +35,7 @@ pub(super) struct Gathered {
 
 impl Engine {
     /// Takes in an outcome; and a request that was sent for an application.
-    pub(super) fn gather(&self, outcome: Outcome, sent_for: Option<&ClientId>) {
+    pub(super) fn gather(&self, outcome: AttemptOutcome, sent_for: Option<&ClientId>) {
         let day = self.now().as_second().div_euclid(SECONDS_A_DAY);
         let mut gathered = self.outcomes();
         gathered.outcomes.push(outcome);
@@ -80,10 +82,10 @@ impl Engine {
             let date = Date::constant(1970, 1, 1).checked_add(jiff::Span::new().days(day));
             date.unwrap_or(Date::constant(1970, 1, 1)).to_string()
         };
-        let batch = Outcomes {
+        let batch = OutcomeBatch {
             outcomes: outcomes.clone(),
             sends: sends.iter().map(|((application, at), count)| (application.to_string(), day(*at), *count)).collect(),
-            health: health.iter().map(|(id, health)| (id.clone(), serde_json::to_string(health).unwrap_or_default())).collect(),
+            health: health.iter().map(|(id, health)| (id.clone(), json::encode(health))).collect(),
         };
         let written = self.shared.store.record(batch).await;
         let mut gathered = self.outcomes();
@@ -95,8 +97,8 @@ impl Engine {
                 drop(gathered);
                 let now = self.now().as_millisecond();
                 let mut schedule = self.lock();
-                for Outcome { endpoint, event, next, .. } in outcomes {
-                    schedule.settled(endpoint, event, next.ok().map(jiff::Timestamp::as_millisecond), now);
+                for AttemptOutcome { endpoint, event, disposition, .. } in outcomes {
+                    schedule.settled(endpoint, event, disposition.due().map(Timestamp::as_millisecond), now);
                 }
                 drop(schedule);
                 self.outcomes().writing = 0;
@@ -125,13 +127,13 @@ impl Engine {
     }
 
     /// Ends what is queued for an endpoint; of one that was taken away, all traces.
-    pub(super) fn end_queue(&self, endpoint: &Arc<Endpoint>, state: State) {
+    pub(super) fn end_queue(&self, endpoint: &Arc<Endpoint>, state: DeliveryState) {
         let (engine, endpoint) = (self.clone(), endpoint.clone());
         let ending = async move {
             let number = endpoint.subscription.number;
             let Some(settled) = engine.settle(number, state).await else { return };
             engine.lock().emptied(number, settled.upto, settled.queued);
-            if state == State::Cancelled {
+            if state == DeliveryState::Cancelled {
                 engine.forget(&endpoint).await;
             }
         };
@@ -141,12 +143,12 @@ impl Engine {
     /// Cancels what was queued for an endpoint that is forgotten.
     pub(super) fn cancel_late(&self, number: i64) {
         let engine = self.clone();
-        let cancelling = async move { engine.settle(number, State::Cancelled).await };
+        let cancelling = async move { engine.settle(number, DeliveryState::Cancelled).await };
         self.shared.tasks.spawn_on(cancelling, &self.shared.runtime);
     }
 
     /// Ends what is queued for an endpoint now, step by step; `None` where the shutdown came first.
-    async fn settle(&self, number: i64, state: State) -> Option<Settled> {
+    async fn settle(&self, number: i64, state: DeliveryState) -> Option<Settled> {
         let mut upto = None;
         while !self.shared.stop.is_cancelled() {
             match self.shared.store.settle(number, state, upto).await {

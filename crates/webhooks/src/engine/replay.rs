@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use protocol::json;
 use serde::{Deserialize, Serialize};
 use store::documents::Kind;
 use store::error::StoreError;
-use store::webhooks::{Candidate, Requeue, State};
+use store::webhooks::{Candidate, DeliveryState, Requeue};
 
 use crate::book::{Endpoint, Routing, is_for};
 use crate::engine::{AGAIN_AFTER, Engine};
@@ -108,7 +109,7 @@ impl Engine {
         if let Some(forgotten) = forgotten {
             self.shared.store.remove_document(Kind::Replay, forgotten.id).await?;
         }
-        let text = serde_json::to_string(&replay).unwrap_or_default();
+        let text = json::encode(&replay);
         if let Err(error) = self.shared.store.put_document(Kind::Replay, replay.id.clone(), text).await {
             self.replays().remove(&replay.id);
             return Err(error);
@@ -123,7 +124,7 @@ impl Engine {
         self.replays().get(id).cloned()
     }
 
-    /// Stops a replay; what it has queued stays queued. Gives it as it is then.
+    /// Stops a replay; what it has queued stays queued. Returns it as it is then.
     ///
     /// # Errors
     /// Any [`StoreError`].
@@ -136,7 +137,7 @@ impl Engine {
             }
             replay.clone()
         };
-        let text = serde_json::to_string(&stopped).unwrap_or_default();
+        let text = json::encode(&stopped);
         self.shared.store.put_document(Kind::Replay, id.to_owned(), text).await?;
         Ok(Some(stopped))
     }
@@ -188,7 +189,7 @@ impl Engine {
         let events: Vec<_> = chosen.map(|candidate| candidate.event).collect();
         next.queued += events.len() as u64;
         let now = self.now();
-        let kept = (next.id.clone(), serde_json::to_string(&next).unwrap_or_default());
+        let kept = (next.id.clone(), json::encode(&next));
         let queued = self.shared.store.requeue(Requeue { endpoint: number, events, due: now, replay: Some(kept) }).await?;
         self.note_step(next);
         self.lock().requeued(number, i64::try_from(queued).unwrap_or(0), now.as_millisecond(), now.as_millisecond());
@@ -211,9 +212,11 @@ impl Engine {
     /// Whether an event is queued anew: it stands as is asked for, and the subscription would be told of it today.
     fn is_chosen(&self, candidate: &Candidate, which: Which, endpoint: &Endpoint) -> bool {
         let stands = match (which, candidate.state) {
-            (_, Some(State::Queued)) => false,
+            (_, Some(DeliveryState::Queued)) => false,
             (Which::All, _) => true,
-            (Which::Failed, state) => matches!(state, Some(State::Dead | State::Cancelled | State::Suppressed)),
+            (Which::Failed, state) => {
+                matches!(state, Some(DeliveryState::Dead | DeliveryState::Cancelled | DeliveryState::Suppressed))
+            }
             (Which::Missing, state) => state.is_none(),
         };
         let Some(event) = Event::read(&candidate.document).ok().filter(|_| stands) else { return false };

@@ -51,7 +51,7 @@ impl Engine {
             "topicIds": wish.topic_ids, "active": wish.active, "ignoreEtagOnlyChanges": wish.ignore_etag_only_changes,
         });
         let mut native = resthook.clone();
-        let key = self.key(application);
+        let key = self.app_key(application);
         let rotating = secrets.iter().filter_map(|secret| secret.until).filter(|until| *until > self.now()).max();
         // The names alone: values let in who has them.
         let headers: BTreeMap<_, _> = endpoint.headers.iter().map(|(name, _)| (name.as_str(), HIDDEN)).collect();

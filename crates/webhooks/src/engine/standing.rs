@@ -3,17 +3,18 @@
 use std::collections::HashMap;
 
 use protocol::id::CustomerId;
+use protocol::json::encode;
 use serde_json::json;
 use store::documents::Kind;
 use store::error::StoreError;
-use store::webhooks::State;
+use store::webhooks::DeliveryState;
 
 use crate::book::Endpoint;
 use crate::engine::{ChangeError, Engine, OwnEvent};
 use crate::health::{Health, Standing};
 use crate::profile::HealthPolicy;
 use crate::subscription::Subscription;
-use crate::verdict::Next;
+use crate::verdict::Decision;
 
 /// Who stands for the customer where a subscription is for all.
 const NO_CUSTOMER: &str = "none";
@@ -28,21 +29,21 @@ enum Passed {
 
 impl Engine {
     /// Notes a success or a failure of a callback URL.
-    pub(super) fn note_health(&self, endpoint: &Endpoint, next: &Next) {
+    pub(super) fn note_health(&self, endpoint: &Endpoint, decision: &Decision) {
         let Some(policy) = endpoint.profile.health else { return };
         let id = &endpoint.health_id;
         // What was on its way when the last subscription with the URL was changed or went says nothing of who comes later.
         let is_used = self.is_used(id);
         let mut all = self.health();
-        if !is_used || (*next == Next::Delivered && !all.contains_key(id)) {
+        if !is_used || (*decision == Decision::Delivered && !all.contains_key(id)) {
             return;
         }
         let health = all.entry(id.clone()).or_default();
         let (now, before) = (self.now(), health.clone());
-        match next {
-            Next::Delivered => health.succeed(),
-            Next::Retry(_) | Next::Dead => health.fail(policy, now),
-            Next::Gone => health.end(now),
+        match decision {
+            Decision::Delivered => health.succeed(),
+            Decision::Retry(_) | Decision::Dead => health.fail(policy, now),
+            Decision::Gone => health.end(now),
         }
         let after = health.clone();
         if after.is_blank() {
@@ -90,7 +91,7 @@ impl Engine {
         }
         for (id, before, health, passed) in due {
             let Some(policy) = policies.get(id.as_str()) else { continue };
-            let (text, standing) = (serde_json::to_string(&health).unwrap_or_default(), health.standing(*policy, now));
+            let (text, standing) = (encode(&health), health.standing(*policy, now));
             // On disk first: what the disk refuses, or what has changed meanwhile, is seen again at the next look.
             if self.shared.store.put_document(Kind::Health, id.clone(), text).await.is_err()
                 || !self.exchange(&id, &before, health)
@@ -108,7 +109,7 @@ impl Engine {
         }
     }
 
-    /// Puts a health in place of the one that it was made from, if that is still the one; gives whether.
+    /// Puts a health in place of the one that it was made from, if that is still the one, and returns whether it was.
     fn exchange(&self, id: &str, before: &Health, after: Health) -> bool {
         let mut all = self.health();
         let current = all.get_mut(id).filter(|current| *current == before);
@@ -127,7 +128,7 @@ impl Engine {
             Standing::Healthy => (self.now(), None),
         };
         let book = self.book();
-        let hand_overs = book.sharing(health_id).iter().filter_map(|endpoint| {
+        let enqueues = book.sharing(health_id).iter().filter_map(|endpoint| {
             let Subscription { id, application, wish, .. } = &endpoint.subscription;
             let data = json!({
                 "applicationId": application, "subscriptionId": id, "profile": endpoint.profile.name, "url": wish.url,
@@ -136,12 +137,12 @@ impl Engine {
             // A subscription for all customers is about none of them.
             let customer = wish.customer_ids.first().copied().or_else(|| CustomerId::parse(NO_CUSTOMER).ok())?;
             let (change, time, data) = (self.new_id(), self.now(), data.to_string());
-            self.own(OwnEvent { topic, id: change, customer, entity: id, time, data: &data, in_order: true })
+            self.match_own(OwnEvent { topic, id: change, customer, entity: id, time, data: &data, in_order: true })
         });
-        for hand_over in hand_overs.collect::<Vec<_>>() {
+        for enqueue in enqueues.collect::<Vec<_>>() {
             let (store, now) = (self.shared.store.clone(), self.now());
             let telling = async move {
-                if let Err(error) = store.hand_over(hand_over, None, now).await {
+                if let Err(error) = store.enqueue(enqueue, None, now).await {
                     tracing::warn!(%error, topic, "an owner is not told");
                 }
             };
@@ -160,7 +161,7 @@ impl Engine {
         self.rebuild();
         for endpoint in sharing {
             self.lock().stop(endpoint.subscription.number);
-            self.end_queue(endpoint, State::Suppressed);
+            self.end_queue(endpoint, DeliveryState::Suppressed);
         }
     }
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 use hyper::header::{HeaderName, HeaderValue};
 use jiff::SignedDuration;
 use protocol::id::{ClientId, CustomerId};
+use protocol::json;
 use store::documents::Kind;
 use store::error::StoreError;
-use store::webhooks::State;
+use store::webhooks::DeliveryState;
 
 use crate::book::{Book, Endpoint};
 use crate::engine::{Engine, EngineError, Shown};
@@ -131,7 +132,7 @@ impl Engine {
         let Owner { application, bound_to, by_operator } = owner;
         let _changing = self.shared.changes.lock().await;
         let number = self.check_room(&application, by_operator)?;
-        self.ensure_key(application).await?;
+        self.ensure_signing_key(application).await?;
         let (id, now) = (self.new_id().hyphenated(), self.now());
         let profile = Profile::find(&wish.profile);
         let has_secret = profile.is_some_and(|profile| profile.proofs.contains(&Proof::StandardWebhooks));
@@ -231,7 +232,7 @@ impl Engine {
         }
     }
 
-    /// Makes a new secret, or takes the one that is given; the old one signs as well until `grace` is over. Gives the new one, this
+    /// Makes a new secret, or takes the one that is given; the old one signs as well until `grace` is over. Returns the new one, this
     /// once.
     ///
     /// # Errors
@@ -280,7 +281,7 @@ impl Engine {
     }
 
     fn keep_headers(&self, headers: &Headers, id: &str) -> Result<String, Unopened> {
-        self.shared.sealer.seal(&serde_json::to_vec(headers).unwrap_or_default(), id)
+        self.shared.sealer.seal(json::encode(headers).as_bytes(), id)
     }
 
     fn open_headers(&self, sealed: &str, id: &str) -> Result<Vec<(HeaderName, HeaderValue)>, Unopened> {
@@ -295,7 +296,7 @@ impl Engine {
 
     /// Writes a subscription, then puts it to work.
     async fn write_subscription(&self, subscription: Subscription) -> Result<Arc<Endpoint>, ChangeError> {
-        let text = serde_json::to_string(&subscription).unwrap_or_default();
+        let text = json::encode(&subscription);
         let endpoint = Arc::new(self.prepare(subscription)?);
         let id = endpoint.subscription.id.clone();
         self.shared.store.put_document(Kind::Subscription, id.clone(), text).await?;
@@ -305,13 +306,13 @@ impl Engine {
         let (number, now) = (endpoint.subscription.number, self.now().as_millisecond());
         if endpoint.subscription.deleted.is_some() {
             self.lock().stop(number);
-            self.end_queue(&endpoint, State::Cancelled);
+            self.end_queue(&endpoint, DeliveryState::Cancelled);
         } else if endpoint.is_open() {
             self.lock().open(endpoint.clone(), Some(now), None, now);
         } else {
             self.lock().open(endpoint.clone(), None, None, now);
             self.lock().stop(number);
-            self.end_queue(&endpoint, State::Suppressed);
+            self.end_queue(&endpoint, DeliveryState::Suppressed);
         }
         self.shared.woken.notify_one();
         Ok(endpoint)
@@ -329,7 +330,7 @@ impl Engine {
             Ok((secret.ok_or(Unopened)?, kept.until))
         };
         let secrets = subscription.secrets.iter().map(open).collect::<Result<Vec<_>, Unopened>>()?;
-        let key = self.key(&subscription.application);
+        let key = self.app_key(&subscription.application);
         let signer = Signer::new(subscription.application.as_str(), &secrets, key, subscription.wish.asymmetric);
         let headers = subscription.headers.as_deref().map(|sealed| self.open_headers(sealed, &subscription.id));
         let headers = headers.transpose()?.unwrap_or_default();

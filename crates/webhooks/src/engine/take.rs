@@ -9,7 +9,7 @@ use catalogues::OWN;
 use jiff::Timestamp;
 use protocol::id::{CustomerId, EventId};
 use serde_json::value::RawValue;
-use store::webhooks::{HandOver, NewDelivery, NewEvent};
+use store::webhooks::{Enqueue, NewDelivery, NewEvent};
 
 use crate::book::Routing;
 use crate::engine::Engine;
@@ -53,7 +53,7 @@ impl Engine {
 
     /// What is to be written for an event that bellwire itself tells; nothing where nobody is told.
     #[must_use]
-    pub fn own(&self, own: OwnEvent<'_>) -> Option<HandOver> {
+    pub fn match_own(&self, own: OwnEvent<'_>) -> Option<Enqueue> {
         let event = self.own_event(own)?;
         let reported = Reported {
             topic: own.topic.to_owned(),
@@ -65,8 +65,8 @@ impl Engine {
             key: event.key.as_deref().map(str::to_owned),
             document: event.encode(),
         };
-        let hand_over = self.hand_over(vec![reported]);
-        hand_over.events.iter().any(|event| !event.deliveries.is_empty()).then_some(hand_over)
+        let enqueue = self.match_reports(vec![reported]);
+        enqueue.events.iter().any(|event| !event.deliveries.is_empty()).then_some(enqueue)
     }
 
     fn own_event<'a>(&self, own: OwnEvent<'a>) -> Option<Event<'a>> {
@@ -89,7 +89,7 @@ impl Engine {
 
     /// What is to be written for events that others report: all of them, for those who subscribe later as well.
     #[must_use]
-    pub fn hand_over(&self, reported: Vec<Reported>) -> HandOver {
+    pub fn match_reports(&self, reported: Vec<Reported>) -> Enqueue {
         let (taken, book) = (self.now(), self.book());
         let mut items = Vec::with_capacity(reported.len());
         // What this batch brings for each endpoint, which the schedule does not know of yet.
@@ -113,8 +113,8 @@ impl Engine {
             events.push(NewEvent { document: reported.document, taken, deliveries });
         }
         let engine = self.clone();
-        let told = move |numbers: &[i64]| engine.offer(numbers, items, taken);
-        HandOver { events, told: Box::new(told) }
+        let on_commit = move |numbers: &[i64]| engine.offer(numbers, items, taken);
+        Enqueue { events, on_commit: Box::new(on_commit) }
     }
 
     /// Takes in what is on disk now. On the writer's thread: the turns are handed out elsewhere.

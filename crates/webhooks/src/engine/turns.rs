@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use store::webhooks::{DueRow, Outcome, State};
+use store::webhooks::{AttemptOutcome, Disposition, DueRow};
 
 use crate::engine::{Engine, OUTCOMES_MAX, WAIT_MAX};
 use crate::event::Event;
@@ -64,9 +64,15 @@ impl Engine {
             Ok(event) => event,
             Err(error) => {
                 tracing::error!(event = number, endpoint, %error, "an event in the store cannot be read: its delivery is given up");
-                let next = Err(State::Dead);
-                let (failures, sends) = (*failures, *sends);
-                self.gather(Outcome { endpoint, event: *number, next, failures, sends, attempt: None }, None);
+                let outcome = AttemptOutcome {
+                    endpoint,
+                    event: *number,
+                    disposition: Disposition::Dead,
+                    failures: *failures,
+                    sends: *sends,
+                    attempt: None,
+                };
+                self.gather(outcome, None);
                 return None;
             }
         };

@@ -193,7 +193,7 @@ impl Queue {
         }
     }
 
-    /// Empties the window; gives how many bytes that were.
+    /// Empties the window and returns how many bytes that were.
     pub(super) fn stop(&mut self) -> usize {
         self.stopped = true;
         (self.more, self.behind, self.next_due, self.closed_until) = (false, false, None, None);
@@ -211,7 +211,7 @@ impl Queue {
         self.uncounted = self.held.iter().copied().filter(|event| *event <= upto).collect();
     }
 
-    /// Takes a new delivery into the window, if all that is due before it stands there; gives the bytes it takes.
+    /// Takes a new delivery into the window, if all that is due before it stands there, and returns the bytes it takes.
     pub(super) fn offer(&mut self, item: Item, has_room: bool, now: i64) -> usize {
         if self.held.contains(&item.event) {
             // A read has brought it before its writer came to tell.
@@ -236,14 +236,14 @@ impl Queue {
         self.more && self.reading.is_none() && self.window.len() < WINDOW_LOW
     }
 
-    /// Gives what to read: what is held now, is not to be brought, even if the read sees it as it was.
+    /// Returns what to read: what is held now, is not to be brought, even if the read sees it as it was.
     pub(super) fn begin_read(&mut self, has_room: bool) -> Read {
         self.reading = Some(Reading { again: false, is_void: false });
         let rows_max = if has_room { WINDOW_MAX } else { ROWS_WHEN_SHORT };
         Read { endpoint: self.endpoint.subscription.number, rows_max, held: self.held.clone() }
     }
 
-    /// Takes in what was read, as far as there is room, but a few in any case; gives the bytes it takes.
+    /// Takes in what was read, as far as there is room, but a few in any case, and returns the bytes it takes.
     pub(super) fn read(&mut self, rows: Vec<Item>, is_all: bool, room: usize, now: i64) -> usize {
         let Some(Reading { again, is_void }) = self.reading.take() else { return 0 };
         if self.stopped {

@@ -16,8 +16,8 @@ fn with_retry_after(status: u16, text: &str) -> Answer {
 }
 
 fn wait(verdict: &Verdict) -> i64 {
-    match &verdict.next {
-        Next::Retry(at) => at.as_second() - NOW,
+    match &verdict.decision {
+        Decision::Retry(at) => at.as_second() - NOW,
         other => panic!("{other:?}: {}", verdict.why),
     }
 }
@@ -49,18 +49,18 @@ fn x11_every_status_and_every_failure_is_in_exactly_one_class_of_each_profile() 
         assert_eq!(profile.ambiguous(), [0_u16; 0], "{}", profile.name);
         for code in 100..=599 {
             let verdict = judge(profile, &status(code), attempted(0));
-            let expected = match verdict.next {
-                Next::Delivered => profile.success.contains(code),
-                Next::Retry(_) => profile.retry.contains(code),
-                Next::Dead => profile.final_.contains(code),
-                Next::Gone => profile.gone.contains(code),
+            let expected = match verdict.decision {
+                Decision::Delivered => profile.success.contains(code),
+                Decision::Retry(_) => profile.retry.contains(code),
+                Decision::Dead => profile.final_.contains(code),
+                Decision::Gone => profile.gone.contains(code),
             };
             assert!(expected, "{} {code}: {verdict:?}", profile.name);
             assert!(verdict.why.contains(&code.to_string()), "{verdict:?}");
         }
         for failure in unreachable() {
             let verdict = judge(profile, &Answer::Unreachable(failure.clone()), attempted(0));
-            assert!(matches!(verdict.next, Next::Retry(_)), "{} {failure}", profile.name);
+            assert!(matches!(verdict.decision, Decision::Retry(_)), "{} {failure}", profile.name);
         }
     }
 }
@@ -78,14 +78,14 @@ fn r18_attempts_follow_60_120_300_600_900() {
     let waits: Vec<_> = (0..5).map(|failures| wait(&judge(&REAPIT, &status(500), attempted(failures)))).collect();
     assert_eq!(waits, [60, 120, 300, 600, 900]);
     let last = judge(&REAPIT, &status(500), attempted(5));
-    assert_eq!(last.next, Next::Dead);
+    assert_eq!(last.decision, Decision::Dead);
     assert_eq!(last.why, "not retried: 500 is not success under the profile reapit, and this was attempt 6 of 6");
 }
 
 #[test]
 fn r20_no_4xx_is_sent_again() {
     for code in 400..500 {
-        assert_eq!(judge(&REAPIT, &status(code), attempted(0)).next, Next::Dead, "{code}");
+        assert_eq!(judge(&REAPIT, &status(code), attempted(0)).decision, Decision::Dead, "{code}");
     }
     assert_eq!(wait(&judge(&REAPIT, &with_retry_after(503, "5"), attempted(0))), 60, "the schedule is exact");
 }
@@ -94,22 +94,22 @@ fn r20_no_4xx_is_sent_again() {
 fn r22_what_failed_in_a_sandbox_is_not_sent_again() {
     let sandbox = Attempted { sandbox: true, ..attempted(0) };
     let verdict = judge(&REAPIT, &status(500), sandbox);
-    assert_eq!(verdict.next, Next::Dead);
+    assert_eq!(verdict.decision, Decision::Dead);
     assert!(verdict.why.contains("sandbox"), "{verdict:?}");
-    assert!(matches!(judge(&STANDARD, &status(500), sandbox).next, Next::Retry(_)));
+    assert!(matches!(judge(&STANDARD, &status(500), sandbox).decision, Decision::Retry(_)));
 }
 
 #[test]
 fn s07_a_redirect_is_a_failure() {
     for code in 300..400 {
-        assert!(matches!(judge(&STANDARD, &status(code), attempted(0)).next, Next::Retry(_)), "{code}");
+        assert!(matches!(judge(&STANDARD, &status(code), attempted(0)).decision, Decision::Retry(_)), "{code}");
     }
 }
 
 #[test]
 fn s08_410_ends_the_subscription() {
-    assert_eq!(judge(&STANDARD, &status(410), attempted(0)).next, Next::Gone);
-    assert_eq!(judge(&REAPIT, &status(410), attempted(0)).next, Next::Dead);
+    assert_eq!(judge(&STANDARD, &status(410), attempted(0)).decision, Decision::Gone);
+    assert_eq!(judge(&REAPIT, &status(410), attempted(0)).decision, Decision::Dead);
 }
 
 #[test]

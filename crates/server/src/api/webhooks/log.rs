@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use protocol::time;
 use serde_json::json;
-use webhooks::engine::{Asked, Attempts, DeliveryId, Retried};
+use webhooks::engine::{Attempts, AttemptsQuery, DeliveryId, Retried};
 
 use crate::api::answer::{empty, json_response};
 use crate::api::faults::ApiError;
@@ -33,8 +33,8 @@ fn older(query: &str, before: i64) -> String {
     older.append_pair("before", &before.to_string()).finish()
 }
 
-fn read(query: &str) -> Result<Asked, ApiError> {
-    let mut asked = Asked { size: u32::try_from(PAGE_SIZE_DEFAULT).unwrap_or(25), ..Asked::default() };
+fn read(query: &str) -> Result<AttemptsQuery, ApiError> {
+    let mut asked = AttemptsQuery { size: u32::try_from(PAGE_SIZE_DEFAULT).unwrap_or(25), ..AttemptsQuery::default() };
     parameters(query, |name, value| {
         match name {
             "pageSize" => asked.size = u32::try_from(number(value, PAGE_SIZE_MAX)?).unwrap_or(u32::MAX),

@@ -3,6 +3,7 @@
 use hyper::header::{HeaderValue, LOCATION};
 use hyper::{Response, StatusCode};
 use protocol::fault::Faults;
+use protocol::json;
 use protocol::time;
 use serde::Deserialize;
 use serde_json::Value;
@@ -60,7 +61,7 @@ pub(crate) async fn ask(node: &Node, id: &str, range: &Range) -> Result<Replay, 
 
 /// A replay as it is shown.
 pub(crate) fn show(replay: &Replay) -> Value {
-    let mut shown = serde_json::to_value(replay).unwrap_or_default();
+    let mut shown = json::to_tree(replay);
     if let Value::Object(shown) = &mut shown {
         shown.remove("after");
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use hyper::header::{HeaderValue, LOCATION};
 use hyper::{Response, StatusCode};
 use protocol::fault::Faults;
+use protocol::json;
 use serde::Deserialize;
 use serde_json::Value;
 use webhooks::engine::{GRACE_MAX, Shown};
@@ -113,7 +114,7 @@ pub(in crate::api) async fn ping(of: OfApplication<'_>) -> Result<Response<Outgo
         return Err(ApiError::invalid("topicId", format!("must be one of the subscription's topics: {topics}")));
     };
     pinged.record.for_its_owner();
-    Ok(json_response(StatusCode::OK, &serde_json::to_value(pinged).unwrap_or_default()))
+    Ok(json_response(StatusCode::OK, &json::encode(&pinged)))
 }
 
 #[derive(Default, Deserialize)]

@@ -790,7 +790,7 @@ async fn calls_are_told_of_as_they_are_posted_and_shown_as_ever() {
 }
 
 #[tokio::test]
-async fn a_missed_call_is_handed_over_in_the_commit_that_keeps_it() {
+async fn a_missed_call_is_enqueued_in_the_commit_that_keeps_it() {
     let mut scene = Scene::start().await;
     let wish = json!({"url": scene.receiver.url("/a"), "topicIds": ["telephony.missedCall"], "customerIds": ["SBOX"]});
     scene.subscribe(wish).await;

@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use super::{Item, Queue};
 
 impl Queue {
-    /// Forgets deliveries that are queued on disk no longer; gives how many bytes that frees.
+    /// Forgets deliveries that are queued on disk no longer, and returns how many bytes that frees.
     pub(in crate::schedule) fn purged(&mut self, events: &HashSet<i64>) -> usize {
         let window = std::mem::take(&mut self.window);
         let (gone, kept): (VecDeque<_>, VecDeque<_>) = window.into_iter().partition(|item| events.contains(&item.event));

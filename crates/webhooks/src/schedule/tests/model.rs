@@ -25,10 +25,10 @@ struct UnderWay {
 }
 
 /// An outcome: endpoint, event, and when it is due again.
-type Outcome = (i64, i64, Option<i64>);
+type Recorded = (i64, i64, Option<i64>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum Phase {
     Open,
     Stopped,
     Ended,
@@ -38,13 +38,13 @@ struct Model {
     desk: Desk,
     disk: BTreeMap<(i64, i64), Row>,
     on_their_way: Vec<(i64, Item)>,
-    gathered: Vec<Outcome>,
+    gathered: Vec<Recorded>,
     reads: Vec<UnderWay>,
     /// What is on disk and was not told yet.
     offers: Vec<(i64, Item)>,
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<Recorded>,
     requeues: Vec<(i64, i64, i64)>,
-    states: BTreeMap<i64, State>,
+    phases: BTreeMap<i64, Phase>,
     /// Who has answered.
     answered: Vec<i64>,
     /// The last event of a key that was attempted for the first time.
@@ -63,7 +63,7 @@ impl Model {
         for number in 1..=ENDPOINTS {
             desk.schedule.open(opened(number), None, Some(0), NOW);
         }
-        let states = (1..=ENDPOINTS).map(|number| (number, State::Open)).collect();
+        let phases = (1..=ENDPOINTS).map(|number| (number, Phase::Open)).collect();
         Self {
             desk,
             disk: BTreeMap::new(),
@@ -73,7 +73,7 @@ impl Model {
             offers: Vec::new(),
             outcomes: Vec::new(),
             requeues: Vec::new(),
-            states,
+            phases,
             answered: Vec::new(),
             in_order: BTreeMap::new(),
         }
@@ -95,7 +95,7 @@ impl Model {
             Step::Pass { millis } => self.desk.pass(millis),
             Step::Requeue { which, told } => self.requeue(which, told),
             Step::Change { endpoint } => {
-                if self.states[&endpoint] == State::Open {
+                if self.phases[&endpoint] == Phase::Open {
                     self.desk.schedule.open(opened(endpoint), Some(self.desk.now), None, self.desk.now);
                 }
             }
@@ -142,13 +142,13 @@ impl Model {
     fn attempt(&mut self, endpoint: &Endpoint, item: Item) {
         let number = endpoint.subscription.number;
         let this = (number, item.event);
-        let is_this = |(number, event, _): &Outcome| (*number, *event) == this;
+        let is_this = |(number, event, _): &Recorded| (*number, *event) == this;
         assert!(self.on_their_way.iter().all(|(number, other)| (*number, other.event) != this), "{this:?} is on its way twice");
         assert!(!self.gathered.iter().any(is_this), "{this:?} is sent again before its outcome is on disk");
         assert!(!self.outcomes.iter().any(is_this), "{this:?} is sent again before its outcome is told");
         let row = &self.disk[&this];
         assert!(row.due.is_some_and(|due| due <= self.desk.now), "{this:?} is not due: {row:?}");
-        assert_eq!(self.states[&number], State::Open, "{this:?} is sent to an endpoint that is stopped");
+        assert_eq!(self.phases[&number], Phase::Open, "{this:?} is sent to an endpoint that is stopped");
         assert_eq!(self.desk.closed(number), None, "{this:?} is sent to an endpoint that has a pause");
         if let Some(key) = item.key.filter(|_| item.is_first()) {
             let of_key = |(other, of): &&(i64, Item)| *other == number && of.is_first() && of.key == Some(key);
@@ -247,25 +247,25 @@ impl Model {
     }
 
     fn switch(&mut self, number: i64) {
-        let state = self.states[&number];
+        let state = self.phases[&number];
         let next = match state {
-            State::Open => {
+            Phase::Open => {
                 self.desk.schedule.stop(number);
-                State::Stopped
+                Phase::Stopped
             }
-            State::Stopped => {
+            Phase::Stopped => {
                 // What is queued now is ended, also what is on its way.
                 self.tell();
                 self.disk.iter_mut().filter(|((other, _), _)| *other == number).for_each(|(_, row)| row.due = None);
                 self.desk.schedule.emptied(number, i64::MAX, 0);
-                State::Ended
+                Phase::Ended
             }
-            State::Ended => {
+            Phase::Ended => {
                 self.desk.schedule.open(opened(number), Some(self.desk.now), None, self.desk.now);
-                State::Open
+                Phase::Open
             }
         };
-        self.states.insert(number, next);
+        self.phases.insert(number, next);
     }
 
     /// The first rows by due time, as the store gives them.
@@ -323,7 +323,7 @@ impl Model {
     /// Does all that there is to do, then lets time pass until there is more, until every delivery has ended.
     fn end(&mut self) {
         for number in 1..=ENDPOINTS {
-            while self.states[&number] != State::Open {
+            while self.phases[&number] != Phase::Open {
                 self.switch(number);
             }
         }

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
+use super::error::{Refusal, failed};
+use super::writer::LOG_BYTES;
 use crate::error::OpenError;
-use crate::writer::LOG_BYTES;
 
 /// `application_id` of the file, so that `file(1)` and we know whose it is: "bell".
 const APPLICATION_ID: i64 = 0x6265_6c6c;
@@ -134,13 +135,13 @@ const STEPS: [&str; 6] = [
 const CACHE_KIB: i64 = 32 * 1024;
 
 /// Opens the database for writing: checked, private to its owner, at this program's version.
-pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
-    let connection = Connection::open(path)?;
-    prepare(&connection, path).map_err(|error| explain(error, path))?;
+pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
+    let connection = Connection::open(path).map_err(failed)?;
+    prepare(&connection, path).map_err(|refusal| refusal.explain(path))?;
     Ok(connection)
 }
 
-fn prepare(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+fn prepare(connection: &Connection, path: &Path) -> Result<(), Refusal> {
     check(connection, path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -160,7 +161,7 @@ fn plan_once(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Opens the database for reading.
-pub(crate) fn open_for_reading(path: &Path) -> Result<Connection, OpenError> {
+pub(super) fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -169,13 +170,13 @@ pub(crate) fn open_for_reading(path: &Path) -> Result<Connection, OpenError> {
 }
 
 /// The folder's own mark.
-pub(crate) fn store_id(connection: &Connection) -> Result<String, OpenError> {
-    Ok(connection.query_row("SELECT id FROM store", (), |row| row.get(0))?)
+pub(super) fn store_id(connection: &Connection) -> rusqlite::Result<String> {
+    connection.query_row("SELECT id FROM store", (), |row| row.get(0))
 }
 
-/// Gives the folder another mark, so that no ETag of before is good; and forgets what a run handed to the next one, which is of
+/// Writes another mark for the folder, so that no ETag of before is good; and forgets what a run handed to the next one, which is of
 /// another time.
-pub(crate) fn begin_anew(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn begin_anew(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
         "BEGIN IMMEDIATE;
          UPDATE store SET id = lower(hex(randomblob(8)));
@@ -186,34 +187,34 @@ pub(crate) fn begin_anew(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Whether a file is a database of ours that this program can read, and whole.
-pub(crate) fn verify(path: &Path) -> Result<(), OpenError> {
+pub(super) fn verify(path: &Path) -> Result<(), OpenError> {
     let verify = || {
         let connection = open_for_reading(path)?;
         let corrupt = |fault: String| OpenError::Corrupt { path: path.to_owned(), fault };
         let owner: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
         if owner != APPLICATION_ID {
-            return Err(corrupt("it is no database of bellwire".to_owned()));
+            return Err(Refusal::from(corrupt("it is no database of bellwire".to_owned())));
         }
         check_version(&connection, path)?;
-        check_whole(&connection)?.map_or(Ok(()), |fault| Err(corrupt(fault)))
+        check_whole(&connection)?.map_or(Ok(()), |fault| Err(corrupt(fault).into()))
     };
-    verify().map_err(|error| explain(error, path))
+    verify().map_err(|refusal| refusal.explain(path))
 }
 
 /// The version of the tables, unless this program is too old for it.
-fn check_version(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
+fn check_version(connection: &Connection, path: &Path) -> Result<i64, Refusal> {
     let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if (0..=known).contains(&found) { Ok(found) } else { Err(OpenError::Newer { path: path.to_owned(), found, known }) }
+    if (0..=known).contains(&found) { Ok(found) } else { Err(OpenError::Newer { path: path.to_owned(), found, known }.into()) }
 }
 
 /// Whether the file is too large to be read whole before a start: it is checked while the node is at work.
-pub(crate) fn is_large(path: &Path) -> bool {
+pub(super) fn is_large(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.len() > CHECK_BYTES_MAX)
 }
 
-/// Reads the whole file; gives what is wrong with it first.
-pub(crate) fn check_whole(connection: &Connection) -> rusqlite::Result<Option<String>> {
+/// Reads the whole file and returns what is wrong with it first.
+pub(super) fn check_whole(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let verdict: Option<String> = connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0)).optional()?;
     Ok(match verdict.as_deref() {
         Some("ok") => None,
@@ -221,39 +222,27 @@ pub(crate) fn check_whole(connection: &Connection) -> rusqlite::Result<Option<St
     })
 }
 
-fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+fn check(connection: &Connection, path: &Path) -> Result<(), Refusal> {
     let corrupt = |fault: String| OpenError::Corrupt { path: path.to_owned(), fault };
     if !is_large(path)
         && let Some(fault) = check_whole(connection)?
     {
-        return Err(corrupt(fault));
+        return Err(corrupt(fault).into());
     }
     let owner: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
     match owner {
         APPLICATION_ID => Ok(()),
         0 if tables == 0 => Ok(connection.pragma_update(None, "application_id", APPLICATION_ID)?),
-        _ => Err(corrupt("it is a database of another program".to_owned())),
+        _ => Err(corrupt("it is a database of another program".to_owned()).into()),
     }
 }
 
-fn migrate(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+fn migrate(connection: &Connection, path: &Path) -> Result<(), Refusal> {
     let found = check_version(connection, path)?;
     for (version, step) in (1_i64..).zip(STEPS).skip_while(|(version, _)| *version <= found) {
         connection.execute_batch(&format!("BEGIN IMMEDIATE; {step} PRAGMA user_version = {version}; COMMIT;"))?;
         tracing::info!(version, "store tables brought to a new version");
     }
     Ok(())
-}
-
-/// Turns SQLite's word for a broken file into one that says what to do.
-fn explain(error: OpenError, path: &Path) -> OpenError {
-    match error {
-        OpenError::Sqlite(error)
-            if matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) =>
-        {
-            OpenError::Corrupt { path: path.to_owned(), fault: error.to_string() }
-        }
-        other => other,
-    }
 }

@@ -13,14 +13,14 @@ const COMPANIONS: [&str; 2] = ["lock", "webhooks.key"];
 
 /// A data folder that this process has; given up when dropped, also by a crash.
 #[derive(Debug)]
-pub(crate) struct Folder {
+pub(super) struct Folder {
     path: PathBuf,
     _lock: File,
 }
 
 impl Folder {
     /// Makes the folder if it is missing, sets its mode to 0700 and locks it. One that holds other things is left alone.
-    pub(crate) fn lock(path: &Path) -> Result<Self, OpenError> {
+    pub(super) fn lock(path: &Path) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Folder { path: path.to_owned(), source };
         if holds_other_things(path) {
             return Err(OpenError::Foreign { path: path.to_owned() });
@@ -34,11 +34,11 @@ impl Folder {
         }
     }
 
-    pub(crate) fn database(&self) -> PathBuf {
+    pub(super) fn database(&self) -> PathBuf {
         self.path.join(DATABASE)
     }
 
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 }

@@ -1,50 +1,27 @@
-//! What a run of the node hands to the next one, opaque here.
+//! What a run of the node hands to the next one: written at the end, taken once.
 
-use protocol::id::Recipient;
 use rusqlite::{Transaction, params};
 
-use crate::Store;
+use super::Sqlite;
+use super::columns::recipient;
+use super::purge::shredding;
 use crate::error::StoreError;
-use crate::missed::recipient;
-use crate::purge::shredding;
+use crate::handover::Handover;
 
-/// What a run hands to the next, as JSON.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Handover {
-    /// The ring and the live calls of each recipient.
-    pub states: Vec<(Recipient, String)>,
-    /// What became of each event.
-    pub receipts: Vec<String>,
-    /// The calls of each connector.
-    pub connectors: Vec<(String, String)>,
-}
-
-impl Store {
-    /// Keeps this for the next run, in place of anything else. Durable when it returns.
-    ///
-    /// # Errors
-    /// Any [`StoreError`].
-    pub async fn save_handover(&self, handover: Handover) -> Result<(), StoreError> {
+impl Sqlite {
+    pub(crate) async fn save_handover(&self, handover: Handover) -> Result<(), StoreError> {
         let run = move |transaction: &Transaction<'_>| {
             take(transaction)?;
             save(transaction, &handover)
         };
-        self.shared.writer.write(self.shared.config.timeout, run, |()| ()).await
+        self.write(run, |()| ()).await
     }
 
-    /// Takes what the run before kept: it is given once, for what it says is old after that.
-    ///
-    /// # Errors
-    /// Any [`StoreError`].
-    pub async fn take_handover(&self) -> Result<Handover, StoreError> {
-        self.shared.writer.write(self.shared.config.timeout, take, |_| ()).await
+    pub(crate) async fn take_handover(&self) -> Result<Handover, StoreError> {
+        self.write(take, |_| ()).await
     }
 
-    /// Changes what the run before kept, where it was not taken yet; gives what `edit` gives. Durable when it returns.
-    ///
-    /// # Errors
-    /// Any [`StoreError`].
-    pub async fn edit_handover<T: Send + 'static>(
+    pub(crate) async fn edit_handover<T: Send + 'static>(
         &self,
         mut edit: impl FnMut(&mut Handover) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -56,7 +33,7 @@ impl Store {
                 Ok(edited)
             })
         };
-        self.shared.writer.write(self.shared.config.timeout, run, |_| ()).await
+        self.write(run, |_| ()).await
     }
 }
 

@@ -1,67 +1,49 @@
 //! Missed calls for who runs the node: whose lists there are, and taking whole lists away.
 
+use std::sync::atomic::Ordering;
+
 use jiff::Timestamp;
 use protocol::id::{CustomerId, Recipient};
 use rusqlite::{Connection, Transaction, params};
 
-use super::{Changes, changed, recipient};
-use crate::Store;
+use super::changed;
 use crate::error::StoreError;
-use crate::purge::{Whose, shredding};
+use crate::memory::Changes;
+use crate::missed::Mailbox;
+use crate::purge::Whose;
+use crate::sqlite::Sqlite;
+use crate::sqlite::columns::{moment, recipient};
+use crate::sqlite::purge::shredding;
 
 /// How many rows one commit takes away at most.
 const PURGE_ROWS_MAX: u32 = 1000;
 
-/// A list that is not empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mailbox {
-    /// Whose it is.
-    pub of: Recipient,
-    /// How many calls wait.
-    pub calls: i64,
-    /// When the broker took the oldest, and the newest.
-    pub taken: (Timestamp, Timestamp),
-}
-
-impl Store {
-    /// The lists behind `after`, of one customer or of all; at most `size`.
-    ///
-    /// # Errors
-    /// Any [`StoreError`] but `Full`.
-    pub async fn mailboxes(
+impl Sqlite {
+    pub(crate) async fn mailboxes(
         &self,
         customer: Option<CustomerId>,
         after: Option<Recipient>,
         size: u32,
     ) -> Result<Vec<Mailbox>, StoreError> {
         let query = move |connection: &mut Connection| mailboxes(connection, customer, after, size);
-        self.shared.readers.read(self.shared.config.timeout, query).await
+        self.read(query).await
     }
 
-    /// How many missed calls wait in all lists.
-    ///
-    /// # Errors
-    /// Any [`StoreError`] but `Full`.
-    pub async fn count_missed(&self) -> Result<i64, StoreError> {
+    pub(crate) async fn count_missed(&self) -> Result<i64, StoreError> {
         let query = |connection: &mut Connection| connection.query_row("SELECT count(*) FROM missed", (), |row| row.get(0));
-        self.shared.readers.read(self.shared.config.timeout, query).await
+        self.read(query).await
     }
 
-    /// Takes missed calls away, all or those that were taken before a moment. Gives how many. Durable when it returns; what is deleted
-    /// is overwritten.
-    ///
-    /// # Errors
-    /// Any [`StoreError`]; what was taken away until then is gone.
-    pub async fn purge_missed(&self, whose: Whose, before: Option<Timestamp>) -> Result<u64, StoreError> {
+    pub(crate) async fn purge_missed(&self, whose: Whose, before: Option<Timestamp>) -> Result<u64, StoreError> {
         let mut gone = 0;
         loop {
-            let (versions, shredded) = (self.shared.versions.clone(), self.shared.writer.shredded());
+            let (versions, shredded) = (self.memory.versions.clone(), self.writer.shredded());
             let run = move |transaction: &Transaction<'_>| shredding(transaction, || purge(transaction, &whose, before));
             let done = move |(changes, _): &(Changes, usize)| {
                 versions.apply(changes);
-                shredded.store(true, std::sync::atomic::Ordering::Release);
+                shredded.store(true, Ordering::Release);
             };
-            let (_, rows) = self.shared.writer.write(self.shared.config.timeout, run, done).await?;
+            let (_, rows) = self.write(run, done).await?;
             gone += rows as u64;
             if rows < PURGE_ROWS_MAX as usize {
                 return Ok(gone);
@@ -88,7 +70,7 @@ fn mailboxes(
         after.map(|of| (of.customer.to_string(), of.negotiator.to_string())).unwrap_or_default();
     let customer = customer.map(|customer| customer.to_string());
     let rows = select.query_map(params![after_customer, after_negotiator, customer, size], |row| {
-        let at = |column| row.get(column).map(|at| Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH));
+        let at = |column| row.get(column).map(moment);
         Ok(Mailbox { of: recipient(row, 0, 1)?, calls: row.get(2)?, taken: (at(3)?, at(4)?) })
     })?;
     rows.collect()

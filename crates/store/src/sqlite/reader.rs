@@ -7,12 +7,13 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
+use super::error::failed;
+use super::health::Health;
+use super::schema;
 use crate::error::{OpenError, StoreError};
-use crate::schema;
-use crate::writer::Health;
 
 #[derive(Debug)]
-pub(crate) struct Readers {
+pub(super) struct Readers {
     // Guards the list only while a connection is taken out or put back; never held during a query.
     idle: Arc<Mutex<Vec<Connection>>>,
     permits: Arc<Semaphore>,
@@ -20,15 +21,15 @@ pub(crate) struct Readers {
 }
 
 impl Readers {
-    pub(crate) fn open(path: &Path, count: usize, health: Health) -> Result<Self, OpenError> {
-        let idle: Result<Vec<_>, _> = (0..count.max(1)).map(|_| schema::open_for_reading(path)).collect();
-        Ok(Self { idle: Arc::new(Mutex::new(idle?)), permits: Arc::new(Semaphore::new(count.max(1))), health })
+    pub(super) fn open(path: &Path, count: usize, health: Health) -> Result<Self, OpenError> {
+        let idle: rusqlite::Result<Vec<_>> = (0..count.max(1)).map(|_| schema::open_for_reading(path)).collect();
+        Ok(Self { idle: Arc::new(Mutex::new(idle.map_err(failed)?)), permits: Arc::new(Semaphore::new(count.max(1))), health })
     }
 
     /// Runs `query` on a connection of its own, away from the async workers; waits and runs for at most `patience`.
     ///
     /// Cancel safety: a query that has begun runs to its end, and its connection comes back.
-    pub(crate) async fn read<T, Q>(&self, patience: Duration, query: Q) -> Result<T, StoreError>
+    pub(super) async fn read<T, Q>(&self, patience: Duration, query: Q) -> Result<T, StoreError>
     where
         T: Send + 'static,
         Q: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,

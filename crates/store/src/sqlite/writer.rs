@@ -13,15 +13,15 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
+use super::health::Health;
 use crate::error::{OpenError, StoreError};
-use crate::metrics::Metrics;
 
 /// How many writes one commit holds at most.
 const BATCH_MAX: usize = 512;
 /// How large the log grows until it is copied into the database. SQLite would do that by itself, but keep a failed sync to
 /// itself. The log is cut to this size when it begins anew. A missed call changes three pages, which other calls change again: with
 /// 4 MiB there was a copy of the same pages after every fifth commit of 64 calls.
-pub(crate) const LOG_BYTES: u64 = 32 * 1024 * 1024;
+pub(super) const LOG_BYTES: u64 = 32 * 1024 * 1024;
 
 /// How long emptying the log can hold the writes up.
 const CUT_PATIENCE: Duration = Duration::from_millis(200);
@@ -32,58 +32,9 @@ const WAITING: u8 = 0;
 const RUNNING: u8 = 1;
 const GIVEN_UP: u8 = 2;
 
-/// Whether the store can be trusted, and what is counted when it fails.
-#[derive(Debug, Clone)]
-pub(crate) struct Health {
-    sound: Arc<AtomicBool>,
-    metrics: Metrics,
-}
-
-impl Health {
-    pub(crate) fn new(metrics: Metrics) -> Self {
-        metrics.sound.set(1);
-        Self { sound: Arc::new(AtomicBool::new(true)), metrics }
-    }
-
-    pub(crate) fn is_sound(&self) -> bool {
-        self.sound.load(Ordering::Acquire)
-    }
-
-    /// Says once what went wrong, and poisons the store where nothing that follows could be trusted.
-    pub(crate) fn judge(&self, error: rusqlite::Error) -> StoreError {
-        self.metrics.failures.inc();
-        let reason = error.to_string();
-        let extended = error.sqlite_error().map(|error| error.extended_code);
-        let error = StoreError::from(error);
-        match &error {
-            StoreError::Poisoned => {
-                self.poison();
-                tracing::error!(%reason, ?extended, "store poisoned: no write is taken until the node is restarted on a sound disk");
-            }
-            StoreError::Full => tracing::error!(%reason, "disk full: write refused; the next one is tried"),
-            StoreError::Busy | StoreError::Closed | StoreError::Sqlite(_) => {
-                tracing::error!(%reason, ?extended, "store failed");
-            }
-        }
-        error
-    }
-
-    /// Poisons the store for damage that was found in its file.
-    pub(crate) fn condemn(&self, fault: &str) {
-        self.metrics.failures.inc();
-        self.poison();
-        tracing::error!(%fault, "the store's file is damaged: no write is taken; stop the node and restore a backup");
-    }
-
-    fn poison(&self) {
-        self.sound.store(false, Ordering::Release);
-        self.metrics.sound.set(0);
-    }
-}
-
 /// Something to write. `begin` says whether it is still wanted; `run` can be called again after a rollback; `done` is called
 /// once, after the sync or the failure, on the writer's thread.
-pub(crate) trait Job: Send {
+pub(super) trait Job: Send {
     fn begin(&self) -> bool;
     fn run(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()>;
     /// It is on disk.
@@ -92,7 +43,7 @@ pub(crate) trait Job: Send {
 }
 
 #[derive(Debug)]
-pub(crate) struct Writer {
+pub(super) struct Writer {
     // Guards the sender only while it is cloned or taken; never held while a job runs.
     queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
     // Guards the handle only while it is taken.
@@ -102,7 +53,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(connection: Connection, queue_max: usize, health: Health) -> Result<Self, OpenError> {
+    pub(super) fn start(connection: Connection, queue_max: usize, health: Health) -> Result<Self, OpenError> {
         let (sender, receiver) = mpsc::channel(queue_max);
         let log = connection.path().map(|path| PathBuf::from(format!("{path}-wal"))).unwrap_or_default();
         let shredded = Arc::new(AtomicBool::new(false));
@@ -114,12 +65,12 @@ impl Writer {
         Ok(Self { queue: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), health, shredded })
     }
 
-    pub(crate) fn is_sound(&self) -> bool {
+    pub(super) fn is_sound(&self) -> bool {
         self.health.is_sound()
     }
 
     /// What is set in `done` of a write after which the log, too, should hold nothing of what was deleted.
-    pub(crate) fn shredded(&self) -> Arc<AtomicBool> {
+    pub(super) fn shredded(&self) -> Arc<AtomicBool> {
         self.shredded.clone()
     }
 
@@ -127,7 +78,7 @@ impl Writer {
     /// never done; of one that has begun and takes as long again it is not known whether it was done.
     ///
     /// Cancel safety: once this was polled, the write is done whether or not the future is kept.
-    pub(crate) async fn write<T, R, D>(&self, patience: Duration, run: R, done: D) -> Result<T, StoreError>
+    pub(super) async fn write<T, R, D>(&self, patience: Duration, run: R, done: D) -> Result<T, StoreError>
     where
         T: Send + 'static,
         R: FnMut(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
@@ -160,7 +111,7 @@ impl Writer {
         Ok(())
     }
 
-    pub(crate) fn close(&self) {
+    pub(super) fn close(&self) {
         drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
@@ -251,7 +202,7 @@ impl Thread {
     /// Commits a batch. If that fails for a reason of one job's own, each gets a commit of its own.
     fn write(&mut self, mut batch: Vec<Box<dyn Job>>) {
         let outcome = self.commit(&mut batch);
-        if matches!(outcome, Err(StoreError::Sqlite(_))) && batch.len() > 1 {
+        if matches!(outcome, Err(StoreError::Failed(_))) && batch.len() > 1 {
             for job in batch {
                 self.write(vec![job]);
             }
