@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::authorise::Event;
 use crate::envelope::Products;
 use crate::id::{EventId, NegotiatorId, Product};
+use crate::json;
 use crate::payload::{Payload, SubType};
 use crate::time;
 
@@ -149,7 +150,7 @@ impl Text {
         // Not `any`, which stops early and so goes byte by byte.
         let has_some = text.bytes().fold(false, |has, byte| has | (byte < b' ') | (byte == b'"') | (byte == b'\\'));
         if has_some {
-            self.0.extend(to_vec(&text));
+            self.0.extend(json::encode(&text).into_bytes());
         } else {
             self.raw("\"").raw(text).raw("\"");
         }
@@ -163,14 +164,6 @@ impl Text {
         }
         self.raw("]")
     }
-}
-
-/// Writes a message as JSON.
-pub(crate) fn to_vec(message: &impl Serialize) -> Vec<u8> {
-    let mut text = Vec::with_capacity(512);
-    #[expect(clippy::expect_used, reason = "strings, booleans and times into memory: serde_json has nothing to fail at")]
-    serde_json::to_writer(&mut text, message).expect("a message of strings is written to memory");
-    text
 }
 
 #[cfg(test)]

@@ -2,10 +2,13 @@
 //!
 //! `serde_json::Value` would let the last of two equal members win and say nothing; a typed `Deserialize` stops at the first
 //! wrong one. Both would hide from a caller what is wrong with a body.
+//!
+//! Our own types are written by [`encode`], the one place that says why that cannot fail.
 
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::Serialize;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// How deep arrays and objects may stand in one another.
@@ -53,6 +56,18 @@ fn document<'de>(mut deserializer: serde_json::Deserializer<impl serde_json::de:
     let json = Value { depth: 0 }.deserialize(&mut deserializer).map_err(Unreadable)?;
     deserializer.end().map_err(Unreadable)?;
     Ok(json)
+}
+
+/// Returns `value` as JSON text.
+///
+/// For types of our own, which always have a JSON form: a failure to write one must never pass for an empty document.
+///
+/// # Panics
+/// Where `value` is no JSON: a map whose keys are no texts, or a `Serialize` written by hand that fails. A test of the type finds both.
+#[must_use]
+pub fn encode(value: &impl Serialize) -> String {
+    #[expect(clippy::expect_used, reason = "types of our own with text for keys, into memory: serde_json has nothing to fail at")]
+    serde_json::to_string(value).expect("a type of our own is written to memory")
 }
 
 impl Json<'_> {

@@ -5,8 +5,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::frame::to_vec;
 use crate::id::EventId;
+use crate::json;
 use crate::payload::ID_CHARACTERS_MAX;
 use crate::time;
 
@@ -83,7 +83,7 @@ impl Welcome<'_> {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let calls = self.calls.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
-        to_vec(&ServerMessage::Welcome {
+        let welcome = ServerMessage::Welcome {
             session_id: self.session_id,
             cursor: self.cursor,
             resume: self.resume,
@@ -93,7 +93,8 @@ impl Welcome<'_> {
             token_expires: time::millis(self.token_expires),
             reconnect: Reconnect::ADVICE,
             now: time::millis(self.now),
-        })
+        };
+        json::encode(&welcome).into_bytes()
     }
 }
 
@@ -132,32 +133,33 @@ impl MessageError {
     /// Writes the `error` message.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        to_vec(&ServerMessage::Error { code: self.code, message: &self.message, reference: self.reference.as_deref() })
+        let error = ServerMessage::Error { code: self.code, message: &self.message, reference: self.reference.as_deref() };
+        json::encode(&error).into_bytes()
     }
 }
 
 /// Writes the `goaway` message: the session will be closed after so many milliseconds, and that is when to come back.
 #[must_use]
 pub fn encode_go_away(reconnect_in_ms: u64) -> Vec<u8> {
-    to_vec(&ServerMessage::Goaway { reason: "restarting", reconnect_in_ms, deadline_ms: reconnect_in_ms })
+    json::encode(&ServerMessage::Goaway { reason: "restarting", reconnect_in_ms, deadline_ms: reconnect_in_ms }).into_bytes()
 }
 
 /// Writes the `refreshed` message.
 #[must_use]
 pub fn encode_refreshed(token_expires: Timestamp, reference: Option<&str>) -> Vec<u8> {
-    to_vec(&ServerMessage::Refreshed { token_expires: time::millis(token_expires), reference })
+    json::encode(&ServerMessage::Refreshed { token_expires: time::millis(token_expires), reference }).into_bytes()
 }
 
 /// Writes the `sync` message.
 #[must_use]
 pub fn encode_sync(call_id: &str, action: SyncAction) -> Vec<u8> {
-    to_vec(&ServerMessage::Sync { call_id, action })
+    json::encode(&ServerMessage::Sync { call_id, action }).into_bytes()
 }
 
 /// Writes the `pong` message.
 #[must_use]
 pub fn encode_pong(reference: Option<&str>) -> Vec<u8> {
-    to_vec(&ServerMessage::Pong { reference })
+    json::encode(&ServerMessage::Pong { reference }).into_bytes()
 }
 
 #[derive(Serialize)]

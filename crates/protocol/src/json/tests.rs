@@ -33,3 +33,15 @@ fn faults_say_line_and_column() {
     assert!(refusal(b"\"\xff\"").contains("at line 1 column"));
     assert!(refusal(b"1e999").starts_with("number out of range"));
 }
+
+#[test]
+fn what_is_written_is_read_again() {
+    assert_eq!(encode(&Some("a \"name\"\n")), r#""a \"name\"\n""#);
+    assert_eq!(encode(&std::collections::BTreeMap::from([("a", vec![1, 2])])), r#"{"a":[1,2]}"#);
+}
+
+#[test]
+fn what_is_no_json_is_never_written_as_an_empty_document() {
+    let keys_are_no_texts = std::collections::BTreeMap::from([((1, 2), 3)]);
+    assert!(std::panic::catch_unwind(|| encode(&keys_are_no_texts)).is_err());
+}
