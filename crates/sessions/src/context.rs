@@ -8,7 +8,7 @@ use clock::Clock;
 use jiff::Timestamp;
 use protocol::id::EventId;
 
-use crate::Config;
+use crate::config::Config;
 use crate::delivery::Delivery;
 use crate::metrics::Metrics;
 use crate::receipts::{Receipts, Who};

@@ -11,8 +11,8 @@ use protocol::frame::{EncodedFrame, Facts};
 use protocol::id::EventId;
 use protocol::id::Product;
 
-use crate::codec::text_frame_before;
 use crate::receipts::Trail;
+use crate::ws::codec::text_frame_before;
 
 /// The same seeds each time: who finds two ids with one hash gains nothing but a look at both.
 const CALL_HASH: ahash::RandomState = ahash::RandomState::with_seeds(1, 2, 3, 4);

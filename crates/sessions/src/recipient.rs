@@ -1,6 +1,9 @@
 //! One recipient: ring, calls and sessions under one lock. The order in which events pass that lock is the order of the ring, and
 //! the order in which every session of the recipient gets them, on the live path and on resume.
 
+mod ring; // what a client may come back for
+mod calls; // what is ringing, answered, over
+pub mod saved; // what a run hands to the next
 mod operators; // for who runs the node
 
 use std::sync::Arc;
@@ -14,15 +17,15 @@ use protocol::id::{DeviceId, EventId, Product, Recipient};
 use protocol::message::{Resume, SyncAction, encode_sync};
 use smallvec::SmallVec;
 
-use crate::calls::{Calls, Fate};
-use crate::codec::text_frame;
 use crate::context::Context;
 use crate::delivery::{Delivery, Item};
-use crate::queue::Queue;
+use crate::outbox::Outbox;
 use crate::receipts::{Who, Word};
-use crate::ring::Ring;
-use crate::saved::{SavedEvent, SavedState};
+use crate::recipient::calls::{Calls, Fate};
+use crate::recipient::ring::Ring;
+use crate::recipient::saved::{SavedEvent, SavedState};
 use crate::sync::{Mutex, MutexGuard, lock};
+use crate::ws::codec::text_frame;
 
 /// A recipient that is logged in, or was of late, or for whom something happened.
 // In this order, so that who finds it has what comes next at hand.
@@ -51,7 +54,7 @@ struct Inner {
 #[derive(Debug)]
 struct Member {
     product: Product,
-    queue: Arc<Queue>,
+    queue: Arc<Outbox>,
 }
 
 /// How somebody comes in.
@@ -118,7 +121,7 @@ impl RecipientState {
     }
 
     /// Adds a session: it gets every event from now on, and finds what it missed.
-    pub(crate) fn join(&self, queue: &Arc<Queue>, how: Joining, context: &Context, now: Duration) -> Result<Joined, Forgotten> {
+    pub(crate) fn join(&self, queue: &Arc<Outbox>, how: Joining, context: &Context, now: Duration) -> Result<Joined, Forgotten> {
         let mut inner = self.lock();
         if inner.forgotten {
             return Err(Forgotten);

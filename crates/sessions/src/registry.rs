@@ -19,15 +19,15 @@ use protocol::id::{EventId, Recipient};
 
 pub use self::operators::{OpenSession, Purged};
 
-use crate::Config;
+use crate::config::Config;
 use crate::context::Context;
 use crate::delivery::Delivery;
-use crate::gather::bring_out_many;
 use crate::metrics::Metrics;
-use crate::queue::Queue;
+use crate::outbox::Outbox;
+use crate::outbox::gather::bring_out_many;
 use crate::receipts::{Poster, Receipts, SavedReceipts, TargetReceipts, Who};
+use crate::recipient::saved::{SavedEvent, SavedState};
 use crate::recipient::{Joined, Joining, Next, Outcome, RecipientState};
-use crate::saved::{SavedEvent, SavedState};
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::wheel::Wheel;
 use clock::{Clock, Moment};
@@ -58,7 +58,7 @@ struct Shared {
     recipients: DashSet<Known, ahash::RandomState>,
     /// Every open session, for closing them all and for finding the slowest.
     // Guards the map while a session comes, goes or all are copied; nothing is called inside.
-    queues: Mutex<HashMap<EventId, Arc<Queue>>>,
+    queues: Mutex<HashMap<EventId, Arc<Outbox>>>,
     closing: AtomicBool,
     context: Arc<Context>,
     recipient_reminders: Wheel<Recipient>,
@@ -99,7 +99,7 @@ impl Hash for Known {
 /// A session's place in the registry; given up when dropped.
 #[derive(Debug)]
 pub(crate) struct Seat {
-    pub(crate) queue: Arc<Queue>,
+    pub(crate) queue: Arc<Outbox>,
     pub(crate) registry: Registry,
     state: Arc<RecipientState>,
 }
@@ -261,7 +261,7 @@ impl Registry {
     /// Takes a place: what was missed is found, and every event from now on goes into its queue.
     pub(crate) fn join(&self, recipient: Recipient, who: Who, how: Joining) -> (Seat, Joined) {
         let session = who.session;
-        let queue = Arc::new(Queue::new(who, self.shared.context.clone()));
+        let queue = Arc::new(Outbox::new(who, self.shared.context.clone()));
         let now = self.clock().running();
         self.queues().insert(session, queue.clone());
         self.metrics().open.inc();
@@ -332,7 +332,7 @@ impl Registry {
         }
     }
 
-    fn queues(&self) -> MutexGuard<'_, HashMap<EventId, Arc<Queue>>> {
+    fn queues(&self) -> MutexGuard<'_, HashMap<EventId, Arc<Outbox>>> {
         lock(&self.shared.queues)
     }
 }

@@ -1,5 +1,6 @@
 //! One session, one task: what the client says comes here, and what its socket did not take at once is brought out.
 
+pub mod socket; // the socket beneath it, and how one is turned away
 mod window; // how many messages a client sends
 
 use std::future::poll_fn;
@@ -19,16 +20,17 @@ use protocol::message::{
 use tokio::io::AsyncRead;
 use tokio::time::{Sleep, sleep, timeout};
 
-use crate::codec::{ECHOES, Fault, Message, binary_frame, close_answer, close_frame, ping_frame, pong_frame, text_frame};
 use crate::delivery::Item;
-use crate::life::Due;
 use crate::metrics::{Closed, Code, Metrics, Resumed};
-use crate::queue::{Outgoing, Progress};
+use crate::outbox::life::Due;
+use crate::outbox::{Outgoing, Progress};
 use crate::receipts::Who;
 use crate::recipient::{Joined, Joining};
 use crate::registry::{Registry, Seat};
-use crate::socket::{Reader, Socket};
+use crate::ws::codec::{ECHOES, Fault, Message, binary_frame, close_answer, close_frame, ping_frame, pong_frame, text_frame};
+use crate::ws::reader::Reader;
 
+use self::socket::Socket;
 use self::window::Window;
 
 /// How long a session goes on after its token expired; with one that is older none is opened.
@@ -217,7 +219,7 @@ impl<S: Socket> Session<S> {
         let Self { reader, desk, slot, .. } = self;
         let queue = desk.seat.queue.clone();
         loop {
-            // Cancel safety: `Queue::poll_next` takes nothing before it returns, `Reader::poll_read` loses nothing.
+            // Cancel safety: `Outbox::poll_next` takes nothing before it returns, `Reader::poll_read` loses nothing.
             let step = tokio::select! {
                 biased;
                 outgoing = poll_fn(|cx| queue.poll_next(cx)) => match outgoing {

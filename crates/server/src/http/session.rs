@@ -19,8 +19,9 @@ use jiff::Timestamp;
 use protocol::authorise::{Caller, Identity};
 use protocol::close::CloseCode;
 use protocol::id::{DeviceId, EventId, Recipient};
+use sessions::session::socket::refuse;
 use sessions::session::{LoggedIn, Opening, Session, TOKEN_GRACE, Upgraded};
-use sessions::socket::{accept_key, refuse};
+use sessions::ws::accept_key;
 use tokio::runtime::Handle;
 use tracing::Instrument;
 

@@ -5,7 +5,7 @@ use protocol::id::{DeviceId, EventId, Product};
 use protocol::message::SyncAction;
 
 use super::{Context, RecipientState};
-use crate::calls::Calls;
+use crate::recipient::calls::Calls;
 
 impl RecipientState {
     /// The sessions, oldest first.

@@ -13,7 +13,7 @@ use protocol::message::Resume;
 use shuttle::thread;
 
 use super::{Registry, When};
-use crate::Config;
+use crate::config::Config;
 use crate::delivery::Item;
 use crate::metrics::Metrics;
 use crate::receipts::Who;

@@ -9,10 +9,10 @@ use protocol::id::{DeviceId, Product};
 use protocol::message::Resume;
 
 use super::*;
-use crate::codec::text_frame;
 use crate::delivery::Item;
-use crate::queue::Outgoing;
+use crate::outbox::Outgoing;
 use crate::testing::{frame, id, poster, product, recipient};
+use crate::ws::codec::text_frame;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -314,7 +314,7 @@ proptest! {
     /// nothing is missing and nothing comes twice; `none` only where the place was really too old or the ring forgotten.
     #[test]
     fn a_full_resume_is_whole_and_none_is_said_only_with_cause(steps in proptest::collection::vec(step(), 1..80)) {
-        let config = Config { ring: crate::ring::RingConfig { events_max: 8, ..Default::default() }, ..Config::default() };
+        let config = Config { ring: crate::config::RingConfig { events_max: 8, ..Default::default() }, ..Config::default() };
         let (registry, adv) = (registry_with(config), recipient("AAA", "ADV"));
         let mut history: Vec<(EventId, u64)> = Vec::new();
         let (mut now, mut touched, mut number) = (0_u64, 0_u64, 0_u64);

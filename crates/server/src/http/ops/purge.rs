@@ -8,7 +8,7 @@ use hyper::Response;
 use protocol::id::{CustomerId, NegotiatorId};
 use serde::{Deserialize, Serialize};
 use sessions::receipts::SavedReceipts;
-use sessions::saved::SavedState;
+use sessions::recipient::saved::SavedState;
 use store::error::StoreError;
 use store::purge::Whose;
 use store::resume::Handover;

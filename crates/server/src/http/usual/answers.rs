@@ -8,7 +8,7 @@ use futures::FutureExt;
 use http_body_util::BodyExt;
 use hyper::Response;
 use hyper::header::{CONNECTION, HeaderValue};
-use sessions::gather::behind_the_others;
+use sessions::outbox::gather::behind_the_others;
 use tokio::io::AsyncWriteExt;
 
 use crate::http::error::Body;

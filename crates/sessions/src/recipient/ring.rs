@@ -9,27 +9,11 @@ use std::time::Duration;
 
 use protocol::id::{EventId, Product};
 
+use crate::config::RingConfig;
 use crate::delivery::Delivery;
 
 /// What one entry costs beside its text, in bytes: its own fields, its share of the allocations.
 const ENTRY_BYTES: usize = 256;
-
-/// How long a ring remembers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RingConfig {
-    /// For how long an entry is kept. Default 180 s: what a client is told as `resumeSeconds`.
-    pub age_max: Duration,
-    /// How many entries are kept, at least 1. Default 128.
-    pub events_max: usize,
-    /// How many bytes the rings of the whole node can hold. Default 256 MiB; beyond, a ring that grows lets its oldest go.
-    pub bytes_max: usize,
-}
-
-impl Default for RingConfig {
-    fn default() -> Self {
-        Self { age_max: Duration::from_secs(180), events_max: 128, bytes_max: 256 * 1024 * 1024 }
-    }
-}
 
 #[derive(Debug, Default)]
 pub(crate) struct Ring {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use clock::Moment;
 use protocol::close::CloseCode;
 
-use super::{FRAMES_AT_ONCE, Inner, Queue, Waiting, wake};
+use super::{FRAMES_AT_ONCE, Inner, Outbox, Waiting, wake};
 use crate::delivery::Item;
-use crate::gather::put_off;
+use crate::outbox::gather::put_off;
 
-impl Queue {
+impl Outbox {
     /// Puts an item behind the others; where there are none, into the socket. Where there is no room, all is dropped and the session
     /// is closed as slow: its client comes back with its cursor, and nothing is lost silently. Gives whether it was put.
     pub(crate) fn put(self: &Arc<Self>, item: Item) -> bool {

@@ -1,7 +1,7 @@
 use tokio::task::{JoinSet, yield_now};
 
 use super::*;
-use crate::gather::{TOGETHER_MAX, behind_the_others, bring_out_many, gather};
+use crate::outbox::gather::{TOGETHER_MAX, behind_the_others, bring_out_many, gather};
 
 /// Has this thread gather.
 async fn gathering() -> JoinSet<()> {
@@ -17,7 +17,7 @@ fn is_busy() {
 }
 
 /// The session's task waits for something to do.
-fn waiting(queue: &Queue) -> (Arc<Woken>, Waker) {
+fn waiting(queue: &Outbox) -> (Arc<Woken>, Waker) {
     let woken = Arc::new(Woken::default());
     let waker = Waker::from(woken.clone());
     assert_eq!(queue.poll_next(&mut TaskContext::from_waker(&waker)), Poll::Pending);

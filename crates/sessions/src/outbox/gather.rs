@@ -10,7 +10,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-use crate::queue::Queue;
+use crate::outbox::Outbox;
 
 /// From how many sessions on they are brought out before the rest is ready: of more, what was touched as the events were put is no longer
 /// at hand when it is written.
@@ -22,7 +22,7 @@ thread_local! {
 
 /// The queues that this thread is to bring out.
 struct Gathered {
-    queues: Vec<Arc<Queue>>,
+    queues: Vec<Arc<Outbox>>,
     /// Something has come since they were brought out last.
     has_begun: bool,
     /// The task that does so.
@@ -65,7 +65,7 @@ pub async fn behind_the_others() {
 }
 
 /// Has this thread bring out a queue in a moment; `false` where it has to be done at once.
-pub(crate) fn put_off(queue: &Arc<Queue>) -> bool {
+pub(crate) fn put_off(queue: &Arc<Outbox>) -> bool {
     GATHERED.with_borrow_mut(|gathered| {
         let Some(Gathered { queues, has_begun, waker }) = gathered else { return false };
         if !std::mem::replace(has_begun, true) {
@@ -86,7 +86,7 @@ pub(crate) fn bring_out_many() {
     }
 }
 
-fn bring_out(mut due: Vec<Arc<Queue>>) {
+fn bring_out(mut due: Vec<Arc<Outbox>>) {
     if let Some(now) = due.first().map(|queue| queue.moment()) {
         due.drain(..).for_each(|queue| queue.bring_out(now));
     }

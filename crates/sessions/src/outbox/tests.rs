@@ -11,11 +11,11 @@ use protocol::frame::{CallState, EncodedFrame};
 use protocol::id::NegotiatorId;
 
 use super::*;
-use crate::Config;
-use crate::codec::{close_frame, ping_frame, text_frame};
+use crate::config::Config;
 use crate::delivery::Delivery;
 use crate::metrics::Metrics;
 use crate::testing::{frame, id, of_bytes};
+use crate::ws::codec::{close_frame, ping_frame, text_frame};
 
 /// A socket that takes so many bytes, or is broken.
 #[derive(Debug, Clone, Default)]
@@ -89,17 +89,17 @@ fn context() -> Arc<Context> {
     Arc::new(Context::new(Config::default(), Clock::stepped(Timestamp::UNIX_EPOCH), metrics))
 }
 
-fn queue_of(context: &Arc<Context>) -> Arc<Queue> {
+fn queue_of(context: &Arc<Context>) -> Arc<Outbox> {
     let who = Who { negotiator: NegotiatorId::parse("ADV").unwrap(), session: id(1), device: None };
-    Arc::new(Queue::new(who, context.clone()))
+    Arc::new(Outbox::new(who, context.clone()))
 }
 
-fn queue() -> Arc<Queue> {
+fn queue() -> Arc<Outbox> {
     queue_of(&context())
 }
 
 /// A session with a socket that takes so many bytes.
-fn open(room: usize) -> (Arc<Queue>, Socket) {
+fn open(room: usize) -> (Arc<Outbox>, Socket) {
     let (queue, socket) = (queue(), Socket::with_room(room));
     queue.open(Arc::new(socket.clone()), []);
     (queue, socket)
@@ -113,25 +113,25 @@ fn word(text: &str) -> Bytes {
     text_frame(text.as_bytes())
 }
 
-fn next(queue: &Queue) -> Option<Outgoing> {
+fn next(queue: &Outbox) -> Option<Outgoing> {
     poll_fn(|cx| queue.poll_next(cx)).now_or_never()
 }
 
-fn write(queue: &Arc<Queue>) -> Option<io::Result<Progress>> {
+fn write(queue: &Arc<Outbox>) -> Option<io::Result<Progress>> {
     poll_fn(|cx| queue.poll_write(cx)).now_or_never()
 }
 
 /// Gives the socket room for all that waits, and brings it out.
-fn write_all(queue: &Arc<Queue>, socket: &Socket) {
+fn write_all(queue: &Arc<Outbox>, socket: &Socket) {
     socket.make_room(usize::MAX);
     assert!(matches!(write(queue), Some(Ok(Progress::All))));
 }
 
-fn now(queue: &Queue) -> Moment {
+fn now(queue: &Outbox) -> Moment {
     queue.context.clock.moment()
 }
 
-fn waits(queue: &Queue) -> (i64, usize) {
+fn waits(queue: &Outbox) -> (i64, usize) {
     (queue.context.metrics.waiting.get(), queue.context.waiting_bytes())
 }
 

@@ -1,9 +1,16 @@
 //! What waits for one session, bounded, and its way to the socket.
 //!
 //! Whoever puts an event writes it to the socket, too, where nothing waits before it and the socket takes it: that saves waking the
-//! session's task, which cost nearly as much as the write. It does so at once or, on a thread that gathers ([`crate::gather`]) and
+//! session's task, which cost nearly as much as the write. It does so at once or, on a thread that gathers ([`crate::outbox::gather`]) and
 //! has written already, in a moment. What the socket does not take waits here, in order, and the session's task brings it out.
 //! One lock decides the order of all.
+
+mod entry; // the way in: what is put, at once or together with what else comes
+pub mod gather; // several events for a session, in one write
+mod line; // the way out: what the socket takes, and what it still holds
+pub mod way_out; // what a socket must be able to take
+mod liveness; // what is due, and what the client has received
+pub(crate) mod life; // whether a client is still there
 
 use std::io;
 use std::sync::Arc;
@@ -16,11 +23,11 @@ use jiff::Timestamp;
 use protocol::close::CloseCode;
 use smallvec::SmallVec;
 
+use self::life::Life;
+use self::way_out::WayOut;
 use crate::context::Context;
 use crate::delivery::{Delivery, Item};
-use crate::life::Life;
 use crate::receipts::Who;
-use crate::socket::WayOut;
 use crate::sync::{Mutex, MutexGuard, lock};
 
 /// How many frames go to the socket in one call.
@@ -56,7 +63,7 @@ pub(crate) enum Progress {
 
 /// The queue of one session: filled under the recipient's lock, emptied by whoever fills it or by the session's task.
 #[derive(Debug)]
-pub(crate) struct Queue {
+pub(crate) struct Outbox {
     pub(crate) who: Who,
     context: Arc<Context>,
     // Guards the order in which frames reach the socket. Inside, the socket takes what it has room for; nothing is awaited.
@@ -103,7 +110,7 @@ impl std::fmt::Debug for Inner {
     }
 }
 
-impl Queue {
+impl Outbox {
     pub(crate) fn new(who: Who, context: Arc<Context>) -> Self {
         let inner = Inner {
             frames: SmallVec::new(),
@@ -368,15 +375,12 @@ impl Inner {
     }
 }
 
-impl Drop for Queue {
+impl Drop for Outbox {
     fn drop(&mut self) {
         let inner = self.lock();
         self.context.waits_no_longer(inner.events, inner.bytes);
     }
 }
 
-mod entry; // the way in: what is put, at once or together with what else comes
-mod line; // the way out: what the socket takes, and what it still holds
-mod liveness; // what is due, and what the client has received
 #[cfg(test)]
 mod tests;

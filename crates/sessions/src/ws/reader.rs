@@ -1,20 +1,14 @@
-//! The WebSocket beneath a session: how it is read, refused and closed.
+//! A client's socket, read into messages, and parted from without losing the last word.
 
 use std::cell::RefCell;
-use std::fmt::Debug;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures::future::poll_fn;
-use protocol::close::CloseCode;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::codec::{Decoder, Fault, HEAD_BYTES_MAX, MESSAGE_BYTES_MAX, Message, close_frame};
-use crate::registry::Registry;
+use crate::ws::codec::{Decoder, Fault, HEAD_BYTES_MAX, MESSAGE_BYTES_MAX, Message};
 
 /// What is read at once: the rest of the largest frame, and more behind it.
 const SCRATCH_BYTES: usize = 2 * (MESSAGE_BYTES_MAX + HEAD_BYTES_MAX);
@@ -22,30 +16,6 @@ const SCRATCH_BYTES: usize = 2 * (MESSAGE_BYTES_MAX + HEAD_BYTES_MAX);
 thread_local! {
     /// What all sessions of a thread read into, so that an idle one keeps no buffer.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]);
-}
-
-/// A client's socket, in both directions.
-pub trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// Its way out, for all who have something for the client.
-    fn way_out(&self) -> Arc<dyn WayOut>;
-
-    /// Makes it end without lingering: what is unsent is dropped.
-    fn reset(&self);
-}
-
-/// What a socket takes.
-pub trait WayOut: Debug + Send + Sync {
-    /// Writes as much of these as there is room for; for who does not wait where there is none.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] where there is no room, else why the line is broken.
-    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
-
-    /// The same, for the one who waits: woken when there is room again.
-    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
-
-    /// Brings out what was taken and is still held: with TLS there can be such, a socket holds on to nothing.
-    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }
 
 /// The way in from one client.
@@ -108,26 +78,6 @@ impl<S: AsyncRead + Unpin> Reader<S> {
             self.is_fresh = !self.rest.is_empty() && (heard.is_err() || !unread.is_empty());
             Poll::Ready(heard)
         })
-    }
-}
-
-/// The `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key` (RFC 6455 §4.2.2).
-#[must_use]
-pub fn accept_key(key: &[u8]) -> String {
-    derive_accept_key(key)
-}
-
-/// Completes an upgrade only to say why it is refused: scripts in a browser see no status.
-pub async fn refuse<S: Socket>(mut io: S, early: &[u8], registry: &Registry, code: CloseCode) {
-    let patience = registry.config().close_timeout;
-    let said = timeout(patience, async {
-        io.write_all(&close_frame(code)).await?;
-        io.flush().await
-    });
-    let said = said.await;
-    let mut reader = Reader::new(io, early);
-    if !matches!(said, Ok(Ok(()))) || !timeout(patience, reader.part(false)).await.unwrap_or(false) {
-        reader.io().reset();
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message as Theirs, WebSocket};
 
-use super::{Decoder, HEAD_BYTES_MAX, MESSAGE_BYTES_MAX, Message};
+use super::codec::{Decoder, HEAD_BYTES_MAX, MESSAGE_BYTES_MAX, Message};
 
 /// What the decoder makes of bytes that come in these parts, up to the first fault or close.
 pub(crate) fn heard(parts: &[&[u8]]) -> Vec<String> {

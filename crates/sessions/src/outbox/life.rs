@@ -10,29 +10,8 @@ use protocol::frame::CallState;
 use protocol::id::EventId;
 use smallvec::SmallVec;
 
-use crate::Config;
+use crate::config::Config;
 use crate::delivery::Delivery;
-
-/// How soon a dead line is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LifeConfig {
-    /// After how much silence the node pings, give or take 20 %. Default 25 s: below the idle time-outs of most proxies.
-    pub ping_interval: Duration,
-    /// How long a ping can stay unanswered. Default 10 s.
-    pub pong_timeout: Duration,
-    /// How long an incomingCall can stay unacknowledged until the node pings, and that ping unanswered. Default 3 s.
-    pub ack_timeout: Duration,
-}
-
-impl Default for LifeConfig {
-    fn default() -> Self {
-        Self {
-            ping_interval: Duration::from_secs(25),
-            pong_timeout: Duration::from_secs(10),
-            ack_timeout: Duration::from_secs(3),
-        }
-    }
-}
 
 /// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

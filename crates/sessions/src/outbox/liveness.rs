@@ -6,12 +6,12 @@ use clock::Moment;
 use jiff::Timestamp;
 use protocol::id::EventId;
 
-use super::{Inner, Queue, wake};
-use crate::codec::ping_frame;
-use crate::life::Due;
+use super::{Inner, Outbox, wake};
+use crate::outbox::life::Due;
 use crate::receipts::Word;
+use crate::ws::codec::ping_frame;
 
-impl Queue {
+impl Outbox {
     /// Something came from the client: it is alive.
     pub(crate) fn heard(&self, now: Duration) {
         self.lock().life.heard(now);

@@ -1,8 +1,8 @@
 use super::*;
-use crate::life::Due;
+use crate::outbox::life::Due;
 
 /// Lets time pass, and gives what then is asked of the session, and whether its task was woken.
-fn pass(queue: &Queue, seconds: u64) -> (Option<Outgoing>, bool) {
+fn pass(queue: &Outbox, seconds: u64) -> (Option<Outgoing>, bool) {
     let woken = Arc::new(Woken::default());
     let waker = Waker::from(woken.clone());
     assert_eq!(queue.poll_next(&mut TaskContext::from_waker(&waker)), Poll::Pending);

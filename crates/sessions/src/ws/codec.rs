@@ -3,9 +3,6 @@
 //! A frame that the server sends has no mask, so its bytes are the same for all who get it: an event is framed once. What a client
 //! sends is taken apart where it was read, so that an idle session keeps no buffer at all.
 
-#[cfg(any(test, fuzzing))]
-pub(crate) mod heard; // what is heard of the same bytes, here and by another implementation
-
 use std::io::Cursor;
 use std::ops::Range;
 
