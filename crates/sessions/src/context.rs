@@ -22,7 +22,7 @@ pub(crate) struct Context {
     pub(crate) config: Arc<Config>,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
-    /// What waits in the queues of all sessions.
+    /// What waits in the outboxes of all sessions.
     waiting_bytes: AtomicUsize,
     pub(crate) receipts: Receipts,
     /// When sessions are to look what is due, by their ids, so that one that is gone keeps nothing; a wheel for each core.
@@ -51,7 +51,7 @@ impl Context {
         }
     }
 
-    /// Notes that an event has come to wait in a queue.
+    /// Notes that an event has come to wait in an outbox.
     pub(crate) fn waits(&self, bytes: usize) {
         self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.metrics.waiting.inc();

@@ -1,6 +1,6 @@
 //! Who is connected here, and getting a frame into their socket.
 //!
-//! Knows no HTTP, no tokens and no store. A delivery never waits: it hands a shared frame to each session's queue, which whoever delivers
+//! Knows no HTTP, no tokens and no store. A delivery never waits: it hands a shared frame to each session's outbox, which whoever delivers
 //! empties into the socket; what a socket does not take at once is brought out by the session's own task.
 
 pub mod config; // every bound and every wait

@@ -33,7 +33,7 @@ use crate::ws::codec::text_frame;
 #[repr(C)]
 pub(crate) struct RecipientState {
     recipient: Recipient,
-    // Guards the order of events. Inside, queues and their sockets are touched; nothing is awaited.
+    // Guards the order of events. Inside, outboxes and their sockets are touched; nothing is awaited.
     inner: Mutex<Inner>,
 }
 
@@ -54,7 +54,7 @@ struct Inner {
 #[derive(Debug)]
 struct Member {
     product: Product,
-    queue: Arc<Outbox>,
+    outbox: Arc<Outbox>,
 }
 
 /// How somebody comes in.
@@ -75,7 +75,7 @@ pub(crate) struct Joined {
     pub(crate) cursor: EventId,
     pub(crate) resume: Resume,
     pub(crate) calls: Vec<Arc<Delivery>>,
-    /// What happened since the cursor; what happens from now on comes into the queue, behind it.
+    /// What happened since the cursor; what happens from now on comes into the outbox, behind it.
     pub(crate) missed: Vec<Arc<Delivery>>,
     /// Word of the calls among it that ring no longer, though no event says so.
     pub(crate) over: Vec<Bytes>,
@@ -121,13 +121,13 @@ impl RecipientState {
     }
 
     /// Adds a session: it gets every event from now on, and finds what it missed.
-    pub(crate) fn join(&self, queue: &Arc<Outbox>, how: Joining, context: &Context, now: Duration) -> Result<Joined, Forgotten> {
+    pub(crate) fn join(&self, outbox: &Arc<Outbox>, how: Joining, context: &Context, now: Duration) -> Result<Joined, Forgotten> {
         let mut inner = self.lock();
         if inner.forgotten {
             return Err(Forgotten);
         }
         inner.expire(context, now);
-        inner.make_room(queue.who.device.as_deref(), context);
+        inner.make_room(outbox.who.device.as_deref(), context);
         let Joining { product, at, resume, fresh } = how;
         let found = resume.flatten().and_then(|cursor| Some((cursor, inner.ring.after(cursor, product)?)));
         let end = inner.ring.end(product, fresh);
@@ -140,21 +140,21 @@ impl RecipientState {
         };
         let over = inner.over(&missed);
         if resume == Resume::Full {
-            inner.acknowledge(cursor, &queue.who, at);
+            inner.acknowledge(cursor, &outbox.who, at);
         }
-        inner.sessions.push(Member { product, queue: queue.clone() });
+        inner.sessions.push(Member { product, outbox: outbox.clone() });
         Ok(Joined { cursor, resume, calls, missed, over })
     }
 
     /// Takes a session out.
     pub(crate) fn leave(&self, session: EventId, context: &Context, now: Duration) -> Next {
         let mut inner = self.lock();
-        inner.sessions.retain(|member| member.queue.who.session != session);
+        inner.sessions.retain(|member| member.outbox.who.session != session);
         inner.touched = now;
         inner.next(context, now)
     }
 
-    /// Puts an event into the ring and into the queue of each session whose product is told.
+    /// Puts an event into the ring and into the outbox of each session whose product is told.
     pub(crate) fn deliver(
         &self,
         delivery: &Arc<Delivery>,
@@ -177,7 +177,7 @@ impl RecipientState {
             return Ok((Outcome::Late, inner.next(context, now)));
         }
         let told = inner.sessions.iter().filter(|member| delivery.tells(member.product));
-        let taken = told.filter(|member| member.queue.put(Item::Event(delivery.clone()))).count();
+        let taken = told.filter(|member| member.outbox.put(Item::Event(delivery.clone()))).count();
         inner.remember(delivery.clone(), context, now);
         Ok((Outcome::Queued(taken), inner.next(context, now)))
     }
@@ -229,7 +229,7 @@ impl RecipientState {
     /// Closes all sessions with this code; gives how many there were.
     pub(crate) fn close(&self, code: CloseCode) -> usize {
         let inner = self.lock();
-        inner.sessions.iter().for_each(|member| member.queue.close(code));
+        inner.sessions.iter().for_each(|member| member.outbox.close(code));
         inner.sessions.len()
     }
 
@@ -283,14 +283,14 @@ impl Inner {
     /// Closes the older session of the same device, and the oldest where there are too many.
     fn make_room(&mut self, device: Option<&DeviceId>, context: &Context) {
         self.sessions.retain(|member| {
-            let is_replaced = device.is_some() && member.queue.who.device.as_deref() == device;
+            let is_replaced = device.is_some() && member.outbox.who.device.as_deref() == device;
             if is_replaced {
-                member.queue.close(CloseCode::Replaced);
+                member.outbox.close(CloseCode::Replaced);
             }
             !is_replaced
         });
         while self.sessions.len() >= context.config.sessions_per_negotiator_max {
-            self.sessions.remove(0).queue.close(CloseCode::Evicted);
+            self.sessions.remove(0).outbox.close(CloseCode::Evicted);
         }
     }
 
@@ -338,7 +338,7 @@ impl Inner {
 
     /// The event that set the state of a live call, if this session is told of it.
     fn live_call(&self, call_id: &str, who: &Who) -> Option<&Arc<Delivery>> {
-        let member = self.sessions.iter().find(|member| member.queue.who.session == who.session)?;
+        let member = self.sessions.iter().find(|member| member.outbox.who.session == who.session)?;
         self.calls.find_live(call_id).filter(|call| call.tells(member.product))
     }
 
@@ -360,9 +360,9 @@ impl Inner {
 
     fn sync(&self, call: &Delivery, action: SyncAction, except: Option<EventId>) {
         let item = Item::sync(sync_frame(call, action));
-        let others = self.sessions.iter().filter(|member| Some(member.queue.who.session) != except);
+        let others = self.sessions.iter().filter(|member| Some(member.outbox.who.session) != except);
         for member in others.filter(|member| call.tells(member.product)) {
-            member.queue.put(item.clone());
+            member.outbox.put(item.clone());
         }
     }
 

@@ -24,7 +24,7 @@ use crate::context::Context;
 use crate::delivery::Delivery;
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
-use crate::outbox::gather::bring_out_many;
+use crate::outbox::gather::flush_many;
 use crate::receipts::{Poster, Receipts, SavedReceipts, TargetReceipts, Who};
 use crate::recipient::saved::{SavedEvent, SavedState};
 use crate::recipient::{Joined, Joining, Next, Outcome, RecipientState};
@@ -58,7 +58,7 @@ struct Shared {
     recipients: DashSet<Known, ahash::RandomState>,
     /// Every open session, for closing them all and for finding the slowest.
     // Guards the map while a session comes, goes or all are copied; nothing is called inside.
-    queues: Mutex<HashMap<EventId, Arc<Outbox>>>,
+    outboxes: Mutex<HashMap<EventId, Arc<Outbox>>>,
     closing: AtomicBool,
     context: Arc<Context>,
     recipient_reminders: Wheel<Recipient>,
@@ -99,7 +99,7 @@ impl Hash for Known {
 /// A session's place in the registry; given up when dropped.
 #[derive(Debug)]
 pub(crate) struct Seat {
-    pub(crate) queue: Arc<Outbox>,
+    pub(crate) outbox: Arc<Outbox>,
     pub(crate) registry: Registry,
     state: Arc<RecipientState>,
 }
@@ -110,7 +110,7 @@ impl Registry {
     pub fn new(config: Config, clock: Clock, metrics: Metrics, renew: Renew) -> Self {
         let shared = Shared {
             recipients: DashSet::default(),
-            queues: Mutex::default(),
+            outboxes: Mutex::default(),
             closing: AtomicBool::new(false),
             context: Arc::new(Context::new(config, clock, metrics)),
             recipient_reminders: Wheel::new(),
@@ -119,7 +119,7 @@ impl Registry {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Puts an event into the ring of every recipient, and into the socket, or else the queue, of each session whose product is
+    /// Puts an event into the ring of every recipient, and into the socket, or else the outbox, of each session whose product is
     /// told. Gives how many sessions took it, recipient by recipient; a session without room is closed as slow and not counted. Never
     /// waits.
     pub fn deliver(
@@ -134,7 +134,7 @@ impl Registry {
         let trail = self.receipts().begin(frame.facts.id, poster, negotiators, now);
         let delivery = Arc::new(Delivery::new(frame, taken, Some(trail)));
         let counts: Vec<_> = recipients.map(|recipient| self.deliver_to(recipient, &delivery, now)).collect();
-        bring_out_many();
+        flush_many();
         // Behind what somebody waits for.
         self.receipts().expire(now);
         self.metrics().queued.inc_by(counts.iter().sum::<usize>() as u64);
@@ -162,14 +162,15 @@ impl Registry {
         }
     }
 
-    /// Closes those that keep the most waiting until what waits in all queues is within its bound again.
+    /// Closes those that keep the most waiting until what waits in all outboxes is within its bound again.
     fn shed(&self) {
         // A tenth is freed at once, so that not each event has to look for the slowest.
         let enough = self.config().queues_bytes_max / 10 * 9;
-        let queues: Vec<_> = self.queues().values().cloned().collect();
-        let mut queues: Vec<_> = queues.into_iter().map(|queue| (queue.bytes(), queue)).filter(|(bytes, _)| *bytes > 0).collect();
-        queues.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
-        for (_, slowest) in queues {
+        let outboxes: Vec<_> = self.outboxes().values().cloned().collect();
+        let mut outboxes: Vec<_> =
+            outboxes.into_iter().map(|outbox| (outbox.bytes(), outbox)).filter(|(bytes, _)| *bytes > 0).collect();
+        outboxes.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+        for (_, slowest) in outboxes {
             if self.shared.context.waiting_bytes() <= enough {
                 return;
             }
@@ -206,26 +207,26 @@ impl Registry {
     /// How many sessions are open.
     #[must_use]
     pub fn open_sessions(&self) -> usize {
-        self.queues().len()
+        self.outboxes().len()
     }
 
     /// Tells every session when it will be closed, each with a slot of its own, so that they do not all come back at once.
     /// One that comes from now on is closed at once.
     pub fn drain(&self, window_max: Duration) {
         self.shared.closing.store(true, Ordering::SeqCst);
-        let queues: Vec<_> = self.queues().values().cloned().collect();
-        let count = u32::try_from(queues.len()).unwrap_or(u32::MAX).max(1);
+        let outboxes: Vec<_> = self.outboxes().values().cloned().collect();
+        let count = u32::try_from(outboxes.len()).unwrap_or(u32::MAX).max(1);
         let window = (DRAIN_PER_THOUSAND * count / 1000).max(DRAIN_MIN).min(window_max);
-        for (place, queue) in (0..count).zip(queues) {
-            queue.go_away(window * place / count);
+        for (place, outbox) in (0..count).zip(outboxes) {
+            outbox.go_away(window * place / count);
         }
     }
 
     /// Asks every session to close after what it has queued.
     pub fn close_all(&self, code: CloseCode) {
         self.shared.closing.store(true, Ordering::SeqCst);
-        let queues: Vec<_> = self.queues().values().cloned().collect();
-        queues.iter().for_each(|queue| queue.close(code));
+        let outboxes: Vec<_> = self.outboxes().values().cloned().collect();
+        outboxes.iter().for_each(|outbox| outbox.close(code));
     }
 
     /// What the next run of the node needs to know of the receipts; to be read before [`Registry::restore`] takes up the rest.
@@ -258,26 +259,26 @@ impl Registry {
         }
     }
 
-    /// Takes a place: what was missed is found, and every event from now on goes into its queue.
+    /// Takes a place: what was missed is found, and every event from now on goes into its outbox.
     pub(crate) fn join(&self, recipient: Recipient, who: Who, how: Joining) -> (Seat, Joined) {
         let session = who.session;
-        let queue = Arc::new(Outbox::new(who, self.shared.context.clone()));
+        let outbox = Arc::new(Outbox::new(who, self.shared.context.clone()));
         let now = self.clock().running();
-        self.queues().insert(session, queue.clone());
+        self.outboxes().insert(session, outbox.clone());
         self.metrics().open.inc();
         self.metrics().opened.inc();
         let (state, joined) = loop {
             let state = self.state(recipient, now);
-            match state.join(&queue, how, &self.shared.context, now) {
+            match state.join(&outbox, how, &self.shared.context, now) {
                 Ok(joined) => break (state, joined),
                 Err(_forgotten) => self.forget(&state),
             }
         };
-        // Read after the insertion: either `drain` sees the queue, or this sees its mark.
+        // Read after the insertion: either `drain` sees the outbox, or this sees its mark.
         if self.shared.closing.load(Ordering::SeqCst) {
-            queue.close(CloseCode::Restarting);
+            outbox.close(CloseCode::Restarting);
         }
-        (Seat { queue, registry: self.clone(), state }, joined)
+        (Seat { outbox, registry: self.clone(), state }, joined)
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -332,8 +333,8 @@ impl Registry {
         }
     }
 
-    fn queues(&self) -> MutexGuard<'_, HashMap<EventId, Arc<Outbox>>> {
-        lock(&self.shared.queues)
+    fn outboxes(&self) -> MutexGuard<'_, HashMap<EventId, Arc<Outbox>>> {
+        lock(&self.shared.outboxes)
     }
 }
 
@@ -349,20 +350,20 @@ impl Seat {
 
     /// Notes that the person at this device saw a call; `false` where there is no such live call.
     pub(crate) fn shown(&self, call_id: &str) -> bool {
-        self.state.shown(call_id, &self.queue.who, self.context().clock.now())
+        self.state.shown(call_id, &self.outbox.who, self.context().clock.now())
     }
 
     /// Notes that they put it aside, and tells the other devices; `false` where there is no such live call.
     pub(crate) fn dismissed(&self, call_id: &str) -> bool {
-        self.state.dismissed(call_id, &self.queue.who, self.context().clock.now())
+        self.state.dismissed(call_id, &self.outbox.who, self.context().clock.now())
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         let Registry { shared } = &self.registry;
-        self.registry.queues().remove(&self.queue.who.session);
-        let next = self.state.leave(self.queue.who.session, &shared.context, shared.context.clock.running());
+        self.registry.outboxes().remove(&self.outbox.who.session);
+        let next = self.state.leave(self.outbox.who.session, &shared.context, shared.context.clock.running());
         self.registry.follow(&self.state, &next);
         shared.context.metrics.open.dec();
     }

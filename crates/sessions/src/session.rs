@@ -23,7 +23,7 @@ use tokio::time::{Sleep, sleep, timeout};
 use crate::delivery::Item;
 use crate::metrics::{Closed, Code, Metrics, Resumed};
 use crate::outbox::life::Due;
-use crate::outbox::{Outgoing, Progress};
+use crate::outbox::{Progress, Todo};
 use crate::receipts::Who;
 use crate::recipient::{Joined, Joining};
 use crate::registry::{Registry, Seat};
@@ -135,7 +135,7 @@ impl<S: Socket> Session<S> {
 
     fn who(&self) -> LoggedIn {
         let Desk { seat, product, .. } = &self.desk;
-        LoggedIn { recipient: *seat.recipient(), product: *product, device: seat.queue.who.device.as_deref().copied() }
+        LoggedIn { recipient: *seat.recipient(), product: *product, device: seat.outbox.who.device.as_deref().copied() }
     }
 
     /// Runs until the session ends, and says whose it was. Ends by itself soon after it was asked to close.
@@ -163,7 +163,7 @@ impl<S: Socket> Session<S> {
     /// Says the last word, and lets the socket go.
     async fn close(self: Box<Self>, end: End) {
         let Self { mut reader, desk: Desk { seat, .. }, .. } = *self;
-        let (queue, patience) = (seat.queue.clone(), seat.context().config.close_timeout);
+        let (outbox, patience) = (seat.outbox.clone(), seat.context().config.close_timeout);
         // The place is given up first: nothing more is queued for a session that is on its way out.
         drop(seat);
         let last = match end {
@@ -173,10 +173,10 @@ impl<S: Socket> Session<S> {
         };
         let is_said = match last {
             Some(frame) => {
-                queue.end(frame);
+                outbox.end(frame);
                 let out = async {
                     loop {
-                        match poll_fn(|cx| queue.poll_write(cx)).await {
+                        match poll_fn(|cx| outbox.poll_write(cx)).await {
                             Ok(Progress::Some) => {}
                             done => return matches!(done, Ok(Progress::All)),
                         }
@@ -186,7 +186,7 @@ impl<S: Socket> Session<S> {
             }
             None => false,
         };
-        queue.shut();
+        outbox.shut();
         let is_over = is_said && timeout(patience, reader.part(matches!(end, End::Client(_)))).await.unwrap_or(false);
         if !is_over {
             reader.io().reset();
@@ -198,7 +198,7 @@ impl<S: Socket> Session<S> {
         let (desk, line) = (&self.desk, self.reader.io().way_out());
         let head = self.head.take().map(Item::Head);
         let Some(joined) = self.joined.take().filter(|_| !ECHOES) else {
-            desk.seat.queue.open(line, head);
+            desk.seat.outbox.open(line, head);
             return desk.write().await;
         };
         tracing::info!(resume = ?joined.resume, missed = joined.missed.len(), "session opened");
@@ -206,27 +206,27 @@ impl<S: Socket> Session<S> {
         let welcome = Item::sync(text_frame(&desk.encode_welcome(&joined)));
         let missed = joined.missed.into_iter().map(Item::Event);
         let own = head.into_iter().chain([welcome]).chain(missed).chain(joined.over.into_iter().map(Item::sync));
-        desk.seat.queue.open(line, own);
+        desk.seat.outbox.open(line, own);
         desk.write().await?;
         // Who logs in while the telephone rings learns of the call here.
         let at = desk.seat.context().clock.now();
-        joined.calls.iter().for_each(|delivery| desk.seat.context().sent(&desk.seat.queue.who, delivery, at));
+        joined.calls.iter().for_each(|delivery| desk.seat.context().sent(&desk.seat.outbox.who, delivery, at));
         desk.remind();
         Ok(())
     }
 
     async fn serve(&mut self) -> End {
         let Self { reader, desk, slot, .. } = self;
-        let queue = desk.seat.queue.clone();
+        let outbox = desk.seat.outbox.clone();
         loop {
             // Cancel safety: `Outbox::poll_next` takes nothing before it returns, `Reader::poll_read` loses nothing.
             let step = tokio::select! {
                 biased;
-                outgoing = poll_fn(|cx| queue.poll_next(cx)) => match outgoing {
-                    Outgoing::Write => Box::pin(desk.write()).await,
-                    Outgoing::Close(code) => Err(End::Close(code)),
-                    Outgoing::Check => desk.check(reader),
-                    Outgoing::GoAway(after) => {
+                outgoing = poll_fn(|cx| outbox.poll_next(cx)) => match outgoing {
+                    Todo::Write => Box::pin(desk.write()).await,
+                    Todo::Close(code) => Err(End::Close(code)),
+                    Todo::Check => desk.check(reader),
+                    Todo::GoAway(after) => {
                         *slot = Some(Box::pin(sleep(after)));
                         desk.say(&encode_go_away(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)));
                         Ok(())
@@ -255,7 +255,7 @@ impl Desk {
     fn encode_welcome(&self, joined: &Joined) -> Vec<u8> {
         let context = self.seat.context();
         let welcome = Welcome {
-            session_id: self.seat.queue.who.session,
+            session_id: self.seat.outbox.who.session,
             cursor: joined.cursor,
             resume: joined.resume,
             calls: joined.calls.iter().map(|delivery| delivery.text()).collect(),
@@ -269,14 +269,14 @@ impl Desk {
 
     /// Looks what is due: a ping, the end of a token, the end of a line.
     fn check<S: AsyncRead + Unpin>(&mut self, reader: &mut Reader<S>) -> Result<(), End> {
-        let due = self.seat.queue.due(self.now());
+        let due = self.seat.outbox.due(self.now());
         if self.seat.context().clock.now() >= self.token_end() {
             return Err(End::Close(CloseCode::TokenExpired));
         }
         match due {
             Due::Nothing => Ok(()),
             Due::Ping => {
-                self.seat.queue.say(ping_frame());
+                self.seat.outbox.say(ping_frame());
                 Ok(())
             }
             // The answer may have come while a write or a pause of this machine held us up.
@@ -293,14 +293,14 @@ impl Desk {
 
     /// Sees to it that the session looks again when something is due.
     fn remind(&self) {
-        self.seat.queue.remind(self.token_end());
+        self.seat.outbox.remind(self.token_end());
     }
 
     /// Brings out what waits. A socket that takes nothing for too long means that nobody is there.
     async fn write(&self) -> Result<(), End> {
-        let queue = &self.seat.queue;
+        let outbox = &self.seat.outbox;
         loop {
-            match timeout(self.seat.context().config.write_timeout, poll_fn(|cx| queue.poll_write(cx))).await {
+            match timeout(self.seat.context().config.write_timeout, poll_fn(|cx| outbox.poll_write(cx))).await {
                 Ok(Ok(Progress::All)) => return Ok(()),
                 Ok(Ok(Progress::Some)) => {}
                 Ok(Ok(Progress::Abandoned(code))) => return Err(End::Close(code)),
@@ -311,22 +311,22 @@ impl Desk {
 
     /// Puts a text before all that waits; it is brought out before anything more is read.
     fn say(&self, text: &[u8]) {
-        self.seat.queue.say(text_frame(text));
+        self.seat.outbox.say(text_frame(text));
     }
 
     fn hear(&mut self, message: Message<'_>) -> Result<(), End> {
         let now = self.now();
-        self.seat.queue.heard(now);
+        self.seat.outbox.heard(now);
         if !self.window.admits(now) && !ECHOES {
             return Err(End::Close(CloseCode::TooManyMessages));
         }
         match message {
             Message::Text(text) if ECHOES => self.say(text.as_bytes()),
-            Message::Binary(bytes) if ECHOES => self.seat.queue.say(binary_frame(bytes)),
+            Message::Binary(bytes) if ECHOES => self.seat.outbox.say(binary_frame(bytes)),
             Message::Text(text) => self.obey(text)?,
             Message::Binary(_) => return Err(End::Close(CloseCode::Binary)),
             Message::Close(code) => return Err(End::Client(code)),
-            Message::Ping(payload) => self.seat.queue.say(pong_frame(payload)),
+            Message::Ping(payload) => self.seat.outbox.say(pong_frame(payload)),
             Message::Pong => {}
         }
         Ok(())
@@ -344,7 +344,7 @@ impl Desk {
     fn follow(&mut self, said: Said, reference: Option<String>) {
         match said {
             Said::Ping => self.say(&encode_pong(reference.as_deref())),
-            Said::Ack(id) => self.seat.queue.acknowledged(id),
+            Said::Ack(id) => self.seat.outbox.acknowledged(id),
             Said::Shown(call_id) if self.seat.shown(&call_id) => {
                 self.metrics().shown.inc();
             }

@@ -1,4 +1,4 @@
-//! Whether the client is there and what it has received: kept beside the queue, since whoever writes an event notes it here.
+//! Whether the client is there and what it has received: kept beside the backlog, since whoever writes an event notes it here.
 
 use std::time::Duration;
 
@@ -6,20 +6,38 @@ use clock::Moment;
 use jiff::Timestamp;
 use protocol::id::EventId;
 
-use super::{Inner, Outbox, wake};
-use crate::outbox::life::Due;
+use super::life::{Due, Life};
+use super::{Outbox, Todo, wake};
+use crate::context::Context;
 use crate::receipts::Word;
 use crate::ws::codec::ping_frame;
 
+/// What is known of the client, and when to look again.
+#[derive(Debug)]
+pub(super) struct Liveness {
+    pub(super) life: Life,
+    /// The next reminder that is under way.
+    reminder: Duration,
+    /// When the token ends, with its grace.
+    token_end: Timestamp,
+}
+
+impl Liveness {
+    pub(super) fn new(context: &Context, session: EventId) -> Self {
+        let life = Life::new(context.config.clone(), session, context.clock.running());
+        Self { life, reminder: Duration::MAX, token_end: Timestamp::MAX }
+    }
+}
+
 impl Outbox {
-    /// Something came from the client: it is alive.
+    /// Notes that something came from the client: it is alive.
     pub(crate) fn heard(&self, now: Duration) {
-        self.lock().life.heard(now);
+        self.lock().liveness.life.heard(now);
     }
 
-    /// The client has received everything up to and including this event.
+    /// Notes that the client has received everything up to and including this event.
     pub(crate) fn acknowledged(&self, id: EventId) {
-        let events = self.lock().life.acknowledged(id);
+        let events = self.lock().liveness.life.acknowledged(id);
         let now = self.moment();
         for delivery in events {
             delivery.trail.iter().for_each(|trail| trail.note(&self.who, Word::Acknowledged, now.wall));
@@ -33,49 +51,56 @@ impl Outbox {
     pub(crate) fn check(&self, now: Moment) {
         let mut inner = self.lock();
         // An earlier one that was overtaken fires as well; it puts nothing new into the wheel.
-        if now.running >= inner.reminder {
-            inner.reminder = Duration::MAX;
+        if now.running >= inner.liveness.reminder {
+            inner.liveness.reminder = Duration::MAX;
         }
-        if inner.closing.is_some() || inner.has_ended {
+        if !inner.takes_events() {
             return;
         }
         // Behind what waits a ping would count from now on, and not from when it is out.
-        let is_its_own = inner.line.is_none() || inner.waits() || now.wall >= inner.token_end;
-        let due = if is_its_own { Due::Dead } else { inner.life.due(now.running) };
+        let is_its_own = !inner.line.is_open() || inner.waits() || now.wall >= inner.liveness.token_end;
+        let due = if is_its_own { Due::Dead } else { inner.liveness.life.due(now.running) };
         match due {
             Due::Dead => {
-                inner.check = true;
+                inner.ask(Todo::Check);
                 return wake(inner);
             }
             Due::Ping => inner.say(ping_frame()),
             Due::Nothing => {}
         }
-        self.remind_in(&mut inner, now);
+        self.remind_of_all(&mut inner.liveness, now);
         if inner.waits() {
             wake(inner);
         }
     }
 
-    /// What is due, for the session itself; where that is a ping, it counts as sent.
+    /// Returns what is due, for the session itself; where that is a ping, it counts as sent.
     pub(crate) fn due(&self, now: Duration) -> Due {
-        self.lock().life.due(now)
+        self.lock().liveness.life.due(now)
     }
 
     /// Sees to it that somebody looks again when something is due: at `token_end` at the latest.
     pub(crate) fn remind(&self, token_end: Timestamp) {
         let mut inner = self.lock();
-        inner.token_end = token_end;
-        self.remind_in(&mut inner, self.moment());
+        inner.liveness.token_end = token_end;
+        self.remind_of_all(&mut inner.liveness, self.moment());
     }
 
-    fn remind_in(&self, inner: &mut Inner, now: Moment) {
-        let left = Duration::try_from(inner.token_end.duration_since(now.wall)).unwrap_or_default();
-        self.remind_at(inner, inner.life.next_due().min(now.running + left));
+    fn remind_of_all(&self, liveness: &mut Liveness, now: Moment) {
+        let left = Duration::try_from(liveness.token_end.duration_since(now.wall)).unwrap_or_default();
+        let due = liveness.life.next_due().min(now.running + left);
+        self.remind_at(liveness, due);
     }
 
-    pub(super) fn remind_at(&self, inner: &mut Inner, due: Duration) {
-        if due < inner.reminder {
-            inner.reminder = due;
+    /// As [`Outbox::remind`], where the token has not changed.
+    pub(super) fn remind_of_life(&self, liveness: &mut Liveness) {
+        let due = liveness.life.next_due();
+        self.remind_at(liveness, due);
+    }
+
+    fn remind_at(&self, liveness: &mut Liveness, due: Duration) {
+        if due < liveness.reminder {
+            liveness.reminder = due;
             self.context.remind_session(self.who.session, due);
         }
     }

@@ -13,7 +13,7 @@ impl RecipientState {
         self.lock()
             .sessions
             .iter()
-            .map(|member| (member.queue.who.session, member.product, member.queue.who.device.as_deref().copied()))
+            .map(|member| (member.outbox.who.session, member.product, member.outbox.who.device.as_deref().copied()))
             .collect()
     }
 

@@ -10,7 +10,7 @@ use protocol::message::Resume;
 
 use super::*;
 use crate::delivery::Item;
-use crate::outbox::Outgoing;
+use crate::outbox::Todo;
 use crate::testing::{frame, id, poster, product, recipient};
 use crate::ws::codec::text_frame;
 
@@ -54,16 +54,16 @@ fn post(registry: &Registry, number: u64, to: &[Recipient]) -> Vec<usize> {
 }
 
 fn queued(seat: &Seat) -> Vec<EventId> {
-    seat.queue.take().iter().filter_map(Item::event).collect()
+    seat.outbox.take().iter().filter_map(Item::event).collect()
 }
 
-fn next(seat: &Seat) -> Option<Outgoing> {
-    poll_fn(|cx| seat.queue.poll_next(cx)).now_or_never()
+fn next(seat: &Seat) -> Option<Todo> {
+    poll_fn(|cx| seat.outbox.poll_next(cx)).now_or_never()
 }
 
 fn closed(seat: &Seat) -> Option<CloseCode> {
     match next(seat) {
-        Some(Outgoing::Close(code)) => Some(code),
+        Some(Todo::Close(code)) => Some(code),
         _ => None,
     }
 }
@@ -190,7 +190,7 @@ fn a_session_that_comes_while_all_are_sent_away_is_closed() {
     let mut slots: Vec<_> = before
         .iter()
         .map(|seat| match next(seat) {
-            Some(Outgoing::GoAway(slot)) => slot,
+            Some(Todo::GoAway(slot)) => slot,
             other => panic!("{other:?}"),
         })
         .collect();

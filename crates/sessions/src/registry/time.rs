@@ -53,8 +53,8 @@ impl Registry {
     }
 
     fn check(&self, session: EventId) {
-        let queue = self.queues().get(&session).cloned();
-        queue.iter().for_each(|queue| queue.check(queue.moment()));
+        let outbox = self.outboxes().get(&session).cloned();
+        outbox.iter().for_each(|outbox| outbox.check(outbox.moment()));
     }
 
     fn look_at(&self, recipient: Recipient, now: Duration) {

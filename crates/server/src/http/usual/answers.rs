@@ -8,7 +8,7 @@ use futures::FutureExt;
 use http_body_util::BodyExt;
 use hyper::Response;
 use hyper::header::{CONNECTION, HeaderValue};
-use sessions::outbox::gather::behind_the_others;
+use sessions::outbox::gather::yield_to_ready;
 use tokio::io::AsyncWriteExt;
 
 use crate::http::error::Body;
@@ -58,7 +58,7 @@ impl Answers {
         if text.is_empty() {
             return Some(());
         }
-        behind_the_others().await;
+        yield_to_ready().await;
         stream.enter(Phase::Idle);
         stream.write_all(&text).await.ok()?;
         // A line with TLS can hold what the socket does not take.
