@@ -13,7 +13,7 @@ use protocol::payload::SubType;
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Action, Post};
-use crate::callback::{Fact, Party, What};
+use crate::fact::{Fact, Party, What};
 
 /// A call that somebody takes lets it go at the others: so close together, they were not missing it.
 const TOGETHER: SignedDuration = SignedDuration::from_secs(1);

@@ -3,7 +3,7 @@
 use protocol::directory::Directory;
 use protocol::id::NegotiatorId;
 
-use crate::callback::Party;
+use crate::fact::Party;
 
 /// How the people whom callbacks name are found.
 #[derive(Debug, Clone, Copy)]

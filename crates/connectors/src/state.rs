@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
 use crate::call::Call;
-use crate::callback::{Note, Party, Reading, Serving, What};
+use crate::fact::{Note, Party, Reading, Serving, What};
 use crate::people::People;
 
 /// How many calls of a connector are known at once; beyond, the one of which nothing was heard for longest goes.

@@ -1,7 +1,8 @@
 use jiff::Timestamp;
 
 use super::*;
-use crate::callback::{Fact, key};
+use crate::callback::key;
+use crate::fact::Fact;
 
 fn reading(number: usize, what: What) -> Reading {
     let numbers = Some((String::new(), String::new()));

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use connectors::action::Action;
-use connectors::callback::{Callback, Note, read};
+use connectors::callback::Callback;
+use connectors::fact::Note;
 use connectors::people::People;
 use connectors::state::State;
-use connectors::vendor::Vendor;
+use connectors::vendor::{Vendor, read};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use protocol::directory::Directory;

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use connectors::action::Action;
-use connectors::callback::{Callback, read};
+use connectors::callback::Callback;
 use connectors::people::People;
 use connectors::state::State;
-use connectors::vendor::{SecretPlace, Vendor};
+use connectors::vendor::{SecretPlace, Vendor, read};
 use hyper::Method;
 use jiff::Timestamp;
 use protocol::id::{ConnectorId, CustomerId, NegotiatorId, Product};

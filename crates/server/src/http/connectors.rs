@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connectors::action::{Action, Post};
-use connectors::callback::{Callback, Note, Reading, read};
+use connectors::callback::Callback;
+use connectors::fact::{Note, Reading};
 use connectors::people::People;
-use connectors::vendor::SecretPlace;
+use connectors::vendor::{SecretPlace, read};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderValue};
