@@ -1,8 +1,8 @@
 //! Facts → what each person is to be told.
 //!
-//! All that is known of a person in a call is kept, in the order of the vendor's times, and what holds is worked out from all of it
-//! anew: so it does not matter in which order callbacks came. What a person is told only goes forward: a screen that was told that
-//! the call is over is not told of that ringing any more. A call that seemed missed, and was not, is taken back.
+//! All that is known of a person in a call is kept, in the order of the vendor's times, and what holds is worked out from all of
+//! it anew: so it does not matter in which order callbacks came. What a person is told only goes forward: a screen that was told
+//! that the call is over is not told of that ringing any more. A call that seemed missed, and was not, is taken back.
 
 mod ringing; // what happened to a person, ringing by ringing
 mod settle; // what holds for each person, and what of it is news to them

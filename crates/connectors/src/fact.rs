@@ -100,7 +100,7 @@ pub enum Note {
 }
 
 impl Note {
-    /// The name in metrics.
+    /// Returns the name in metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

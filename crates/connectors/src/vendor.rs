@@ -38,7 +38,7 @@ impl Vendor {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Enreach, Self::Avaya, Self::Apirtc];
 
-    /// The name on the command line and in paths.
+    /// Returns the name on the command line and in paths.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -48,13 +48,13 @@ impl Vendor {
         }
     }
 
-    /// The vendor of this name.
+    /// Returns the vendor of this name.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|vendor| vendor.name() == name)
     }
 
-    /// Where its callbacks carry the secret.
+    /// Returns where its callbacks carry the secret.
     #[must_use]
     pub fn secret_place(self) -> SecretPlace {
         match self {

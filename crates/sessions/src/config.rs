@@ -22,7 +22,7 @@ pub struct Config {
     pub receipts_max: usize,
     /// What is kept for clients that come back.
     pub ring: RingConfig,
-    /// How soon a dead line is found.
+    /// How soon a dead connection is found.
     pub life: LifeConfig,
 }
 
@@ -59,7 +59,7 @@ impl Default for RingConfig {
     }
 }
 
-/// How soon a dead line is found.
+/// How soon a dead connection is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LifeConfig {
     /// After how much silence the node pings, give or take 20 %. Default 25 s: below the idle time-outs of most proxies.

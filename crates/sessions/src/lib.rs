@@ -1,7 +1,7 @@
 //! Who is connected here, and getting a frame into their socket.
 //!
-//! Knows no HTTP, no tokens and no store. A delivery never waits: it hands a shared frame to each session's outbox, which whoever delivers
-//! empties into the socket; what a socket does not take at once is brought out by the session's own task.
+//! Knows no HTTP, no tokens and no store. A delivery never waits: it hands a shared frame to each session's outbox, which writes
+//! it to the socket at once; what a socket does not take is written by the session's own task.
 
 pub mod config; // every bound and every wait
 pub mod metrics; // what an operator sees of the sessions

@@ -1,8 +1,8 @@
 //! What waits for one session, bounded, and its way to the socket.
 //!
-//! Whoever puts an event writes it to the socket, too, where nothing waits before it and the socket takes it: that saves waking the
-//! session's task, which costs nearly as much as the write. What the socket does not take waits, in order, for that task. One lock decides
-//! the order of all; nothing is awaited under it, and no event is encoded here.
+//! Whoever puts an event writes it to the socket, too, where nothing waits before it and the socket takes it: that saves waking
+//! the session's task, which costs nearly as much as the write. What the socket does not take waits, in order, for that task. One
+//! lock decides the order of all; nothing is awaited under it, and no event is encoded here.
 //!
 //! Where a session stands with its socket:
 //! ```text
@@ -24,8 +24,8 @@
 //!
 //!   any of them ── the socket takes bytes and holds them (TLS) ──► Held ── the task flushes ──► Direct
 //! ```
-//! What the session's task is to do is one value, `Todo`: first to write what waits, then what it was asked for. Beyond its bounds a
-//! backlog is dropped and the session closed as slow.
+//! What the session's task is to do is one value, `Todo`: first to write what waits, then what it was asked for. Beyond its
+//! bounds a backlog is dropped and the session closed as slow.
 
 mod entry; // the way in: an event is written, deferred, or put into the backlog
 mod exit; // the way out: what the session's task writes, and what else it is to do
@@ -114,7 +114,8 @@ impl Outbox {
         inner.line = Line::open(out);
     }
 
-    /// Puts the session's own word before all events; for the session's task, which writes it where the socket does not take it at once.
+    /// Puts the session's own word before all events; for the session's task, which writes it where the socket does not take it
+    /// at once.
     pub(crate) fn say(&self, frame: Bytes) {
         self.lock().say(frame);
     }
@@ -123,7 +124,7 @@ impl Outbox {
     pub(crate) fn end(&self, frame: Bytes) {
         let mut inner = self.lock();
         self.no_longer_waits(inner.backlog.drop_waiting());
-        inner.backlog.push_own(Item::sync(frame), 0);
+        inner.backlog.push_own(Item::frame(frame), 0);
         inner.asked = None;
         inner.line.end();
     }
@@ -215,7 +216,8 @@ impl Inner {
         !matches!(self.asked, Some(Todo::Close(_))) && !self.line.has_ended()
     }
 
-    /// Asks the session's task for something. The more urgent stands; of two of a kind the first: so does the first reason to close.
+    /// Asks the session's task for something. The more urgent stands; of two of a kind the first: so does the first reason to
+    /// close.
     fn ask(&mut self, todo: Todo) {
         if !self.line.has_ended() && self.asked.is_none_or(|before| before.urgency() < todo.urgency()) {
             self.asked = Some(todo);
@@ -234,7 +236,7 @@ impl Inner {
     fn say(&mut self, frame: Bytes) {
         let written = self.try_write(&frame);
         if written < frame.len() {
-            self.backlog.push_own(Item::sync(frame), written);
+            self.backlog.push_own(Item::frame(frame), written);
         }
     }
 }

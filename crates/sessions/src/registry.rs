@@ -1,5 +1,6 @@
 //! Recipient → ring, calls and sessions. Sharded; a shard's lock is held for a look-up only, never while anything is done.
 
+mod seat; // a session's place
 mod operators; // for who runs the node
 mod time; // who asked to be reminded
 
@@ -18,6 +19,7 @@ use protocol::frame::EncodedFrame;
 use protocol::id::{EventId, Recipient};
 
 pub use self::operators::{OpenSession, Purged};
+pub(crate) use self::seat::Seat;
 
 use crate::config::Config;
 use crate::context::Context;
@@ -26,17 +28,17 @@ use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::outbox::gather::flush_many;
 use crate::receipts::{Poster, Receipts, SavedReceipts, TargetReceipts, Who};
-use crate::recipient::saved::{SavedEvent, SavedState};
-use crate::recipient::{Joined, Joining, Next, Outcome, RecipientState};
+use crate::recipient::saved::{SavedEvent, SavedRecipient};
+use crate::recipient::{Delivered, FollowUp, Joined, Joining, RecipientState};
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::wheel::Wheel;
 use clock::{Clock, Moment};
 
-/// The time in which sessions are told to go, for each thousand of them, and its bounds.
+/// How much time closing takes for each thousand sessions, and the least that it takes.
 const DRAIN_PER_THOUSAND: Duration = Duration::from_secs(1);
 const DRAIN_MIN: Duration = Duration::from_secs(1);
 
-/// Says when a new token of a recipient ends; `None` when it is not good, or is somebody else's.
+/// Returns when a new token of a recipient ends; `None` where it is not valid, or is somebody else's.
 pub type Renew = Arc<dyn Fn(&Recipient, &str) -> Option<Timestamp> + Send + Sync>;
 
 /// The times of an event.
@@ -71,8 +73,8 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// A recipient whose state there is, found by who it is. The table holds no more than where that lies: so most of it stays in the
-/// processor's cache, where each event looks for others.
+/// The state of a recipient, found by who it is. The table holds pointers only, so that most of it stays in the processor's
+/// cache: each event looks for other recipients.
 #[derive(Debug, Clone)]
 struct Known(Arc<RecipientState>);
 
@@ -96,14 +98,6 @@ impl Hash for Known {
     }
 }
 
-/// A session's place in the registry; given up when dropped.
-#[derive(Debug)]
-pub(crate) struct Seat {
-    pub(crate) outbox: Arc<Outbox>,
-    pub(crate) registry: Registry,
-    state: Arc<RecipientState>,
-}
-
 impl Registry {
     /// A registry without sessions.
     #[must_use]
@@ -119,8 +113,10 @@ impl Registry {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Puts an event into the ring of every recipient, and into the socket, or else the outbox, of each session whose product is
-    /// told. Gives how many sessions took it, recipient by recipient; a session without room is closed as slow and not counted. Never
+    /// Delivers an event to the ring of every recipient, and to the socket, or else the backlog, of each session whose product is
+    /// told.
+    ///
+    /// Returns how many sessions took it, recipient by recipient. A session without room is closed as slow and not counted. Never
     /// waits.
     pub fn deliver(
         &self,
@@ -148,12 +144,12 @@ impl Registry {
         loop {
             let state = self.state(recipient, now);
             match state.deliver(delivery, &self.shared.context, now) {
-                Ok((Outcome::Late, next)) => {
+                Ok((Delivered::Late, next)) => {
                     delivery.trail.iter().for_each(|trail| trail.late(recipient.negotiator));
                     self.follow(&state, &next);
                     return 0;
                 }
-                Ok((Outcome::Queued(taken), next)) => {
+                Ok((Delivered::Queued(taken), next)) => {
                     self.follow(&state, &next);
                     return taken;
                 }
@@ -162,7 +158,7 @@ impl Registry {
         }
     }
 
-    /// Closes those that keep the most waiting until what waits in all outboxes is within its bound again.
+    /// Closes the sessions with the most waiting, until what waits in all outboxes is well within its bound.
     fn shed(&self) {
         // A tenth is freed at once, so that not each event has to look for the slowest.
         let enough = self.config().queues_bytes_max / 10 * 9;
@@ -178,33 +174,34 @@ impl Registry {
         }
     }
 
-    /// Ends a call that rings, since it was missed at `created`: the devices are told, the call itself waits elsewhere.
+    /// Ends a call that rings, since it was missed at `created`, and tells the devices. The missed call itself is kept by the
+    /// store.
     pub fn miss(&self, recipient: &Recipient, call_id: &str, created: Timestamp) {
         if let Some(state) = self.find(recipient) {
             state.miss(call_id, created, self.clock().running());
         }
     }
 
-    /// Closes the sessions of a recipient; gives how many there were.
+    /// Closes the sessions of a recipient. Returns how many there were.
     #[must_use]
     pub fn close(&self, recipient: &Recipient, code: CloseCode) -> usize {
         self.find(recipient).map_or(0, |state| state.close(code))
     }
 
-    /// How many sessions a recipient has.
+    /// Returns how many sessions a recipient has.
     #[must_use]
     pub fn sessions_of(&self, recipient: &Recipient) -> usize {
         self.find(recipient).map_or(0, |state| state.sessions())
     }
 
-    /// What became of an event at each negotiator that it was for; `None` where this poster posted no such event within the resume
-    /// window.
+    /// Returns what became of an event at each negotiator that it was for; `None` where this poster posted no such event within
+    /// the resume window.
     #[must_use]
     pub fn receipts_of(&self, id: EventId, poster: Poster) -> Option<Vec<TargetReceipts>> {
         self.receipts().find(id, poster, self.clock().running())
     }
 
-    /// How many sessions are open.
+    /// Returns how many sessions are open.
     #[must_use]
     pub fn open_sessions(&self) -> usize {
         self.outboxes().len()
@@ -222,33 +219,34 @@ impl Registry {
         }
     }
 
-    /// Asks every session to close after what it has queued.
+    /// Asks every session to close after what waits for it.
     pub fn close_all(&self, code: CloseCode) {
         self.shared.closing.store(true, Ordering::SeqCst);
         let outboxes: Vec<_> = self.outboxes().values().cloned().collect();
         outboxes.iter().for_each(|outbox| outbox.close(code));
     }
 
-    /// What the next run of the node needs to know of the receipts; to be read before [`Registry::restore`] takes up the rest.
+    /// Returns what the next run of the node needs to know of the receipts. That run restores them before it calls
+    /// [`Registry::restore`].
     #[must_use]
     pub fn save_receipts(&self) -> Vec<SavedReceipts> {
         self.receipts().save(self.clock().running(), self.clock().now())
     }
 
-    /// Takes up the receipts of an earlier run.
+    /// Goes on with the receipts of an earlier run.
     pub fn restore_receipts(&self, saved: Vec<SavedReceipts>) {
         self.receipts().restore(saved, self.clock().running(), self.clock().now());
     }
 
-    /// What the next run of the node needs to know of each recipient.
+    /// Returns what the next run of the node needs to know of each recipient.
     #[must_use]
-    pub fn save(&self) -> Vec<(Recipient, SavedState)> {
+    pub fn save(&self) -> Vec<(Recipient, SavedRecipient)> {
         let known: Vec<_> = self.shared.recipients.iter().map(|known| known.clone()).collect();
         known.into_iter().map(|Known(state)| (*state.recipient(), state.save())).collect()
     }
 
-    /// Takes up what an earlier run knew.
-    pub fn restore(&self, saved: Vec<(Recipient, SavedState)>) {
+    /// Goes on from what an earlier run knew.
+    pub fn restore(&self, saved: Vec<(Recipient, SavedRecipient)>) {
         let (now, wall) = (self.clock().running(), self.clock().now());
         let age = |event: &SavedEvent| Duration::try_from(wall.duration_since(event.at())).unwrap_or_default();
         for (recipient, saved) in saved {
@@ -259,7 +257,7 @@ impl Registry {
         }
     }
 
-    /// Takes a place: what was missed is found, and every event from now on goes into its outbox.
+    /// Adds a session: what it missed is returned, and every event from now on goes into its outbox.
     pub(crate) fn join(&self, recipient: Recipient, who: Who, how: Joining) -> (Seat, Joined) {
         let session = who.session;
         let outbox = Arc::new(Outbox::new(who, self.shared.context.clone()));
@@ -305,7 +303,7 @@ impl Registry {
         self.shared.recipients.get(recipient).map(|known| known.0.clone())
     }
 
-    /// The state of a recipient, which is made if there is none.
+    /// Returns the state of a recipient, which is made where there is none.
     fn state(&self, recipient: Recipient, now: Duration) -> Arc<RecipientState> {
         loop {
             if let Some(state) = self.find(&recipient) {
@@ -318,11 +316,11 @@ impl Registry {
         }
     }
 
-    fn follow(&self, state: &Arc<RecipientState>, next: &Next) {
+    fn follow(&self, state: &Arc<RecipientState>, next: &FollowUp) {
         match next {
-            Next::Nothing => {}
-            Next::Remind(due) => self.shared.recipient_reminders.remind(*state.recipient(), *due),
-            Next::Forget => self.forget(state),
+            FollowUp::Nothing => {}
+            FollowUp::Remind(due) => self.shared.recipient_reminders.remind(*state.recipient(), *due),
+            FollowUp::Forget => self.forget(state),
         }
     }
 
@@ -335,37 +333,6 @@ impl Registry {
 
     fn outboxes(&self) -> MutexGuard<'_, HashMap<EventId, Arc<Outbox>>> {
         lock(&self.shared.outboxes)
-    }
-}
-
-impl Seat {
-    pub(crate) fn context(&self) -> &Context {
-        &self.registry.shared.context
-    }
-
-    /// Whose it is.
-    pub(crate) fn recipient(&self) -> &Recipient {
-        self.state.recipient()
-    }
-
-    /// Notes that the person at this device saw a call; `false` where there is no such live call.
-    pub(crate) fn shown(&self, call_id: &str) -> bool {
-        self.state.shown(call_id, &self.outbox.who, self.context().clock.now())
-    }
-
-    /// Notes that they put it aside, and tells the other devices; `false` where there is no such live call.
-    pub(crate) fn dismissed(&self, call_id: &str) -> bool {
-        self.state.dismissed(call_id, &self.outbox.who, self.context().clock.now())
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let Registry { shared } = &self.registry;
-        self.registry.outboxes().remove(&self.outbox.who.session);
-        let next = self.state.leave(self.outbox.who.session, &shared.context, shared.context.clock.running());
-        self.registry.follow(&self.state, &next);
-        shared.context.metrics.open.dec();
     }
 }
 

@@ -1,7 +1,7 @@
 //! What holds for each person in a call, and what of it is news to them.
 //!
-//! Three passes: what happened, ringing by ringing ([`Ringings`]); the verdict for each person; and how that differs from what they were
-//! told, which is then noted as told.
+//! Three passes: what happened, ringing by ringing ([`Ringings`]); the verdict for each person; and how that differs from what
+//! they were told, which is then noted as told.
 
 use std::collections::BTreeMap;
 

@@ -10,7 +10,7 @@ use connectors::action::Action;
 use connectors::callback::Callback;
 use connectors::fact::Note;
 use connectors::people::People;
-use connectors::state::State;
+use connectors::state::ConnectorState;
 use connectors::vendor::{Vendor, read};
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -58,7 +58,7 @@ impl Sequence {
 
     /// What is done after each of these callbacks.
     fn run(&self, callbacks: &[Value]) -> Vec<Vec<Action>> {
-        let mut state = State::default();
+        let mut state = ConnectorState::default();
         let people = self.directory.as_ref().map_or(People::Ids, People::Directory);
         let run = |callback: &Value| {
             let body = callback["body"].to_string();

@@ -1,11 +1,12 @@
-//! What waits for one session, and its bounds. Pure: it is told what the socket took, and touches neither sockets nor counters of the
-//! node.
+//! What waits for one session, and its bounds. Pure: it is told what the socket took, and touches neither sockets nor counters of
+//! the node.
 //!
 //! ```text
 //!   begun │ own words │ events, oldest first
 //!   ──────┴───────────┴─────────────────────►  the order in which frames go out
 //! ```
-//! A frame of which the socket has a part stays first whatever happens: what followed it out of turn would be taken for the rest of it.
+//! A frame of which the socket has a part stays first whatever happens: what followed it out of turn would be taken for the rest
+//! of it.
 
 use std::io::IoSlice;
 
@@ -142,8 +143,8 @@ impl Backlog {
         gone
     }
 
-    /// Returns how many of the first go out whatever happens, one or none: what the socket has in part, or the answer that comes before
-    /// the first frame.
+    /// Returns how many of the first go out whatever happens, one or none: what the socket has in part, or the answer that comes
+    /// before the first frame.
     fn must_follow(&self) -> usize {
         usize::from(self.begun > 0 || matches!(self.frames.first(), Some(Waiting { item: Item::Head(_), .. })))
     }

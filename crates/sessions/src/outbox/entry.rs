@@ -13,8 +13,8 @@ use crate::delivery::Item;
 impl Outbox {
     /// Puts an event behind the others; where there are none, into the socket. Returns whether it was taken.
     ///
-    /// Where there is no room, all is dropped and the session is closed as slow: its client comes back with its cursor, and nothing is lost
-    /// silently.
+    /// Where there is no room, all is dropped and the session is closed as slow: its client comes back with its cursor, and
+    /// nothing is lost silently.
     pub(crate) fn put(self: &Arc<Self>, item: Item) -> bool {
         let mut inner = self.lock();
         if !inner.takes_events() {

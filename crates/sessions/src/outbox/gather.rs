@@ -1,7 +1,7 @@
 //! Several events for a session, in one write.
 //!
-//! Most of what a delivery costs is the call of the kernel. So a thread that serves many callers takes the events of all that are ready,
-//! and only then writes them: a session that gets several of them costs one call. Nobody waits for it:
+//! Most of what a delivery costs is the call of the kernel. So a thread that serves many callers takes the events of all that are
+//! ready, and only then writes them: a session that gets several of them costs one call. Nobody waits for it:
 //! - the first write of a moment is made at once, as it may be the only one;
 //! - the others are deferred until what was ready at that moment has had its turn, or until they are for a thousand sessions.
 //!
@@ -14,8 +14,8 @@ use std::task::{Poll, Waker};
 
 use super::Outbox;
 
-/// From how many sessions on they are flushed before the rest is ready: of more, what was touched as the events were put has left the
-/// processor's cache by the time it is written.
+/// From how many sessions on they are flushed before the rest is ready: of more, what was touched as the events were put has left
+/// the processor's cache by the time it is written.
 pub(crate) const TOGETHER_MAX: usize = 1024;
 
 thread_local! {
@@ -51,7 +51,8 @@ pub async fn gather() {
     .await
 }
 
-/// Yields until all tasks that are ready by now have had their turn: who serves requests takes all of them first, and answers then.
+/// Yields until all tasks that are ready by now have had their turn: who serves requests takes all of them first, and answers
+/// then.
 ///
 /// Going from one kind of work to another, and waking a client for each answer, would cost more than the turn.
 pub async fn yield_to_ready() {

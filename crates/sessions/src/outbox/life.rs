@@ -54,15 +54,15 @@ impl Life {
         Self { config, interval, next_ping, dead: None, unacknowledged, silent: None }
     }
 
-    /// Something came from the client: it is alive.
+    /// Notes that something came from the client: it is alive.
     pub(crate) fn heard(&mut self, now: Duration) {
         self.dead = None;
         self.next_ping = now + self.interval;
     }
 
-    /// An event was written.
+    /// Notes that an event was written.
     pub(crate) fn sent(&mut self, delivery: Arc<Delivery>, now: Duration) {
-        // As many as a resume can bring at once; of older ones an acknowledgement is not counted.
+        // As many as a resume can send at once; acknowledgements of older ones are not counted.
         if self.unacknowledged.len() >= self.config.ring.events_max.max(self.config.queue_events_max) {
             let oldest = self.unacknowledged.remove(0);
             if oldest.silent.is_some() {
@@ -74,7 +74,7 @@ impl Life {
         self.unacknowledged.push(Sent { delivery, silent });
     }
 
-    /// Everything up to and including this event has been received; gives what that was.
+    /// Notes that the client has everything up to and including this event. Returns what that was.
     pub(crate) fn acknowledged(&mut self, id: EventId) -> SmallVec<[Arc<Delivery>; 1]> {
         let count = self.unacknowledged.iter().position(|sent| sent.delivery.facts.id == id).map_or(0, |place| place + 1);
         let received = self.unacknowledged.drain(..count).map(|sent| sent.delivery).collect();
@@ -86,7 +86,7 @@ impl Life {
         self.silent = self.unacknowledged.iter().find_map(|sent| sent.silent);
     }
 
-    /// What is due at `now`. Where that is a ping, it counts as sent.
+    /// Returns what is due at `now`. A ping counts as sent.
     pub(crate) fn due(&mut self, now: Duration) -> Due {
         if self.dead.is_some_and(|dead| now >= dead) {
             return Due::Dead;
@@ -105,7 +105,7 @@ impl Life {
         Due::Ping
     }
 
-    /// When to look again.
+    /// Returns when to look again.
     pub(crate) fn next_due(&self) -> Duration {
         let silent = self.silent.map(|at| at + self.config.life.ack_timeout);
         [Some(self.next_ping), self.dead, silent].into_iter().flatten().min().unwrap_or(self.next_ping)

@@ -211,7 +211,7 @@ fn events_wait_until_the_session_was_welcomed() {
     let (outbox, socket) = (outbox(), Socket::with_room(1000));
     outbox.put(item(10));
     assert_eq!(next(&outbox), Some(Todo::Write));
-    outbox.open(Arc::new(socket.clone()), [Item::sync(word("welcome")), item(3)]);
+    outbox.open(Arc::new(socket.clone()), [Item::frame(word("welcome")), item(3)]);
     outbox.put(item(20));
     assert!(socket.taken().is_empty());
     write_all(&outbox, &socket);

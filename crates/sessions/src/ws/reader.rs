@@ -10,29 +10,29 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use crate::ws::codec::{Decoder, Fault, HEAD_BYTES_MAX, MESSAGE_BYTES_MAX, Message};
 
-/// What is read at once: the rest of the largest frame, and more behind it.
+/// How much is read at once: the rest of the largest frame, and the same again.
 const SCRATCH_BYTES: usize = 2 * (MESSAGE_BYTES_MAX + HEAD_BYTES_MAX);
 
 thread_local! {
-    /// What all sessions of a thread read into, so that an idle one keeps no buffer.
+    /// The buffer that all sessions of a thread read into, so that an idle one needs none.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]);
 }
 
-/// The way in from one client.
+/// Reads one client's messages.
 #[derive(Debug)]
 pub(crate) struct Reader<S> {
     io: S,
     decoder: Decoder,
-    /// What came and was not taken yet: the begin of a frame, or what stood behind a message that ended the session.
+    /// What was read and is not decoded yet: the beginning of a frame, or what followed a message that ended the session.
     rest: Vec<u8>,
-    /// There is something in `rest` that nobody has looked at.
+    /// `rest` has bytes that the decoder has not seen.
     is_fresh: bool,
-    /// The client broke the protocol: what follows has no meaning.
+    /// The client broke the protocol: what follows cannot be understood.
     is_broken: bool,
 }
 
 impl<S: AsyncRead + Unpin> Reader<S> {
-    /// Reads from `io`, after what the client sent behind its request.
+    /// Reads from `io`; `early` is what the client sent right after its request.
     pub(crate) fn new(io: S, early: &[u8]) -> Self {
         Self { io, decoder: Decoder::default(), rest: early.to_vec(), is_fresh: !early.is_empty(), is_broken: false }
     }
@@ -41,16 +41,20 @@ impl<S: AsyncRead + Unpin> Reader<S> {
         &self.io
     }
 
-    /// Reads what is there, and gives `hear` every message that is whole. The end of the line is an error.
+    /// Reads what is there, and calls `hear` with every message that is whole.
     ///
-    /// Cancel safety: what was read is heard or kept before this returns.
+    /// # Errors
+    /// What `hear` says, a fault of the client's, or the end of the connection.
+    ///
+    /// # Cancel safety
+    /// What was read is heard or kept before this returns.
     pub(crate) fn poll_read<E: From<Fault> + From<io::Error>>(
         &mut self,
         cx: &mut Context<'_>,
         mut hear: impl FnMut(Message<'_>) -> Result<(), E>,
     ) -> Poll<Result<(), E>> {
         SCRATCH.with_borrow_mut(|scratch| {
-            // What the client sent behind its request can be more than fits.
+            // What the client sent right after its request can be more than fits.
             let unread = self.rest.split_off(self.rest.len().min(scratch.len()));
             let mut buffer = ReadBuf::new(scratch);
             buffer.put_slice(&self.rest);
@@ -82,9 +86,11 @@ impl<S: AsyncRead + Unpin> Reader<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
-    /// Hears the client out, unless it has closed already or cannot be understood, then ends our side; gives whether the client ended
-    /// its own. What it still sends is read to its end: a socket that is closed with unread bytes resets the connection, and the reset
-    /// can overtake the close frame.
+    /// Waits for the client's close, unless it `has_closed` or cannot be understood, then shuts our side down. Returns whether
+    /// the client shut down its own.
+    ///
+    /// What it still sends is read to its end: a socket that is closed with unread bytes resets the connection, and the reset can
+    /// overtake the close frame.
     pub(crate) async fn part(&mut self, has_closed: bool) -> bool {
         if !has_closed && !self.is_broken {
             hear_out(self).await;
@@ -94,12 +100,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
     }
 }
 
-/// Whether it was read to its end. With TLS many end the connection without saying so; what mattered was said before.
+/// Whether it was read to its end. With TLS many clients end the connection without a close_notify; what mattered was said
+/// before.
 fn is_end(read: io::Result<u64>) -> bool {
     read.map_or_else(|error| error.kind() == io::ErrorKind::UnexpectedEof, |_| true)
 }
 
-/// The client has closed, or nothing more can be understood.
+/// The client has closed, or cannot be understood.
 struct HeardOut;
 
 impl From<Fault> for HeardOut {
@@ -114,7 +121,7 @@ impl From<io::Error> for HeardOut {
     }
 }
 
-/// Reads on until the client has closed its side.
+/// Reads until the client has closed its side.
 async fn hear_out<S: AsyncRead + Unpin>(reader: &mut Reader<S>) {
     let until_closed = |message: Message<'_>| if matches!(message, Message::Close(_)) { Err(HeardOut) } else { Ok(()) };
     while poll_fn(|cx| reader.poll_read(cx, until_closed)).await.is_ok() {}

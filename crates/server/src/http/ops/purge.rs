@@ -8,7 +8,7 @@ use hyper::Response;
 use protocol::id::{CustomerId, NegotiatorId};
 use serde::{Deserialize, Serialize};
 use sessions::receipts::SavedReceipts;
-use sessions::recipient::saved::SavedState;
+use sessions::recipient::saved::SavedRecipient;
 use store::error::StoreError;
 use store::purge::Whose;
 use store::resume::Handover;
@@ -93,7 +93,7 @@ impl HandedOver {
         handover.states.retain(|(of, text)| {
             let is_theirs =
                 of.customer == whose.customer && whose.negotiator.is_none_or(|negotiator| of.negotiator == negotiator);
-            if is_theirs && let Ok(state) = serde_json::from_str::<SavedState>(text) {
+            if is_theirs && let Ok(state) = serde_json::from_str::<SavedRecipient>(text) {
                 gone.events += state.ring.len();
                 gone.calls += state.calls.len();
             }
@@ -108,7 +108,7 @@ impl HandedOver {
             is_left
         });
         for (_, text) in handover.connectors.iter_mut().filter(|(id, _)| connectors.contains(id)) {
-            let mut state: connectors::state::SavedState = serde_json::from_str(text).unwrap_or_default();
+            let mut state: connectors::state::SavedConnector = serde_json::from_str(text).unwrap_or_default();
             gone.connector_calls += state.forget(whose.negotiator.as_ref().map(NegotiatorId::as_str));
             *text = serde_json::to_string(&state).unwrap_or_default();
         }

@@ -13,7 +13,7 @@ fn event(bytes: usize) -> Item {
 }
 
 fn own(text: &'static str) -> Item {
-    Item::sync(Bytes::from_static(text.as_bytes()))
+    Item::frame(Bytes::from_static(text.as_bytes()))
 }
 
 fn head() -> Item {

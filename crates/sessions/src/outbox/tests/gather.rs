@@ -126,7 +126,7 @@ async fn of_the_first_what_the_socket_does_not_take_is_left_to_the_task_at_once(
 fn what_goes_before_the_first_frame_is_not_dropped() {
     let (outbox, socket) = (outbox(), Socket::with_room(usize::MAX));
     assert_eq!((0..200).filter(|_| outbox.put(item(9))).count(), Config::default().queue_events_max, "slow before it is open");
-    outbox.open(Arc::new(socket.clone()), [Item::Head(Box::new(Bytes::from_static(b"101"))), Item::sync(word("welcome"))]);
+    outbox.open(Arc::new(socket.clone()), [Item::Head(Box::new(Bytes::from_static(b"101"))), Item::frame(word("welcome"))]);
     assert_eq!(poll_fn(|cx| outbox.poll_write(cx)).now_or_never().unwrap().unwrap(), Progress::Abandoned(CloseCode::Slow));
     outbox.end(close_frame(CloseCode::Slow));
     assert_eq!(poll_fn(|cx| outbox.poll_write(cx)).now_or_never().unwrap().unwrap(), Progress::All);

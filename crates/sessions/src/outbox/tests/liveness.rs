@@ -1,7 +1,7 @@
 use super::*;
 use crate::outbox::life::Due;
 
-/// Lets time pass, and gives what then is asked of the session, and whether its task was woken.
+/// Lets time pass, and returns what then is asked of the session, and whether its task was woken.
 fn pass(outbox: &Outbox, seconds: u64) -> (Option<Todo>, bool) {
     let woken = Arc::new(Woken::default());
     let waker = Waker::from(woken.clone());
