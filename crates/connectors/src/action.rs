@@ -43,7 +43,7 @@ pub struct Post {
 }
 
 impl Post {
-    /// The envelope, for these products.
+    /// Returns the envelope, for these products.
     #[must_use]
     pub fn envelope(&self, products: &[&str]) -> Value {
         let number = |text: &str| if text.is_empty() { UNKNOWN.to_owned() } else { text.to_owned() };

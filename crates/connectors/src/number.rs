@@ -5,7 +5,7 @@ const CHARACTERS_MAX: usize = 32;
 /// What stands where there is none.
 pub(crate) const UNKNOWN: &str = "unknown";
 
-/// A number as an envelope can carry it, or `None` for what is none: a SIP address, a star code, nothing.
+/// Returns a number as an envelope can carry it; `None` for a SIP address, a star code, an empty text.
 pub(crate) fn read(text: &str) -> Option<String> {
     let text = text.trim();
     let text = text.strip_prefix("tel:").unwrap_or(text);

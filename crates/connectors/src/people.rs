@@ -3,7 +3,7 @@
 use protocol::directory::Directory;
 use protocol::id::NegotiatorId;
 
-use crate::callback::Party;
+use crate::fact::Party;
 
 /// How the people whom callbacks name are found.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +17,7 @@ pub enum People<'a> {
 }
 
 impl People<'_> {
-    /// The person with one of these names, tried in this order; `None` where there are none.
+    /// Returns the person with one of these names, tried in this order; `None` where all are empty.
     pub(crate) fn party(self, names: &[&str]) -> Option<Party> {
         let mut given = names.iter().filter(|name| !name.is_empty());
         let known = match self {
@@ -30,7 +30,7 @@ impl People<'_> {
         known.map(Party::Known).or_else(|| given.next().map(|name| Party::Unknown((*name).to_owned())))
     }
 
-    /// The members of a queue with one of these names.
+    /// Returns the members of a queue with one of these names.
     pub(crate) fn members(self, names: &[&str]) -> Vec<Party> {
         match self {
             Self::Directory(directory) => {

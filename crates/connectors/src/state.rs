@@ -1,7 +1,7 @@
 //! The calls of a connector: what callbacks have said so far, bounded in number and in time.
 //!
-//! A callback is planned first and kept only when all that follows from it was done: one that failed is sent again by its vendor,
-//! and finds everything as it was.
+//! A callback is planned first, and the plan is kept only once it was carried out: a callback that failed is sent again by its
+//! vendor, and finds everything as it was.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
 use crate::call::Call;
-use crate::callback::{Note, Party, Reading, Serving, What};
+use crate::fact::{Note, Party, Reading, Serving, What};
 use crate::people::People;
 
-/// How many calls of a connector are known at once; beyond, the one of which nothing was heard for longest goes.
+/// How many calls of a connector are known at once; beyond, the one that was quiet for longest is forgotten.
 pub const CALLS_MAX: usize = 10_000;
 /// How many queues of a connector are known.
 pub const QUEUES_MAX: usize = 1_000;
@@ -23,15 +23,15 @@ pub const MEMBERS_MAX: usize = 1_000;
 pub const SEEN_MAX: usize = 20_000;
 /// How many callbacks the next run is told of: those that may still be sent again.
 const SAVED_SEEN_MAX: usize = 1_000;
-/// How long a call is known after something of it was heard: while it is not over, and once it is.
+/// How long a call is remembered after its last callback: while it is not over, and once it is.
 const OPEN_MAX: Duration = Duration::from_secs(12 * 3600);
 const OVER_MAX: Duration = Duration::from_secs(600);
-/// How often the calls that are long over are looked for.
+/// How often calls to be forgotten are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
-/// What is known at one connector.
+/// What is known at one connector: calls, who serves which queue, and which callbacks came before.
 #[derive(Debug, Default)]
-pub struct State {
+pub struct ConnectorState {
     calls: HashMap<String, Call>,
     queues: HashMap<String, Serving>,
     seen: HashSet<[u8; 32]>,
@@ -41,7 +41,7 @@ pub struct State {
 
 /// What a run of the node hands to the next.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct SavedState {
+pub struct SavedConnector {
     /// Each call, with how long ago something of it came last, in seconds.
     calls: Vec<(String, u64, Call)>,
     queues: Vec<Serving>,
@@ -60,8 +60,8 @@ pub struct Plan {
     queue: Option<Serving>,
 }
 
-impl SavedState {
-    /// As [`State::forget`].
+impl SavedConnector {
+    /// As [`ConnectorState::forget`], for calls that are saved.
     pub fn forget(&mut self, negotiator: Option<&str>) -> usize {
         let before = self.calls.len();
         self.calls.retain(|(_, _, call)| !negotiator.is_none_or(|negotiator| call.names(negotiator)));
@@ -69,8 +69,8 @@ impl SavedState {
     }
 }
 
-impl State {
-    /// Says what follows from a callback; `None`: it was done before.
+impl ConnectorState {
+    /// Returns what follows from a callback; `None` where it is a repeat of one that was kept.
     #[must_use]
     pub fn plan(&self, reading: Reading, people: People<'_>, now: Duration) -> Option<Plan> {
         if self.seen.contains(&reading.key) {
@@ -99,7 +99,7 @@ impl State {
         Some(plan)
     }
 
-    /// Who serves a queue: whom the vendor named last, with the directory's where some of them are not known.
+    /// Returns who serves a queue: whom the vendor named last, and the directory's members where some of those are not known.
     fn members(&self, queue: &str, served: &[Party], people: People<'_>) -> Vec<Party> {
         let Some(serving) = self.queues.get(queue) else { return served.to_vec() };
         let named: Vec<_> = serving.users.iter().filter_map(|user| people.party(&[user])).collect();
@@ -109,7 +109,7 @@ impl State {
         members.into_iter().take(MEMBERS_MAX).collect()
     }
 
-    /// Keeps what was done.
+    /// Keeps a plan that was carried out.
     pub fn keep(&mut self, plan: Plan, now: Duration) {
         if now >= self.swept + SWEEP_EVERY {
             self.swept = now;
@@ -141,19 +141,19 @@ impl State {
         }
     }
 
-    /// What the next run needs to know.
+    /// Returns what the next run needs to know.
     #[must_use]
-    pub fn save(&self, now: Duration) -> SavedState {
+    pub fn save(&self, now: Duration) -> SavedConnector {
         let age = |call: &Call| now.saturating_sub(call.touched).as_secs();
         let calls = self.calls.iter().map(|(id, call)| (id.clone(), age(call), call.clone())).collect();
         let seen = self.seen_in_order.iter().rev().take(SAVED_SEEN_MAX).rev().copied().collect();
-        SavedState { calls, queues: self.queues.values().cloned().collect(), seen }
+        SavedConnector { calls, queues: self.queues.values().cloned().collect(), seen }
     }
 
-    /// Takes up what an earlier run knew.
+    /// Goes on from what an earlier run knew.
     #[must_use]
-    pub fn restore(saved: SavedState, now: Duration) -> Self {
-        let SavedState { calls, queues, seen } = saved;
+    pub fn restore(saved: SavedConnector, now: Duration) -> Self {
+        let SavedConnector { calls, queues, seen } = saved;
         let calls = calls.into_iter().map(|(id, age, mut call)| {
             call.touched = now.saturating_sub(Duration::from_secs(age));
             (id, call)
@@ -163,14 +163,14 @@ impl State {
         Self { calls, queues, seen: seen.iter().copied().collect(), seen_in_order: seen.into(), swept: now }
     }
 
-    /// Forgets all calls, or those that a negotiator has to do with; gives how many. That their callbacks were done is still known.
+    /// Forgets all calls, or those that concern a negotiator, and returns how many. Repeats of their callbacks are still known.
     pub fn forget(&mut self, negotiator: Option<&str>) -> usize {
         let before = self.calls.len();
         self.calls.retain(|_, call| !negotiator.is_none_or(|negotiator| call.names(negotiator)));
         before - self.calls.len()
     }
 
-    /// How many calls are known.
+    /// Returns how many calls are known.
     #[must_use]
     pub fn calls(&self) -> usize {
         self.calls.len()

@@ -1,8 +1,17 @@
-//! The systems that are understood.
+//! The systems that are understood: one file each, and the one place that knows all of them.
+
+mod enreach; // Enreach (Benemen): users and queues
+mod avaya; // Avaya Experience Platform: engagements and participants
+mod apirtc; // ApiRTC (Apizee): tickets and conversations
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::callback::{Callback, Unreadable, key};
+use crate::fact::{Note, Reading};
+use crate::people::People;
 
 /// Whose callbacks a connector takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -29,7 +38,7 @@ impl Vendor {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Enreach, Self::Avaya, Self::Apirtc];
 
-    /// The name on the command line and in paths.
+    /// Returns the name on the command line and in paths.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -39,13 +48,13 @@ impl Vendor {
         }
     }
 
-    /// The vendor of this name.
+    /// Returns the vendor of this name.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|vendor| vendor.name() == name)
     }
 
-    /// Where its callbacks carry the secret.
+    /// Returns where its callbacks carry the secret.
     #[must_use]
     pub fn secret_place(self) -> SecretPlace {
         match self {
@@ -77,5 +86,27 @@ impl Vendor {
 impl fmt::Display for Vendor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// Reads a callback of `vendor`. `rings_for` are those for whom calls ring where the vendor names nobody.
+///
+/// # Errors
+/// [`Unreadable`], which says why. Avaya's are never refused.
+pub fn read(vendor: Vendor, callback: Callback<'_>, people: People<'_>, rings_for: &[String]) -> Result<Reading, Unreadable> {
+    match understand(vendor, callback, people, rings_for) {
+        // Avaya wants 200 whatever comes: what is an error to it disables the subscription.
+        Err(_) if vendor == Vendor::Avaya => Ok(Reading::new(key(&[callback.body])).noted(Note::Unreadable)),
+        read => read,
+    }
+}
+
+fn understand(vendor: Vendor, callback: Callback<'_>, people: People<'_>, rings_for: &[String]) -> Result<Reading, Unreadable> {
+    let value: Value = serde_json::from_slice(callback.body)?;
+    let Value::Object(members) = value else { return Err(Unreadable::NoObject) };
+    match vendor {
+        Vendor::Enreach => enreach::read(callback, &members, people),
+        Vendor::Avaya => avaya::read(callback, &members, people),
+        Vendor::Apirtc => apirtc::read(callback, &members, rings_for),
     }
 }

@@ -10,8 +10,7 @@ use crate::authorise::{Live, Missed, Told};
 use crate::envelope::Products;
 use crate::id::{EventId, NegotiatorId, Product};
 use crate::json;
-pub use crate::payload::CallState;
-use crate::payload::Payload;
+use crate::payload::{CallState, Payload};
 use crate::time;
 
 /// How long after it was taken an incomingCall can still be shown: telephones ring for 20 to 30 s.

@@ -69,7 +69,8 @@ fn document<'de>(mut deserializer: serde_json::Deserializer<impl serde_json::de:
 /// For types of our own, which always have a JSON form: a failure to write one must never pass for an empty document.
 ///
 /// # Panics
-/// Where `value` is no JSON: a map whose keys are no texts, or a `Serialize` written by hand that fails. A test of the type finds both.
+/// Where `value` is no JSON: a map whose keys are no texts, or a `Serialize` written by hand that fails. A test of the type finds
+/// both.
 #[must_use]
 pub fn encode(value: &impl Serialize) -> String {
     #[expect(clippy::expect_used, reason = "types of our own with text for keys, into memory: serde_json has nothing to fail at")]

@@ -13,8 +13,8 @@ use crate::id::NegotiatorId;
 use crate::json::Json;
 use crate::time;
 
-/// What happened to the call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// What happened to the call, in the order in which a call goes through it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SubType {
     /// It rings.
     IncomingCall,

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connectors::action::{Action, Post};
-use connectors::callback::{Callback, Note, Reading, read};
+use connectors::callback::Callback;
+use connectors::fact::{Note, Reading};
 use connectors::people::People;
+use connectors::vendor::read;
 use protocol::fault::Malformed;
 use protocol::id::{IdempotencyKey, NegotiatorId, Product, Recipient};
 use protocol::payload::SubType;

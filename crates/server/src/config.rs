@@ -69,7 +69,7 @@ pub struct Config {
     /// The store's own settings.
     pub store: store::Config,
     /// The sessions' own settings.
-    pub sessions: sessions::Config,
+    pub sessions: sessions::config::Config,
     /// The webhooks' own settings.
     pub webhooks: webhooks::engine::Config,
     /// The key that secrets are sealed with; in the data folder where there is none.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connectors::state::{SavedState, State};
+use connectors::state::{ConnectorState, SavedConnector};
 use connectors::vendor::{SecretPlace, Vendor};
 use jiff::Timestamp;
 use protocol::authorise::{Caller, Identity, Scope};
@@ -128,7 +128,7 @@ pub struct Connector {
     /// Whose callbacks it takes.
     pub setting: Setting,
     /// Held while a callback is done: one after another, since each depends on what was before.
-    pub(crate) state: tokio::sync::Mutex<State>,
+    pub(crate) state: tokio::sync::Mutex<ConnectorState>,
     /// As whom it posts; `None`: its name is none that an application can have.
     caller: Option<Arc<Caller>>,
 }
@@ -187,18 +187,18 @@ impl Connectors {
 
     /// What the next run needs to know of each.
     #[must_use]
-    pub fn save(&self, now: Duration) -> Vec<(ConnectorId, SavedState)> {
+    pub fn save(&self, now: Duration) -> Vec<(ConnectorId, SavedConnector)> {
         // One whose callback is still being done is left out: at a shutdown none is.
         let save = |connector: Arc<Connector>| Some((connector.id, connector.state.try_lock().ok()?.save(now)));
         self.all().into_iter().filter_map(save).collect()
     }
 
     /// Takes up what an earlier run knew of one.
-    pub fn restore(&self, id: &ConnectorId, saved: SavedState, now: Duration) {
+    pub fn restore(&self, id: &ConnectorId, saved: SavedConnector, now: Duration) {
         if let Some(connector) = self.find(id)
             && let Ok(mut state) = connector.state.try_lock()
         {
-            *state = State::restore(saved, now);
+            *state = ConnectorState::restore(saved, now);
         }
     }
 

@@ -47,7 +47,7 @@ impl Workers {
 impl Worker {
     fn start(number: usize, ended: CancellationToken) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        runtime.spawn(sessions::gather::gather());
+        runtime.spawn(sessions::outbox::gather::gather());
         let handle = runtime.handle().clone();
         let serve = move || {
             runtime.block_on(ended.cancelled());

@@ -8,13 +8,13 @@ use clock::Clock;
 use jiff::Timestamp;
 use protocol::id::EventId;
 
-use crate::Config;
+use crate::config::Config;
 use crate::delivery::Delivery;
 use crate::metrics::Metrics;
 use crate::receipts::{Receipts, Who};
 use crate::wheel::Wheel;
 
-/// How many recipients are remembered until answered calls of those who are not logged in are let go with their ring.
+/// Up to how many recipients the answered calls of those who are not logged in outlive their ring.
 const RECIPIENTS_MAX: i64 = 200_000;
 
 #[derive(Debug)]
@@ -22,10 +22,10 @@ pub(crate) struct Context {
     pub(crate) config: Arc<Config>,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
-    /// What waits in the queues of all sessions.
+    /// The bytes that wait in the backlogs of all sessions.
     waiting_bytes: AtomicUsize,
     pub(crate) receipts: Receipts,
-    /// When sessions are to look what is due, by their ids, so that one that is gone keeps nothing; a wheel for each core.
+    /// When sessions are to check what is due, by their ids, so that one that is gone keeps nothing alive. A wheel for each core.
     pub(crate) session_reminders: Vec<Wheel<EventId>>,
 }
 
@@ -38,20 +38,20 @@ impl Context {
         Self { config: Arc::new(config), metrics, clock, waiting_bytes, receipts, session_reminders }
     }
 
-    /// Notes that a ring has taken so many bytes; gives what all of them take now.
+    /// Notes that a ring has grown by so many bytes. Returns the bytes of all rings.
     pub(crate) fn kept(&self, bytes: usize) -> usize {
         let before = self.metrics.ring_bytes.inc_by(i64::try_from(bytes).unwrap_or(i64::MAX));
         usize::try_from(before).unwrap_or(0) + bytes
     }
 
-    /// Notes that rings have let so many bytes go.
+    /// Notes that rings have freed so many bytes.
     pub(crate) fn freed(&self, bytes: usize) {
         if bytes > 0 {
             self.metrics.ring_bytes.dec_by(i64::try_from(bytes).unwrap_or(i64::MAX));
         }
     }
 
-    /// Notes that an event has come to wait in a queue.
+    /// Notes that an event waits in a backlog.
     pub(crate) fn waits(&self, bytes: usize) {
         self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.metrics.waiting.inc();
@@ -74,7 +74,7 @@ impl Context {
         }
     }
 
-    /// Makes a session look what is due, at this time.
+    /// Reminds a session to check what is due, at this time.
     pub(crate) fn remind_session(&self, session: EventId, due: Duration) {
         let random = session.as_bytes().last().copied().map_or(0, usize::from);
         if let Some(wheel) = self.session_reminders.get(random % self.session_reminders.len()) {
@@ -82,7 +82,7 @@ impl Context {
         }
     }
 
-    /// Whether so many recipients are remembered that those who are not logged in are forgotten sooner.
+    /// Whether those who are not logged in are forgotten sooner, since so many recipients are remembered.
     pub(crate) fn is_crowded(&self) -> bool {
         self.metrics.recipients.get() > RECIPIENTS_MAX
     }

@@ -1,4 +1,4 @@
-//! What goes to a session's socket: an event, or a word of a call.
+//! What goes to a session's socket: an event, or a frame of the session's own.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,21 +11,21 @@ use protocol::frame::{EncodedFrame, Facts};
 use protocol::id::EventId;
 use protocol::id::Product;
 
-use crate::codec::text_frame_before;
 use crate::receipts::Trail;
+use crate::ws::codec::text_frame_before;
 
-/// The same seeds each time: who finds two ids with one hash gains nothing but a look at both.
+/// The same seeds each time: whoever finds two ids with one hash gains one comparison of strings.
 const CALL_HASH: ahash::RandomState = ahash::RandomState::with_seeds(1, 2, 3, 4);
 
 /// An event on its way: one for all sessions that get it.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     pub(crate) facts: Facts,
-    /// The text in the frame of a WebSocket, and behind it the call's id: each piece of memory that an event takes costs it time.
+    /// The event's frame, and behind it the call's id, in one allocation.
     bytes: Box<[u8]>,
     /// Where the text begins and ends.
     text: Range<usize>,
-    /// A hash of the call's id: most calls are told apart by it, without a look at their ids.
+    /// A hash of the call's id, by which most calls are told apart.
     pub(crate) call_hash: u16,
     /// When the node had it whole, by its running clock.
     pub(crate) taken: Duration,
@@ -42,12 +42,12 @@ impl Delivery {
         Self { facts, bytes, text, call_hash, taken, trail }
     }
 
-    /// What goes to a socket.
+    /// Returns the frame.
     pub(crate) fn wire(&self) -> &[u8] {
         self.bytes.get(..self.text.end).unwrap_or_default()
     }
 
-    /// The call that it is about.
+    /// Returns the id of the call that it is about.
     pub(crate) fn call_id(&self) -> &str {
         std::str::from_utf8(self.call_id_bytes()).unwrap_or_default()
     }
@@ -66,7 +66,7 @@ impl Delivery {
         self.bytes.get(self.text.end..).unwrap_or_default()
     }
 
-    /// The text of the message.
+    /// Returns the text of the message.
     pub(crate) fn text(&self) -> &str {
         self.bytes.get(self.text.clone()).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
     }
@@ -81,27 +81,26 @@ impl Delivery {
     }
 }
 
-/// Something to write. Small, as each session keeps room for some; what is seldom is boxed.
+/// Something to write. Small, as each session keeps room for some; what is rare is boxed.
 #[derive(Debug, Clone)]
 pub(crate) enum Item {
     /// An event.
     Event(Arc<Delivery>),
-    /// A frame with word of a call that no event tells of.
-    Sync(Box<Bytes>),
-    /// What goes before the first frame: without it no frame can be understood.
+    /// A frame that is no event: the welcome, an answer, a ping, a call that stopped ringing.
+    Frame(Box<Bytes>),
+    /// The answer to the upgrade, which goes before the first frame.
     Head(Box<Bytes>),
 }
 
 impl Item {
-    /// A word, framed.
-    pub(crate) fn sync(frame: Bytes) -> Self {
-        Self::Sync(Box::new(frame))
+    pub(crate) fn frame(frame: Bytes) -> Self {
+        Self::Frame(Box::new(frame))
     }
 
     pub(crate) fn wire(&self) -> &[u8] {
         match self {
             Self::Event(delivery) => delivery.wire(),
-            Self::Sync(bytes) | Self::Head(bytes) => bytes,
+            Self::Frame(bytes) | Self::Head(bytes) => bytes,
         }
     }
 
@@ -109,7 +108,7 @@ impl Item {
     pub(crate) fn event(&self) -> Option<EventId> {
         match self {
             Self::Event(delivery) => Some(delivery.facts.id),
-            Self::Sync(_) | Self::Head(_) => None,
+            Self::Frame(_) | Self::Head(_) => None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The door of the fuzz targets (`crates/fuzz`) to what is private here; beside theirs only tests are built with it, so that it
 //! stays whole.
 
-use crate::codec::heard;
+use crate::ws::heard;
 
 /// What a session hears of bytes that come in these parts, as words, up to the first fault or close.
 #[must_use]

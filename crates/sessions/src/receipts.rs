@@ -1,7 +1,7 @@
 //! What became of each event, device by device, for as long as a client may come back for it.
 //!
 //! A session writes into the trail of an event under that trail's own lock, so that neither other sessions nor the recipient's
-//! lock are in the way.
+//! lock are held up.
 
 mod trail; // what became of one event, in little room
 mod operators; // for who runs the node
@@ -21,7 +21,7 @@ pub(crate) use self::trail::Trail;
 
 use crate::sync::{Mutex, lock};
 
-/// How many of those who posted are remembered; when there are more, all are looked up anew.
+/// How many posters are remembered; beyond, all are looked up anew.
 const POSTERS_MAX: usize = 4096;
 
 /// Who posted an event.
@@ -104,13 +104,13 @@ pub(crate) enum Word {
     Dismissed,
 }
 
-/// The trails of all events of this node, oldest first out.
+/// The trails of all events of this node; the oldest are dropped first.
 #[derive(Debug)]
 pub(crate) struct Receipts {
     trails: DashMap<EventId, Arc<Trail>, ahash::RandomState>,
     // Guards the order in which trails are let go. Inside, trails are closed.
     order: Mutex<VecDeque<(Duration, EventId)>>,
-    /// Those who posted of late: each event of theirs refers to the same.
+    /// Recent posters: all their events share one.
     // Guards the table while one is looked up.
     posters: Mutex<HashSet<Arc<Poster>, ahash::RandomState>>,
     /// Negotiators and devices in all trails.
@@ -125,7 +125,7 @@ impl Receipts {
         Self { trails, order, posters, lines, lines_max, age_max }
     }
 
-    /// Begins the trail of an event. What is too much by it is let go by [`Receipts::expire`], which can wait until the event is out.
+    /// Begins the trail of an event. The bound is kept by [`Receipts::expire`], which can wait until the event is out.
     pub(crate) fn begin(
         &self,
         id: EventId,
@@ -158,7 +158,7 @@ impl Receipts {
         poster
     }
 
-    /// What the next run needs to know, oldest first.
+    /// Returns what the next run needs to know, oldest first.
     pub(crate) fn save(&self, now: Duration, wall: Timestamp) -> Vec<SavedReceipts> {
         let order: Vec<_> = lock(&self.order).iter().map(|(_, id)| *id).collect();
         let saved = order.into_iter().filter_map(|id| {
@@ -180,26 +180,26 @@ impl Receipts {
         self.expire(now);
     }
 
-    /// The trail of an event, while it is kept.
+    /// Returns the trail of an event, while it is kept.
     pub(crate) fn trail(&self, id: EventId) -> Option<Arc<Trail>> {
         self.trails.get(&id).map(|entry| entry.value().clone())
     }
 
-    /// Says that the event was handed to a session's socket.
+    /// Notes that the event was handed to a session's socket.
     pub(crate) fn sent(&self, trail: &Trail, who: &Who, at: Timestamp) {
         if trail.sent(who, at) {
             self.count(1);
         }
     }
 
-    /// What became of an event, for who posted it.
+    /// Returns what became of an event, for its poster.
     pub(crate) fn find(&self, id: EventId, poster: Poster, now: Duration) -> Option<Vec<TargetReceipts>> {
         let trail = self.trail(id)?;
         let is_theirs = *trail.poster == poster && now < trail.entered + self.age_max;
         is_theirs.then(|| trail.receipts())
     }
 
-    /// Lets go what is too old, or too much.
+    /// Drops what is too old, and the oldest beyond the bound.
     pub(crate) fn expire(&self, now: Duration) {
         let mut order = lock(&self.order);
         while let Some((entered, id)) = order.front().copied()

@@ -1,6 +1,9 @@
 //! One recipient: ring, calls and sessions under one lock. The order in which events pass that lock is the order of the ring, and
 //! the order in which every session of the recipient gets them, on the live path and on resume.
 
+mod ring; // what a client may come back for
+mod calls; // what is ringing, answered, over
+pub mod saved; // what a run hands to the next
 mod operators; // for who runs the node
 
 use std::sync::Arc;
@@ -9,20 +12,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use protocol::close::CloseCode;
-use protocol::frame::CallState;
 use protocol::id::{DeviceId, EventId, Product, Recipient};
 use protocol::message::{Resume, SyncAction, encode_sync};
+use protocol::payload::CallState;
 use smallvec::SmallVec;
 
-use crate::calls::{Calls, Fate};
-use crate::codec::text_frame;
+use self::calls::{Calls, Fate};
+use self::ring::Ring;
 use crate::context::Context;
 use crate::delivery::{Delivery, Item};
-use crate::queue::Queue;
+use crate::outbox::Outbox;
 use crate::receipts::{Who, Word};
-use crate::ring::Ring;
-use crate::saved::{SavedEvent, SavedState};
 use crate::sync::{Mutex, MutexGuard, lock};
+use crate::ws::codec::text_frame;
 
 /// A recipient that is logged in, or was of late, or for whom something happened.
 // In this order, so that who finds it has what comes next at hand.
@@ -30,7 +32,7 @@ use crate::sync::{Mutex, MutexGuard, lock};
 #[repr(C)]
 pub(crate) struct RecipientState {
     recipient: Recipient,
-    // Guards the order of events. Inside, queues and their sockets are touched; nothing is awaited.
+    // Guards the order of events. Inside, outboxes and their sockets are touched; nothing is awaited.
     inner: Mutex<Inner>,
 }
 
@@ -38,11 +40,12 @@ pub(crate) struct RecipientState {
 struct Inner {
     ring: Ring,
     calls: Calls,
-    /// Oldest first. Most have one: it lies here, as each piece of memory that an event touches costs it time.
+    /// Oldest first. The first lies here, as most recipients have one, and each piece of memory that an event touches costs it
+    /// time.
     sessions: SmallVec<[Member; 1]>,
     /// When the last session left or the last event came.
     touched: Duration,
-    /// The reminder that is under way, so that there is one and not one for each event.
+    /// The next reminder that is under way: one, not one for each event.
     reminder: Option<Duration>,
     /// Set when nothing is left to remember: whoever holds this state by now must look the recipient up again.
     forgotten: bool,
@@ -51,10 +54,10 @@ struct Inner {
 #[derive(Debug)]
 struct Member {
     product: Product,
-    queue: Arc<Queue>,
+    outbox: Arc<Outbox>,
 }
 
-/// How somebody comes in.
+/// How a session joins.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Joining {
     pub(crate) product: Product,
@@ -62,19 +65,19 @@ pub(crate) struct Joining {
     pub(crate) at: Timestamp,
     /// The cursor that the client brought; `Some(None)` where that was no cursor at all.
     pub(crate) resume: Option<Option<EventId>>,
-    /// Where the ring begins if it has no place yet.
+    /// The cursor that the ring begins with, where it has none yet.
     pub(crate) fresh: EventId,
 }
 
-/// What they find.
+/// What a session finds when it joins.
 #[derive(Debug)]
 pub(crate) struct Joined {
     pub(crate) cursor: EventId,
     pub(crate) resume: Resume,
     pub(crate) calls: Vec<Arc<Delivery>>,
-    /// What happened since the cursor; what happens from now on comes into the queue, behind it.
+    /// What happened since the cursor. What happens from now on comes into the outbox, after it.
     pub(crate) missed: Vec<Arc<Delivery>>,
-    /// Word of the calls among it that ring no longer, though no event says so.
+    /// Frames that take those of these calls off the screen that stopped ringing without an event.
     pub(crate) over: Vec<Bytes>,
 }
 
@@ -84,21 +87,21 @@ pub(crate) struct Forgotten;
 
 /// What became of an event at a recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum Delivered {
     /// So many sessions took it.
     Queued(usize),
     /// A later state of its call had overtaken it.
     Late,
 }
 
-/// When to look again.
+/// What is to be done for a recipient next.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// There is a reminder already, or nothing to be reminded of.
+pub(crate) enum FollowUp {
+    /// Nothing: a reminder is under way, or none is needed.
     Nothing,
-    /// At this time.
+    /// Look at it again at this time.
     Remind(Duration),
-    /// Never: the recipient is forgotten.
+    /// Drop it: nothing is left to remember.
     Forget,
 }
 
@@ -112,19 +115,19 @@ impl RecipientState {
         Self { recipient, inner: Mutex::new(inner) }
     }
 
-    /// Who it is.
+    /// Returns who it is.
     pub(crate) fn recipient(&self) -> &Recipient {
         &self.recipient
     }
 
     /// Adds a session: it gets every event from now on, and finds what it missed.
-    pub(crate) fn join(&self, queue: &Arc<Queue>, how: Joining, context: &Context, now: Duration) -> Result<Joined, Forgotten> {
+    pub(crate) fn join(&self, outbox: &Arc<Outbox>, how: Joining, context: &Context, now: Duration) -> Result<Joined, Forgotten> {
         let mut inner = self.lock();
         if inner.forgotten {
             return Err(Forgotten);
         }
         inner.expire(context, now);
-        inner.make_room(queue.who.device.as_deref(), context);
+        inner.make_room(outbox.who.device.as_deref(), context);
         let Joining { product, at, resume, fresh } = how;
         let found = resume.flatten().and_then(|cursor| Some((cursor, inner.ring.after(cursor, product)?)));
         let end = inner.ring.end(product, fresh);
@@ -137,33 +140,33 @@ impl RecipientState {
         };
         let over = inner.over(&missed);
         if resume == Resume::Full {
-            inner.acknowledge(cursor, &queue.who, at);
+            inner.acknowledge(cursor, &outbox.who, at);
         }
-        inner.sessions.push(Member { product, queue: queue.clone() });
+        inner.sessions.push(Member { product, outbox: outbox.clone() });
         Ok(Joined { cursor, resume, calls, missed, over })
     }
 
-    /// Takes a session out.
-    pub(crate) fn leave(&self, session: EventId, context: &Context, now: Duration) -> Next {
+    /// Removes a session.
+    pub(crate) fn leave(&self, session: EventId, context: &Context, now: Duration) -> FollowUp {
         let mut inner = self.lock();
-        inner.sessions.retain(|member| member.queue.who.session != session);
+        inner.sessions.retain(|member| member.outbox.who.session != session);
         inner.touched = now;
         inner.next(context, now)
     }
 
-    /// Puts an event into the ring and into the queue of each session whose product is told.
+    /// Puts an event into the ring and into the outbox of each session whose product is told.
     pub(crate) fn deliver(
         &self,
         delivery: &Arc<Delivery>,
         context: &Context,
         now: Duration,
-    ) -> Result<(Outcome, Next), Forgotten> {
+    ) -> Result<(Delivered, FollowUp), Forgotten> {
         let mut inner = self.lock();
         if inner.forgotten {
             return Err(Forgotten);
         }
         // The ring lets go when it takes this event; where that is late, at its reminder.
-        inner.let_calls_go(now);
+        inner.expire_calls(now);
         inner.touched = now;
         let (fate, crowded_out) = inner.calls.apply(delivery, now);
         if crowded_out {
@@ -171,15 +174,15 @@ impl RecipientState {
         }
         if fate == Fate::Late {
             context.metrics.late.inc();
-            return Ok((Outcome::Late, inner.next(context, now)));
+            return Ok((Delivered::Late, inner.next(context, now)));
         }
         let told = inner.sessions.iter().filter(|member| delivery.tells(member.product));
-        let taken = told.filter(|member| member.queue.put(Item::Event(delivery.clone()))).count();
+        let taken = told.filter(|member| member.outbox.put(Item::Event(delivery.clone()))).count();
         inner.remember(delivery.clone(), context, now);
-        Ok((Outcome::Queued(taken), inner.next(context, now)))
+        Ok((Delivered::Queued(taken), inner.next(context, now)))
     }
 
-    /// Ends a call that rings, since it was missed: the devices are told, the call itself waits elsewhere.
+    /// Ends a call that rings, since it was missed, and tells the devices. The missed call itself is kept by the store.
     pub(crate) fn miss(&self, call_id: &str, created: Timestamp, now: Duration) {
         let mut inner = self.lock();
         if let Some(call) = inner.calls.miss(call_id, created, now) {
@@ -187,7 +190,7 @@ impl RecipientState {
         }
     }
 
-    /// Notes that the person at this device saw a call; `false` where there is no such live call.
+    /// Notes that the person at this device saw a call. Returns `false` where there is no such live call.
     pub(crate) fn shown(&self, call_id: &str, by: &Who, at: Timestamp) -> bool {
         let inner = self.lock();
         let is_known = inner.live_call(call_id, by).is_some();
@@ -197,7 +200,8 @@ impl RecipientState {
         is_known
     }
 
-    /// Notes that the person at this device has put a call aside, and tells the others; `false` where there is no such live call.
+    /// Notes that the person at this device dismissed a call, and tells the other devices. Returns `false` where there is no such
+    /// live call.
     pub(crate) fn dismissed(&self, call_id: &str, by: &Who, at: Timestamp) -> bool {
         let inner = self.lock();
         let call = inner.live_call(call_id, by);
@@ -208,8 +212,8 @@ impl RecipientState {
         call.is_some()
     }
 
-    /// Lets go what is due: old events, calls of which nobody said that they stopped ringing, at last the recipient itself.
-    pub(crate) fn look(&self, context: &Context, now: Duration) -> Next {
+    /// Drops what is due: old events, calls that rang to the end without a word that they stopped, at last the recipient itself.
+    pub(crate) fn look(&self, context: &Context, now: Duration) -> FollowUp {
         let mut inner = self.lock();
         if inner.reminder.is_some_and(|reminder| now >= reminder) {
             inner.reminder = None;
@@ -218,53 +222,16 @@ impl RecipientState {
         inner.next(context, now)
     }
 
-    /// How many sessions there are.
+    /// Returns how many sessions there are.
     pub(crate) fn sessions(&self) -> usize {
         self.lock().sessions.len()
     }
 
-    /// Closes all sessions with this code; gives how many there were.
+    /// Closes all sessions with this code. Returns how many there were.
     pub(crate) fn close(&self, code: CloseCode) -> usize {
         let inner = self.lock();
-        inner.sessions.iter().for_each(|member| member.queue.close(code));
+        inner.sessions.iter().for_each(|member| member.outbox.close(code));
         inner.sessions.len()
-    }
-
-    /// What the next run of the node needs to know.
-    pub(crate) fn save(&self) -> SavedState {
-        let inner = self.lock();
-        let save = |delivery: &Arc<Delivery>| SavedEvent::from(&**delivery);
-        let (let_go, beginning) = inner.ring.places();
-        SavedState {
-            let_go: let_go.to_vec(),
-            beginning,
-            ring: inner.ring.entries().map(save).collect(),
-            calls: inner.calls.live().map(save).collect(),
-        }
-    }
-
-    /// Takes up what an earlier run knew; `age` says how long ago an event was taken.
-    pub(crate) fn restore(
-        recipient: Recipient,
-        saved: &SavedState,
-        context: &Context,
-        now: Duration,
-        age: impl Fn(&SavedEvent) -> Duration,
-    ) -> Self {
-        let ring = Ring::with_places(saved.let_go.clone(), saved.beginning);
-        let state = Self::with(recipient, ring, Calls::default(), now);
-        let mut inner = state.lock();
-        for event in &saved.calls {
-            let taken = now.saturating_sub(age(event));
-            inner.calls.apply(&event.delivery(&context.receipts, taken), taken);
-        }
-        for event in &saved.ring {
-            let taken = now.saturating_sub(age(event));
-            inner.remember(event.delivery(&context.receipts, taken), context, taken);
-        }
-        inner.expire(context, now);
-        drop(inner);
-        state
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -280,25 +247,25 @@ impl Inner {
     /// Closes the older session of the same device, and the oldest where there are too many.
     fn make_room(&mut self, device: Option<&DeviceId>, context: &Context) {
         self.sessions.retain(|member| {
-            let is_replaced = device.is_some() && member.queue.who.device.as_deref() == device;
+            let is_replaced = device.is_some() && member.outbox.who.device.as_deref() == device;
             if is_replaced {
-                member.queue.close(CloseCode::Replaced);
+                member.outbox.close(CloseCode::Replaced);
             }
             !is_replaced
         });
         while self.sessions.len() >= context.config.sessions_per_negotiator_max {
-            self.sessions.remove(0).queue.close(CloseCode::Evicted);
+            self.sessions.remove(0).outbox.close(CloseCode::Evicted);
         }
     }
 
-    /// Puts an event into the ring, which lets go what is too much for it or for the node.
+    /// Puts an event into the ring, which drops what exceeds its own bound or the node's.
     fn remember(&mut self, delivery: Arc<Delivery>, context: &Context, now: Duration) {
         let ring = &context.config.ring;
         let mut freed = self.ring.make_room(ring);
         let total = context.kept(self.ring.push(delivery, now));
         freed += self.ring.expire(ring, now);
         while total.saturating_sub(freed) > ring.bytes_max {
-            match self.ring.let_oldest_go() {
+            match self.ring.drop_oldest() {
                 0 => break,
                 more => freed += more,
             }
@@ -308,10 +275,10 @@ impl Inner {
 
     fn expire(&mut self, context: &Context, now: Duration) {
         context.freed(self.ring.expire(&context.config.ring, now));
-        self.let_calls_go(now);
+        self.expire_calls(now);
     }
 
-    fn let_calls_go(&mut self, now: Duration) {
+    fn expire_calls(&mut self, now: Duration) {
         if !self.calls.is_due(now) {
             return;
         }
@@ -320,7 +287,7 @@ impl Inner {
         }
     }
 
-    /// Says of the calls that would pop from these events and ring no longer that they were missed.
+    /// Returns a frame for each call that would pop from these events and rings no longer: it was missed.
     fn over(&self, missed: &[Arc<Delivery>]) -> Vec<Bytes> {
         let mut last: Vec<&Arc<Delivery>> = Vec::new();
         for delivery in missed {
@@ -333,13 +300,13 @@ impl Inner {
         last.iter().filter(rings_no_longer).map(|delivery| sync_frame(delivery, SyncAction::Missed)).collect()
     }
 
-    /// The event that set the state of a live call, if this session is told of it.
+    /// Returns the event that set the state of a live call, if this session is told of it.
     fn live_call(&self, call_id: &str, who: &Who) -> Option<&Arc<Delivery>> {
-        let member = self.sessions.iter().find(|member| member.queue.who.session == who.session)?;
+        let member = self.sessions.iter().find(|member| member.outbox.who.session == who.session)?;
         self.calls.find_live(call_id).filter(|call| call.tells(member.product))
     }
 
-    /// Notes what a device says of a call with each event of it that the device was sent, back to when it last began to ring.
+    /// Notes what a device says of a call in the receipts of all its events, back to when it last began to ring.
     fn note(&self, call_id: &str, who: &Who, word: Word, at: Timestamp) {
         for delivery in self.ring.entries().rev().filter(|delivery| delivery.is_of(call_id)) {
             delivery.trail.iter().for_each(|trail| trail.note(who, word, at));
@@ -349,22 +316,22 @@ impl Inner {
         }
     }
 
-    /// Notes that a device had received what it was sent up to this place: it brings it as its cursor.
+    /// Notes that a device has received everything up to the cursor that it brings.
     fn acknowledge(&self, cursor: EventId, who: &Who, at: Timestamp) {
         let up_to_it = self.ring.entries().rev().skip_while(|delivery| delivery.facts.id != cursor);
         up_to_it.filter_map(|delivery| delivery.trail.as_ref()).for_each(|trail| trail.note(who, Word::Acknowledged, at));
     }
 
     fn sync(&self, call: &Delivery, action: SyncAction, except: Option<EventId>) {
-        let item = Item::sync(sync_frame(call, action));
-        let others = self.sessions.iter().filter(|member| Some(member.queue.who.session) != except);
+        let item = Item::frame(sync_frame(call, action));
+        let others = self.sessions.iter().filter(|member| Some(member.outbox.who.session) != except);
         for member in others.filter(|member| call.tells(member.product)) {
-            member.queue.put(item.clone());
+            member.outbox.put(item.clone());
         }
     }
 
-    /// Forgets the recipient where nothing is left to remember, else says when to look again.
-    fn next(&mut self, context: &Context, now: Duration) -> Next {
+    /// Marks the recipient as forgotten where nothing is left to remember. Returns what is to be done next.
+    fn next(&mut self, context: &Context, now: Duration) -> FollowUp {
         let idle_end = self.sessions.is_empty().then_some(self.touched + context.config.ring.age_max);
         let calls = self.calls.next_due().filter(|_| idle_end.is_none() || !context.is_crowded());
         let ring = self.ring.next_due(&context.config.ring);
@@ -374,12 +341,12 @@ impl Inner {
             self.forgotten = true;
             context.freed(self.ring.bytes());
             self.ring = Ring::default();
-            return Next::Forget;
+            return FollowUp::Forget;
         }
         if first >= self.reminder.unwrap_or(Duration::MAX) {
-            return Next::Nothing;
+            return FollowUp::Nothing;
         }
         self.reminder = Some(first);
-        Next::Remind(first)
+        FollowUp::Remind(first)
     }
 }

@@ -1,5 +1,6 @@
 //! Recipient → ring, calls and sessions. Sharded; a shard's lock is held for a look-up only, never while anything is done.
 
+mod seat; // a session's place
 mod operators; // for who runs the node
 mod time; // who asked to be reminded
 
@@ -18,25 +19,26 @@ use protocol::frame::EncodedFrame;
 use protocol::id::{EventId, Recipient};
 
 pub use self::operators::{OpenSession, Purged};
+pub(crate) use self::seat::Seat;
 
-use crate::Config;
+use crate::config::Config;
 use crate::context::Context;
 use crate::delivery::Delivery;
-use crate::gather::bring_out_many;
 use crate::metrics::Metrics;
-use crate::queue::Queue;
+use crate::outbox::Outbox;
+use crate::outbox::gather::flush_many;
 use crate::receipts::{Poster, Receipts, SavedReceipts, TargetReceipts, Who};
-use crate::recipient::{Joined, Joining, Next, Outcome, RecipientState};
-use crate::saved::{SavedEvent, SavedState};
+use crate::recipient::saved::{SavedEvent, SavedRecipient};
+use crate::recipient::{Delivered, FollowUp, Joined, Joining, RecipientState};
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::wheel::Wheel;
 use clock::{Clock, Moment};
 
-/// The time in which sessions are told to go, for each thousand of them, and its bounds.
+/// How much time closing takes for each thousand sessions, and the least that it takes.
 const DRAIN_PER_THOUSAND: Duration = Duration::from_secs(1);
 const DRAIN_MIN: Duration = Duration::from_secs(1);
 
-/// Says when a new token of a recipient ends; `None` when it is not good, or is somebody else's.
+/// Returns when a new token of a recipient ends; `None` where it is not valid, or is somebody else's.
 pub type Renew = Arc<dyn Fn(&Recipient, &str) -> Option<Timestamp> + Send + Sync>;
 
 /// The times of an event.
@@ -58,7 +60,7 @@ struct Shared {
     recipients: DashSet<Known, ahash::RandomState>,
     /// Every open session, for closing them all and for finding the slowest.
     // Guards the map while a session comes, goes or all are copied; nothing is called inside.
-    queues: Mutex<HashMap<EventId, Arc<Queue>>>,
+    outboxes: Mutex<HashMap<EventId, Arc<Outbox>>>,
     closing: AtomicBool,
     context: Arc<Context>,
     recipient_reminders: Wheel<Recipient>,
@@ -71,8 +73,8 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// A recipient whose state there is, found by who it is. The table holds no more than where that lies: so most of it stays in the
-/// processor's cache, where each event looks for others.
+/// The state of a recipient, found by who it is. The table holds pointers only, so that most of it stays in the processor's
+/// cache: each event looks for other recipients.
 #[derive(Debug, Clone)]
 struct Known(Arc<RecipientState>);
 
@@ -96,21 +98,13 @@ impl Hash for Known {
     }
 }
 
-/// A session's place in the registry; given up when dropped.
-#[derive(Debug)]
-pub(crate) struct Seat {
-    pub(crate) queue: Arc<Queue>,
-    pub(crate) registry: Registry,
-    state: Arc<RecipientState>,
-}
-
 impl Registry {
     /// A registry without sessions.
     #[must_use]
     pub fn new(config: Config, clock: Clock, metrics: Metrics, renew: Renew) -> Self {
         let shared = Shared {
             recipients: DashSet::default(),
-            queues: Mutex::default(),
+            outboxes: Mutex::default(),
             closing: AtomicBool::new(false),
             context: Arc::new(Context::new(config, clock, metrics)),
             recipient_reminders: Wheel::new(),
@@ -119,8 +113,10 @@ impl Registry {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Puts an event into the ring of every recipient, and into the socket, or else the queue, of each session whose product is
-    /// told. Gives how many sessions took it, recipient by recipient; a session without room is closed as slow and not counted. Never
+    /// Delivers an event to the ring of every recipient, and to the socket, or else the backlog, of each session whose product is
+    /// told.
+    ///
+    /// Returns how many sessions took it, recipient by recipient. A session without room is closed as slow and not counted. Never
     /// waits.
     pub fn deliver(
         &self,
@@ -134,7 +130,7 @@ impl Registry {
         let trail = self.receipts().begin(frame.facts.id, poster, negotiators, now);
         let delivery = Arc::new(Delivery::new(frame, taken, Some(trail)));
         let counts: Vec<_> = recipients.map(|recipient| self.deliver_to(recipient, &delivery, now)).collect();
-        bring_out_many();
+        flush_many();
         // Behind what somebody waits for.
         self.receipts().expire(now);
         self.metrics().queued.inc_by(counts.iter().sum::<usize>() as u64);
@@ -148,12 +144,12 @@ impl Registry {
         loop {
             let state = self.state(recipient, now);
             match state.deliver(delivery, &self.shared.context, now) {
-                Ok((Outcome::Late, next)) => {
+                Ok((Delivered::Late, next)) => {
                     delivery.trail.iter().for_each(|trail| trail.late(recipient.negotiator));
                     self.follow(&state, &next);
                     return 0;
                 }
-                Ok((Outcome::Queued(taken), next)) => {
+                Ok((Delivered::Queued(taken), next)) => {
                     self.follow(&state, &next);
                     return taken;
                 }
@@ -162,14 +158,15 @@ impl Registry {
         }
     }
 
-    /// Closes those that keep the most waiting until what waits in all queues is within its bound again.
+    /// Closes the sessions with the most waiting, until what waits in all outboxes is well within its bound.
     fn shed(&self) {
         // A tenth is freed at once, so that not each event has to look for the slowest.
         let enough = self.config().queues_bytes_max / 10 * 9;
-        let queues: Vec<_> = self.queues().values().cloned().collect();
-        let mut queues: Vec<_> = queues.into_iter().map(|queue| (queue.bytes(), queue)).filter(|(bytes, _)| *bytes > 0).collect();
-        queues.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
-        for (_, slowest) in queues {
+        let outboxes: Vec<_> = self.outboxes().values().cloned().collect();
+        let mut outboxes: Vec<_> =
+            outboxes.into_iter().map(|outbox| (outbox.bytes(), outbox)).filter(|(bytes, _)| *bytes > 0).collect();
+        outboxes.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+        for (_, slowest) in outboxes {
             if self.shared.context.waiting_bytes() <= enough {
                 return;
             }
@@ -177,77 +174,79 @@ impl Registry {
         }
     }
 
-    /// Ends a call that rings, since it was missed at `created`: the devices are told, the call itself waits elsewhere.
+    /// Ends a call that rings, since it was missed at `created`, and tells the devices. The missed call itself is kept by the
+    /// store.
     pub fn miss(&self, recipient: &Recipient, call_id: &str, created: Timestamp) {
         if let Some(state) = self.find(recipient) {
             state.miss(call_id, created, self.clock().running());
         }
     }
 
-    /// Closes the sessions of a recipient; gives how many there were.
+    /// Closes the sessions of a recipient. Returns how many there were.
     #[must_use]
     pub fn close(&self, recipient: &Recipient, code: CloseCode) -> usize {
         self.find(recipient).map_or(0, |state| state.close(code))
     }
 
-    /// How many sessions a recipient has.
+    /// Returns how many sessions a recipient has.
     #[must_use]
     pub fn sessions_of(&self, recipient: &Recipient) -> usize {
         self.find(recipient).map_or(0, |state| state.sessions())
     }
 
-    /// What became of an event at each negotiator that it was for; `None` where this poster posted no such event within the resume
-    /// window.
+    /// Returns what became of an event at each negotiator that it was for; `None` where this poster posted no such event within
+    /// the resume window.
     #[must_use]
     pub fn receipts_of(&self, id: EventId, poster: Poster) -> Option<Vec<TargetReceipts>> {
         self.receipts().find(id, poster, self.clock().running())
     }
 
-    /// How many sessions are open.
+    /// Returns how many sessions are open.
     #[must_use]
     pub fn open_sessions(&self) -> usize {
-        self.queues().len()
+        self.outboxes().len()
     }
 
     /// Tells every session when it will be closed, each with a slot of its own, so that they do not all come back at once.
     /// One that comes from now on is closed at once.
     pub fn drain(&self, window_max: Duration) {
         self.shared.closing.store(true, Ordering::SeqCst);
-        let queues: Vec<_> = self.queues().values().cloned().collect();
-        let count = u32::try_from(queues.len()).unwrap_or(u32::MAX).max(1);
+        let outboxes: Vec<_> = self.outboxes().values().cloned().collect();
+        let count = u32::try_from(outboxes.len()).unwrap_or(u32::MAX).max(1);
         let window = (DRAIN_PER_THOUSAND * count / 1000).max(DRAIN_MIN).min(window_max);
-        for (place, queue) in (0..count).zip(queues) {
-            queue.go_away(window * place / count);
+        for (place, outbox) in (0..count).zip(outboxes) {
+            outbox.go_away(window * place / count);
         }
     }
 
-    /// Asks every session to close after what it has queued.
+    /// Asks every session to close after what waits for it.
     pub fn close_all(&self, code: CloseCode) {
         self.shared.closing.store(true, Ordering::SeqCst);
-        let queues: Vec<_> = self.queues().values().cloned().collect();
-        queues.iter().for_each(|queue| queue.close(code));
+        let outboxes: Vec<_> = self.outboxes().values().cloned().collect();
+        outboxes.iter().for_each(|outbox| outbox.close(code));
     }
 
-    /// What the next run of the node needs to know of the receipts; to be read before [`Registry::restore`] takes up the rest.
+    /// Returns what the next run of the node needs to know of the receipts. That run restores them before it calls
+    /// [`Registry::restore`].
     #[must_use]
     pub fn save_receipts(&self) -> Vec<SavedReceipts> {
         self.receipts().save(self.clock().running(), self.clock().now())
     }
 
-    /// Takes up the receipts of an earlier run.
+    /// Goes on with the receipts of an earlier run.
     pub fn restore_receipts(&self, saved: Vec<SavedReceipts>) {
         self.receipts().restore(saved, self.clock().running(), self.clock().now());
     }
 
-    /// What the next run of the node needs to know of each recipient.
+    /// Returns what the next run of the node needs to know of each recipient.
     #[must_use]
-    pub fn save(&self) -> Vec<(Recipient, SavedState)> {
+    pub fn save(&self) -> Vec<(Recipient, SavedRecipient)> {
         let known: Vec<_> = self.shared.recipients.iter().map(|known| known.clone()).collect();
         known.into_iter().map(|Known(state)| (*state.recipient(), state.save())).collect()
     }
 
-    /// Takes up what an earlier run knew.
-    pub fn restore(&self, saved: Vec<(Recipient, SavedState)>) {
+    /// Goes on from what an earlier run knew.
+    pub fn restore(&self, saved: Vec<(Recipient, SavedRecipient)>) {
         let (now, wall) = (self.clock().running(), self.clock().now());
         let age = |event: &SavedEvent| Duration::try_from(wall.duration_since(event.at())).unwrap_or_default();
         for (recipient, saved) in saved {
@@ -258,26 +257,26 @@ impl Registry {
         }
     }
 
-    /// Takes a place: what was missed is found, and every event from now on goes into its queue.
+    /// Adds a session: what it missed is returned, and every event from now on goes into its outbox.
     pub(crate) fn join(&self, recipient: Recipient, who: Who, how: Joining) -> (Seat, Joined) {
         let session = who.session;
-        let queue = Arc::new(Queue::new(who, self.shared.context.clone()));
+        let outbox = Arc::new(Outbox::new(who, self.shared.context.clone()));
         let now = self.clock().running();
-        self.queues().insert(session, queue.clone());
+        self.outboxes().insert(session, outbox.clone());
         self.metrics().open.inc();
         self.metrics().opened.inc();
         let (state, joined) = loop {
             let state = self.state(recipient, now);
-            match state.join(&queue, how, &self.shared.context, now) {
+            match state.join(&outbox, how, &self.shared.context, now) {
                 Ok(joined) => break (state, joined),
                 Err(_forgotten) => self.forget(&state),
             }
         };
-        // Read after the insertion: either `drain` sees the queue, or this sees its mark.
+        // Read after the insertion: either `drain` sees the outbox, or this sees its mark.
         if self.shared.closing.load(Ordering::SeqCst) {
-            queue.close(CloseCode::Restarting);
+            outbox.close(CloseCode::Restarting);
         }
-        (Seat { queue, registry: self.clone(), state }, joined)
+        (Seat { outbox, registry: self.clone(), state }, joined)
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -304,7 +303,7 @@ impl Registry {
         self.shared.recipients.get(recipient).map(|known| known.0.clone())
     }
 
-    /// The state of a recipient, which is made if there is none.
+    /// Returns the state of a recipient, which is made where there is none.
     fn state(&self, recipient: Recipient, now: Duration) -> Arc<RecipientState> {
         loop {
             if let Some(state) = self.find(&recipient) {
@@ -317,11 +316,11 @@ impl Registry {
         }
     }
 
-    fn follow(&self, state: &Arc<RecipientState>, next: &Next) {
+    fn follow(&self, state: &Arc<RecipientState>, next: &FollowUp) {
         match next {
-            Next::Nothing => {}
-            Next::Remind(due) => self.shared.recipient_reminders.remind(*state.recipient(), *due),
-            Next::Forget => self.forget(state),
+            FollowUp::Nothing => {}
+            FollowUp::Remind(due) => self.shared.recipient_reminders.remind(*state.recipient(), *due),
+            FollowUp::Forget => self.forget(state),
         }
     }
 
@@ -332,39 +331,8 @@ impl Registry {
         }
     }
 
-    fn queues(&self) -> MutexGuard<'_, HashMap<EventId, Arc<Queue>>> {
-        lock(&self.shared.queues)
-    }
-}
-
-impl Seat {
-    pub(crate) fn context(&self) -> &Context {
-        &self.registry.shared.context
-    }
-
-    /// Whose it is.
-    pub(crate) fn recipient(&self) -> &Recipient {
-        self.state.recipient()
-    }
-
-    /// Notes that the person at this device saw a call; `false` where there is no such live call.
-    pub(crate) fn shown(&self, call_id: &str) -> bool {
-        self.state.shown(call_id, &self.queue.who, self.context().clock.now())
-    }
-
-    /// Notes that they put it aside, and tells the other devices; `false` where there is no such live call.
-    pub(crate) fn dismissed(&self, call_id: &str) -> bool {
-        self.state.dismissed(call_id, &self.queue.who, self.context().clock.now())
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let Registry { shared } = &self.registry;
-        self.registry.queues().remove(&self.queue.who.session);
-        let next = self.state.leave(self.queue.who.session, &shared.context, shared.context.clock.running());
-        self.registry.follow(&self.state, &next);
-        shared.context.metrics.open.dec();
+    fn outboxes(&self) -> MutexGuard<'_, HashMap<EventId, Arc<Outbox>>> {
+        lock(&self.shared.outboxes)
     }
 }
 

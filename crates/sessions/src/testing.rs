@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use protocol::frame::{CallState, EncodedFrame, Facts};
+use protocol::frame::{EncodedFrame, Facts};
 use protocol::id::{ClientId, CustomerId, EventId, NegotiatorId, Product, Recipient};
+use protocol::payload::CallState;
 
 use crate::delivery::Delivery;
 use crate::receipts::Poster;

@@ -1,7 +1,8 @@
 use jiff::Timestamp;
 
 use super::*;
-use crate::callback::{Fact, key};
+use crate::callback::key;
+use crate::fact::Fact;
 
 fn reading(number: usize, what: What) -> Reading {
     let numbers = Some((String::new(), String::new()));
@@ -17,7 +18,7 @@ fn rings(number: usize) -> Reading {
     reading(number, What::Rings(vec![adv()]))
 }
 
-fn done(state: &mut State, reading: Reading, now: Duration) -> Option<usize> {
+fn done(state: &mut ConnectorState, reading: Reading, now: Duration) -> Option<usize> {
     let plan = state.plan(reading, People::Ids, now)?;
     let actions = plan.actions.len();
     state.keep(plan, now);
@@ -26,7 +27,7 @@ fn done(state: &mut State, reading: Reading, now: Duration) -> Option<usize> {
 
 #[test]
 fn a_callback_that_was_not_kept_is_planned_again() {
-    let mut state = State::default();
+    let mut state = ConnectorState::default();
     assert_eq!(state.plan(rings(1), People::Ids, Duration::ZERO).unwrap().actions.len(), 1);
     assert_eq!(done(&mut state, rings(1), Duration::ZERO), Some(1));
     assert_eq!(done(&mut state, rings(1), Duration::ZERO), None, "kept: a repeat");
@@ -34,7 +35,7 @@ fn a_callback_that_was_not_kept_is_planned_again() {
 
 #[test]
 fn beyond_the_bound_the_quietest_call_goes_and_the_oldest_callback_is_forgotten() {
-    let mut state = State::default();
+    let mut state = ConnectorState::default();
     for number in 0..=CALLS_MAX.max(SEEN_MAX) {
         done(&mut state, rings(number), Duration::from_nanos(number as u64));
     }
@@ -44,7 +45,7 @@ fn beyond_the_bound_the_quietest_call_goes_and_the_oldest_callback_is_forgotten(
 
 #[test]
 fn calls_are_forgotten_when_nothing_is_heard_of_them() {
-    let mut state = State::default();
+    let mut state = ConnectorState::default();
     done(&mut state, reading(1, What::Left(vec![adv()])), Duration::ZERO);
     done(&mut state, rings(2), Duration::ZERO);
     done(&mut state, rings(3), OVER_MAX);
@@ -55,14 +56,14 @@ fn calls_are_forgotten_when_nothing_is_heard_of_them() {
 
 #[test]
 fn a_queue_rings_for_whom_the_vendor_named_last_else_for_the_directory() {
-    let mut state = State::default();
+    let mut state = ConnectorState::default();
     let queue = |number, served: &[&str]| {
         reading(number, What::RingsQueue("q".to_owned(), served.iter().map(|name| Party::Known((*name).to_owned())).collect()))
     };
     let plan = state.plan(queue(1, &[]), People::Ids, Duration::ZERO).unwrap();
     assert_eq!((plan.actions.len(), plan.notes), (0, vec![Note::EmptyQueue]));
     assert_eq!(done(&mut state, queue(1, &["ADV"]), Duration::ZERO), Some(1));
-    let attach = |state: &mut State, key, second, users: &[&str]| {
+    let attach = |state: &mut ConnectorState, key, second, users: &[&str]| {
         let users = users.iter().map(|user| (*user).to_owned()).collect();
         let at = Timestamp::from_second(second).unwrap();
         let serving = Serving { queue: "q".to_owned(), at, users };
@@ -80,10 +81,10 @@ fn a_queue_rings_for_whom_the_vendor_named_last_else_for_the_directory() {
 
 #[test]
 fn a_later_run_goes_on_with_the_calls_and_knows_the_repeats() {
-    let mut first = State::default();
+    let mut first = ConnectorState::default();
     done(&mut first, rings(1), Duration::from_secs(100));
     let saved = serde_json::to_string(&first.save(Duration::from_secs(160))).unwrap();
-    let mut second = State::restore(serde_json::from_str(&saved).unwrap(), Duration::from_secs(1_000));
+    let mut second = ConnectorState::restore(serde_json::from_str(&saved).unwrap(), Duration::from_secs(1_000));
     assert_eq!(done(&mut second, rings(1), Duration::from_secs(1_000)), None, "a repeat");
     let gone = Reading { key: [3; 32], ..reading(1, What::Over) };
     let plan = second.plan(gone, People::Ids, Duration::from_secs(1_000)).unwrap();

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use connectors::action::Action;
-use connectors::callback::{Callback, Note, read};
+use connectors::callback::Callback;
+use connectors::fact::Note;
 use connectors::people::People;
-use connectors::state::State;
-use connectors::vendor::Vendor;
+use connectors::state::ConnectorState;
+use connectors::vendor::{Vendor, read};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use protocol::directory::Directory;
@@ -57,7 +58,7 @@ impl Sequence {
 
     /// What is done after each of these callbacks.
     fn run(&self, callbacks: &[Value]) -> Vec<Vec<Action>> {
-        let mut state = State::default();
+        let mut state = ConnectorState::default();
         let people = self.directory.as_ref().map_or(People::Ids, People::Directory);
         let run = |callback: &Value| {
             let body = callback["body"].to_string();

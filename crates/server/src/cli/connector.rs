@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use connectors::action::Action;
-use connectors::callback::{Callback, read};
+use connectors::callback::Callback;
 use connectors::people::People;
-use connectors::state::State;
-use connectors::vendor::{SecretPlace, Vendor};
+use connectors::state::ConnectorState;
+use connectors::vendor::{SecretPlace, Vendor, read};
 use hyper::Method;
 use jiff::Timestamp;
 use protocol::id::{ConnectorId, CustomerId, NegotiatorId, Product};
@@ -179,7 +179,7 @@ fn attempt(
     let directory = people.map(|people| directory::read(people, queues, Vec::new())).transpose()?;
     let of = directory.as_ref().map_or(People::Names, People::Directory);
     let rings_for: Vec<_> = rings_for.iter().map(ToString::to_string).collect();
-    let mut state = State::default();
+    let mut state = ConnectorState::default();
     for (place, callback) in callbacks.iter().enumerate() {
         let body = callback.to_string();
         let callback = Callback { event: None, body: body.as_bytes(), received: Timestamp::now() };

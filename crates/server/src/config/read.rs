@@ -5,8 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sessions::life::LifeConfig;
-use sessions::ring::RingConfig;
+use sessions::config::{LifeConfig, RingConfig};
 use toml::Value;
 
 use super::issuers::read_issuers;
@@ -90,7 +89,7 @@ fn read_store(reader: &mut Reader) -> Option<store::Config> {
     })
 }
 
-fn read_sessions(reader: &mut Reader) -> Option<sessions::Config> {
+fn read_sessions(reader: &mut Reader) -> Option<sessions::config::Config> {
     let queue_events_max = reader.get("sessions.queue_events_max", reader::positive);
     let queue_bytes_max = reader.get("sessions.queue_bytes_max", reader::bytes);
     let write_timeout = reader.get("sessions.write_timeout", reader::duration);
@@ -99,7 +98,7 @@ fn read_sessions(reader: &mut Reader) -> Option<sessions::Config> {
     let receipts_max = reader.get("sessions.receipts_max", reader::count);
     let sessions_per_negotiator_max = reader.get("sessions.per_negotiator_max", reader::positive);
     let (ring, life) = (read_ring(reader), read_life(reader));
-    Some(sessions::Config {
+    Some(sessions::config::Config {
         queue_events_max: queue_events_max?,
         queue_bytes_max: queue_bytes_max?,
         queues_bytes_max: queues_bytes_max?,

@@ -60,7 +60,7 @@ fn the_program_reads_every_key_of_the_reference_and_no_other() {
 fn the_defaults_are_those_of_the_crates() {
     let config = load("", &[], &dev()).unwrap();
     assert_eq!(config.store, store::Config::default());
-    assert_eq!(config.sessions, sessions::Config::default());
+    assert_eq!(config.sessions, sessions::config::Config::default());
     assert_eq!(config.webhooks, webhooks::engine::Config { dev: true, ..webhooks::engine::Config::default() });
     assert_eq!(config.limits.requests, Rate { per_second: 20, burst: 100 });
 }

@@ -7,7 +7,7 @@ use protocol::id::{CustomerId, NegotiatorId};
 use protocol::json;
 use serde::{Deserialize, Serialize};
 use sessions::receipts::SavedReceipts;
-use sessions::saved::SavedState;
+use sessions::recipient::saved::SavedRecipient;
 use store::error::StoreError;
 use store::handover::Handover;
 use store::purge::Whose;
@@ -95,7 +95,7 @@ impl HandedOver {
         handover.states.retain(|(of, text)| {
             let is_theirs =
                 of.customer == whose.customer && whose.negotiator.is_none_or(|negotiator| of.negotiator == negotiator);
-            if is_theirs && let Ok(state) = serde_json::from_str::<SavedState>(text) {
+            if is_theirs && let Ok(state) = serde_json::from_str::<SavedRecipient>(text) {
                 gone.events += state.ring.len();
                 gone.calls += state.calls.len();
             }
@@ -112,7 +112,7 @@ impl HandedOver {
             is_left
         });
         for (_, text) in handover.connectors.iter_mut().filter(|(id, _)| connectors.contains(id)) {
-            let mut state: connectors::state::SavedState = serde_json::from_str(text).unwrap_or_default();
+            let mut state: connectors::state::SavedConnector = serde_json::from_str(text).unwrap_or_default();
             gone.connector_calls += state.forget(whose.negotiator.as_ref().map(NegotiatorId::as_str));
             *text = json::encode(&state);
         }

@@ -1,11 +1,11 @@
-//! Receipts that go because an operator says so.
+//! Receipts that an operator purges.
 
 use protocol::id::{CustomerId, NegotiatorId};
 
 use super::{Receipts, SavedReceipts, Trail};
 
 impl Receipts {
-    /// Forgets what became of a customer's events, or of what one negotiator got of them. Gives how many events that concerned.
+    /// Drops the receipts of a customer, or of one negotiator. Returns how many events that concerned.
     pub(crate) fn purge(&self, customer: CustomerId, negotiator: Option<NegotiatorId>) -> usize {
         let theirs = self.trails.iter().filter(|entry| entry.value().poster.customer == customer);
         let theirs: Vec<_> = theirs.map(|entry| (*entry.key(), entry.value().clone())).collect();
@@ -25,7 +25,7 @@ impl Receipts {
 }
 
 impl SavedReceipts {
-    /// What is left of them without those of a customer, or of one negotiator.
+    /// Returns what is left of them without those of a customer, or of one negotiator.
     #[must_use]
     pub fn without(mut self, customer: CustomerId, negotiator: Option<NegotiatorId>) -> Option<Self> {
         if self.poster.customer != customer {

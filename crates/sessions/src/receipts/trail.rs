@@ -1,5 +1,5 @@
-//! What became of one event. There is a trail for each event of three minutes, so it is one piece of memory where the event was for one
-//! negotiator with one device: a thread that touches memory for the first time, or after a long while, waits for it.
+//! What became of one event. There is a trail for each event of the last three minutes, so it is one allocation where the event
+//! was for one negotiator with one device: memory that is touched for the first time, or after a long while, costs a cache miss.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -29,9 +29,9 @@ struct Inner {
     targets: SmallVec<[Target; 1]>,
     /// Of all targets, in the order in which they were sent the event.
     devices: SmallVec<[Device; 1]>,
-    /// Behind the target that was asked for last: an event goes to its targets in their order.
+    /// Where the next search begins: an event goes to its targets in their order.
     next: usize,
-    /// Let go: what comes now is counted nowhere.
+    /// Dropped: what comes now is counted nowhere.
     closed: bool,
 }
 
@@ -100,7 +100,7 @@ impl Trail {
         Self { poster, entered, inner: Mutex::new(Inner::of(receipts)) }
     }
 
-    /// Says that the event came too late for this negotiator.
+    /// Notes that the event came too late for this negotiator.
     pub(crate) fn late(&self, negotiator: NegotiatorId) {
         let mut inner = self.lock();
         if let Some(target) = inner.place_of(negotiator).and_then(|place| inner.targets.get_mut(place)) {
@@ -108,7 +108,7 @@ impl Trail {
         }
     }
 
-    /// What a device says; the first time counts, and only of what it was sent.
+    /// Notes what a device says. The first time counts, and only for events that the device was sent.
     pub(crate) fn note(&self, who: &Who, word: Word, at: Timestamp) {
         let mut inner = self.lock();
         let Some(target) = inner.place_of(who.negotiator) else { return };
@@ -122,7 +122,7 @@ impl Trail {
         said.get_or_insert(after);
     }
 
-    /// Adds a device; gives whether it is a new one.
+    /// Adds a device. Returns whether it is a new one.
     pub(super) fn sent(&self, who: &Who, at: Timestamp) -> bool {
         let mut inner = self.lock();
         let Some(place) = inner.place_of(who.negotiator) else { return false };
@@ -145,7 +145,7 @@ impl Trail {
         true
     }
 
-    /// Takes nothing more. Gives how many lines there were.
+    /// Takes nothing more. Returns how many lines there were.
     pub(super) fn close(&self) -> usize {
         let mut inner = self.lock();
         inner.closed = true;
@@ -154,7 +154,7 @@ impl Trail {
         lines
     }
 
-    /// Forgets a negotiator. Gives how many lines that were.
+    /// Forgets a negotiator. Returns how many lines that were.
     pub(super) fn forget(&self, negotiator: NegotiatorId) -> usize {
         let mut inner = self.lock();
         let left = Inner::of(inner.receipts().filter(|target| target.negotiator_id != negotiator));
@@ -163,7 +163,7 @@ impl Trail {
         gone
     }
 
-    /// Negotiators and devices.
+    /// Returns how many lines there are: one for each negotiator, and one for each device.
     pub(super) fn lines(&self) -> usize {
         self.lock().lines()
     }

@@ -1,29 +1,29 @@
-//! One recipient, for who runs the node.
+//! One recipient, as the node's operator sees it.
 
-use protocol::frame::CallState;
 use protocol::id::{DeviceId, EventId, Product};
 use protocol::message::SyncAction;
+use protocol::payload::CallState;
 
 use super::{Context, RecipientState};
-use crate::calls::Calls;
+use crate::recipient::calls::Calls;
 
 impl RecipientState {
-    /// The sessions, oldest first.
+    /// Returns the sessions, oldest first.
     pub(crate) fn members(&self) -> Vec<(EventId, Product, Option<DeviceId>)> {
         self.lock()
             .sessions
             .iter()
-            .map(|member| (member.queue.who.session, member.product, member.queue.who.device.as_deref().copied()))
+            .map(|member| (member.outbox.who.session, member.product, member.outbox.who.device.as_deref().copied()))
             .collect()
     }
 
-    /// Lets go what clients could come back for, and all calls; those that ring go from the screens. Gives how many events and live
-    /// calls that were. A client that comes back with an older place begins anew.
+    /// Drops the ring and all calls, and takes calls that ring off the screens. Returns how many events and live calls were
+    /// dropped. A client that comes back with an older cursor begins anew.
     pub(crate) fn purge(&self, context: &Context) -> (usize, usize) {
         let mut inner = self.lock();
         let (mut events, mut freed) = (0, 0);
         loop {
-            match inner.ring.let_oldest_go() {
+            match inner.ring.drop_oldest() {
                 0 => break,
                 bytes => freed += bytes,
             }

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus_client::registry::Registry as Measurements;
-use protocol::frame::CallState;
 use protocol::id::EventId;
 use protocol::message::Resume;
+use protocol::payload::CallState;
 use shuttle::thread;
 
 use super::{Registry, When};
-use crate::Config;
+use crate::config::Config;
 use crate::delivery::Item;
 use crate::metrics::Metrics;
 use crate::receipts::Who;
@@ -42,10 +42,10 @@ fn post(registry: &Registry, number: u64) -> usize {
     registry.deliver(event, poster(), std::iter::once(recipient("AAA", "ADV")), when).iter().sum()
 }
 
-/// What a session got: what it missed, then what came into its queue.
+/// What a session got: what it missed, then what came into its outbox.
 fn got(seat: &Seat, joined: &Joined) -> Vec<EventId> {
     let mut ids: Vec<_> = joined.missed.iter().map(|delivery| delivery.facts.id).collect();
-    ids.extend(seat.queue.take().iter().filter_map(Item::event));
+    ids.extend(seat.outbox.take().iter().filter_map(Item::event));
     ids
 }
 

@@ -1,4 +1,4 @@
-//! Who is connected, and what is known of them, for who runs the node.
+//! Who is connected and what is known of them, as the node's operator sees it.
 
 use protocol::id::{CustomerId, DeviceId, EventId, NegotiatorId, Product, Recipient};
 
@@ -29,8 +29,8 @@ pub struct Purged {
 }
 
 impl Registry {
-    /// The sessions behind `after` in the order in which they were opened, at most `size`: of one customer, of one negotiator, or all.
-    /// Looks at everybody who is known: not for the hot path.
+    /// Returns at most `size` sessions in the order in which they were opened, from the one after `after`: of one customer, of
+    /// one negotiator, or all. Looks at every recipient: not for the hot path.
     #[must_use]
     pub fn sessions(
         &self,
@@ -63,7 +63,7 @@ impl Registry {
         purged
     }
 
-    /// Whose state there is.
+    /// Returns the recipients of whom something is known.
     fn known(&self, customer: Option<CustomerId>, negotiator: Option<NegotiatorId>) -> Vec<Recipient> {
         let is_asked = |of: &Recipient| {
             customer.is_none_or(|customer| of.customer == customer)

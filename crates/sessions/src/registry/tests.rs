@@ -4,15 +4,15 @@ use std::future::poll_fn;
 use futures::FutureExt;
 use prometheus_client::registry::Registry as Measurements;
 use proptest::prelude::*;
-use protocol::frame::CallState;
 use protocol::id::{DeviceId, Product};
 use protocol::message::Resume;
+use protocol::payload::CallState;
 
 use super::*;
-use crate::codec::text_frame;
 use crate::delivery::Item;
-use crate::queue::Outgoing;
+use crate::outbox::Todo;
 use crate::testing::{frame, id, poster, product, recipient};
+use crate::ws::codec::text_frame;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -54,16 +54,16 @@ fn post(registry: &Registry, number: u64, to: &[Recipient]) -> Vec<usize> {
 }
 
 fn queued(seat: &Seat) -> Vec<EventId> {
-    seat.queue.take().iter().filter_map(Item::event).collect()
+    seat.outbox.take().iter().filter_map(Item::event).collect()
 }
 
-fn next(seat: &Seat) -> Option<Outgoing> {
-    poll_fn(|cx| seat.queue.poll_next(cx)).now_or_never()
+fn next(seat: &Seat) -> Option<Todo> {
+    poll_fn(|cx| seat.outbox.poll_next(cx)).now_or_never()
 }
 
 fn closed(seat: &Seat) -> Option<CloseCode> {
     match next(seat) {
-        Some(Outgoing::Close(code)) => Some(code),
+        Some(Todo::Close(code)) => Some(code),
         _ => None,
     }
 }
@@ -190,7 +190,7 @@ fn a_session_that_comes_while_all_are_sent_away_is_closed() {
     let mut slots: Vec<_> = before
         .iter()
         .map(|seat| match next(seat) {
-            Some(Outgoing::GoAway(slot)) => slot,
+            Some(Todo::GoAway(slot)) => slot,
             other => panic!("{other:?}"),
         })
         .collect();
@@ -314,7 +314,7 @@ proptest! {
     /// nothing is missing and nothing comes twice; `none` only where the place was really too old or the ring forgotten.
     #[test]
     fn a_full_resume_is_whole_and_none_is_said_only_with_cause(steps in proptest::collection::vec(step(), 1..80)) {
-        let config = Config { ring: crate::ring::RingConfig { events_max: 8, ..Default::default() }, ..Config::default() };
+        let config = Config { ring: crate::config::RingConfig { events_max: 8, ..Default::default() }, ..Config::default() };
         let (registry, adv) = (registry_with(config), recipient("AAA", "ADV"));
         let mut history: Vec<(EventId, u64)> = Vec::new();
         let (mut now, mut touched, mut number) = (0_u64, 0_u64, 0_u64);

@@ -1,8 +1,8 @@
-//! Who asked to be reminded is reminded, tick by tick.
+//! Reminders, tick by tick: for recipients, and for sessions.
 //!
-//! Among ten thousand sessions forty pings are due at each tick, and as many looks at acknowledgements as events came. Where nothing
-//! is delivered they are seen to in one go, so that the node sleeps again: that costs least. Else they are spread over the tick, since an
-//! event that comes meanwhile waits for what is seen to, and for the answers to it.
+//! Among ten thousand sessions forty pings are due at each tick, and one check of acknowledgements for each event. On a quiet
+//! node they run in one go, so that it sleeps again: that costs least. Where events come they are spread over the tick, since an
+//! event waits for the reminders before it, and for the answers to their pings.
 
 use std::time::Duration;
 
@@ -12,23 +12,24 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::Registry;
 use crate::wheel::TICK;
 
-/// How many reminders are seen to before others have their turn.
+/// How many reminders run before the task yields.
 const TOGETHER: usize = 4;
-/// In how many parts a tick's reminders are seen to where events come, and how far these are apart: within the tick, though a timer of
-/// tokio's can be a millisecond late.
+/// In how many parts a tick's reminders run where events come, and how far these are apart: within the tick, though tokio's
+/// timers can be a millisecond late.
 const PARTS: usize = 16;
 const APART: Duration = Duration::from_millis(4);
 
 impl Registry {
-    /// How many tasks are to run [`Registry::keep_time`].
+    /// Returns how many tasks are to run [`Registry::keep_time`].
     #[must_use]
     pub fn wheels(&self) -> usize {
         self.shared.context.session_reminders.len()
     }
 
-    /// Wakes whoever asked to be reminded, for ever. `wheel` counts from 0; that one sees to the recipients as well.
+    /// Runs the reminders of one wheel, for ever. `wheel` counts from 0; that one reminds the recipients as well.
     ///
-    /// Cancel safety: what is due at that moment is not seen to any more.
+    /// # Cancel safety
+    /// The reminders of that tick are lost.
     pub async fn keep_time(self, wheel: usize) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -53,8 +54,8 @@ impl Registry {
     }
 
     fn check(&self, session: EventId) {
-        let queue = self.queues().get(&session).cloned();
-        queue.iter().for_each(|queue| queue.check(queue.moment()));
+        let outbox = self.outboxes().get(&session).cloned();
+        outbox.iter().for_each(|outbox| outbox.check(outbox.moment()));
     }
 
     fn look_at(&self, recipient: Recipient, now: Duration) {
@@ -69,7 +70,7 @@ impl Registry {
     }
 }
 
-/// How a tick's reminders are seen to.
+/// How a tick's reminders run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pace {
     InOneGo,
@@ -83,7 +84,7 @@ impl Pace {
     }
 }
 
-/// Sees to what is due, and lets what has come meanwhile go first again and again.
+/// Runs what is due, and yields in between, so that what has come meanwhile goes first.
 async fn see_to<T>(due: &[T], pace: Pace, mut see_to: impl FnMut(&T)) {
     let part = match pace {
         Pace::InOneGo => due.len(),

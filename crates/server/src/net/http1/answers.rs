@@ -6,7 +6,7 @@ use std::time::Duration;
 use clock::Moment;
 use hyper::StatusCode;
 use hyper::header::CONNECTION;
-use sessions::gather::behind_the_others;
+use sessions::outbox::gather::yield_to_ready;
 use tokio::io::AsyncWriteExt;
 
 use crate::net::library::ends_connection;
@@ -57,7 +57,7 @@ impl Answers {
         if text.is_empty() {
             return Some(());
         }
-        behind_the_others().await;
+        yield_to_ready().await;
         stream.enter(Phase::Idle);
         stream.write_all(&text).await.ok()?;
         // A line with TLS can hold what the socket does not take.

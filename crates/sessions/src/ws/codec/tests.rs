@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
-use super::heard::{difference, heard};
 use super::*;
 use crate::testing::client_frame;
+use crate::ws::heard::{difference, heard};
 
 /// What is heard of bytes that come at once.
 fn said(bytes: &[u8]) -> Vec<String> {

@@ -1,25 +1,25 @@
-//! The calls of one recipient, so that a screen shows what is so and not what was. Pure.
+//! The calls of one recipient: a screen shows their latest state, whatever order events come in. Pure.
 //!
-//! A call goes from incoming to answered to ended. What comes late, because the provider's posts overtook each other, is told
-//! from a call that begins anew, because it was put through again.
+//! A call goes from incoming to answered to ended. An event that comes late, because the provider's posts overtook each other,
+//! must not set it back; a call that begins anew, because it was put through again, must. The two are told apart by their times.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use protocol::frame::CallState;
+use protocol::payload::CallState;
 use smallvec::SmallVec;
 
 use crate::delivery::Delivery;
 
 /// How many calls of a recipient are known at once.
 pub(crate) const CALLS_MAX: usize = 32;
-/// How many of them are told apart without a look elsewhere.
+/// For how many of them the hashes lie in the struct itself.
 const HASHES_HERE: usize = 16;
 /// How long after a state was set a lower one can still be late.
 const LATE: Duration = Duration::from_secs(10);
-/// How long after it last rang a call that nobody answered or ended is taken for over.
+/// How long after it last rang a call counts as ringing, where nobody says that it was answered or ended.
 const RINGING: Duration = Duration::from_secs(45);
 /// How long an answered call is remembered.
 const ANSWERED_MAX: Duration = Duration::from_secs(12 * 3600);
@@ -28,9 +28,9 @@ const ANSWERED_MAX: Duration = Duration::from_secs(12 * 3600);
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     calls: VecDeque<Call>,
-    /// Hashes of their ids, in the same order: what nearly all looks ask for lies together, and mostly here.
+    /// Hashes of their ids, in the same order. Most searches end here, so they lie together.
     hashes: SmallVec<[u16; HASHES_HERE]>,
-    /// Before this none is to be forgotten, so that not each event has to look through them.
+    /// No call is to be forgotten before this, so that an event need not look through them.
     due: Option<Duration>,
 }
 
@@ -52,7 +52,7 @@ pub(crate) enum Fate {
 }
 
 impl Call {
-    /// When there is nothing more to remember.
+    /// Returns when the call is forgotten.
     fn end(&self) -> Duration {
         self.set
             + match self.state {
@@ -64,7 +64,8 @@ impl Call {
 }
 
 impl Calls {
-    /// Brings a call to the state that an event says, unless the event is late. Gives also whether another call had to go.
+    /// Sets a call to the state that an event says, unless the event is late. Returns as well whether another live call had to
+    /// go.
     pub(crate) fn apply(&mut self, delivery: &Arc<Delivery>, now: Duration) -> (Fate, bool) {
         let news = Call { delivery: delivery.clone(), state: delivery.facts.state, set: now };
         let end = news.end();
@@ -77,13 +78,13 @@ impl Calls {
             self.look_at(end);
             return (Fate::Deliver, false);
         }
-        let crowded_out = self.calls.len() >= CALLS_MAX && self.let_one_go();
+        let crowded_out = self.calls.len() >= CALLS_MAX && self.drop_one();
         self.push(news);
         self.look_at(end);
         (Fate::Deliver, crowded_out)
     }
 
-    /// The call of this event.
+    /// Returns the call of this event.
     fn find(&mut self, delivery: &Delivery) -> Option<&mut Call> {
         // Several are compared at a time, and nearly always there is none.
         if !self.hashes.contains(&delivery.call_hash) {
@@ -99,15 +100,15 @@ impl Calls {
         self.calls.push_back(call);
     }
 
-    /// Makes room: an ended call, else the oldest that nobody answered, else the oldest. Gives whether a live one went.
-    fn let_one_go(&mut self) -> bool {
+    /// Drops an ended call, else the oldest that nobody answered, else the oldest. Returns whether it was live.
+    fn drop_one(&mut self) -> bool {
         let first = |state| self.calls.iter().position(|call| call.state == state);
         let place = first(CallState::Ended).or_else(|| first(CallState::Incoming)).unwrap_or(0);
         self.hashes.remove(place);
         self.calls.remove(place).is_some_and(|call| call.state != CallState::Ended)
     }
 
-    /// Ends a call that rings, since it was missed at `created`. Gives its event, or `None` where there is no such call, or where
+    /// Ends a call that rings, since it was missed at `created`. Returns its event; `None` where there is no such call, or where
     /// it rang again later than that.
     pub(crate) fn miss(&mut self, call_id: &str, created: Timestamp, now: Duration) -> Option<Arc<Delivery>> {
         let rings = |call: &&mut Call| {
@@ -120,7 +121,7 @@ impl Calls {
         Some(delivery)
     }
 
-    /// Sees to it that calls are looked through at `end`, or before.
+    /// Has the calls looked through at `end` at the latest.
     fn look_at(&mut self, end: Duration) {
         self.due = Some(self.due.map_or(end, |due| due.min(end)));
     }
@@ -130,7 +131,7 @@ impl Calls {
         self.due.is_some_and(|due| now >= due)
     }
 
-    /// Forgets what is over. Gives the calls of which nobody said that they stopped ringing.
+    /// Forgets what is over. Returns the calls that rang to the end without a word that they stopped.
     pub(crate) fn expire(&mut self, now: Duration) -> Vec<Arc<Delivery>> {
         let mut silent = Vec::new();
         for call in std::mem::take(self).calls {
@@ -145,17 +146,17 @@ impl Calls {
         silent
     }
 
-    /// The events that set the states of the live calls, oldest call first.
+    /// Returns the events that set the states of the live calls, oldest call first.
     pub(crate) fn live(&self) -> impl Iterator<Item = &Arc<Delivery>> {
         self.calls.iter().filter(|call| call.state != CallState::Ended).map(|call| &call.delivery)
     }
 
-    /// The event that set the state of a live call.
+    /// Returns the event that set the state of a live call.
     pub(crate) fn find_live(&self, call_id: &str) -> Option<&Arc<Delivery>> {
         self.live().find(|delivery| delivery.is_of(call_id))
     }
 
-    /// When to look for calls that are to be forgotten.
+    /// Returns when to look for calls that are to be forgotten.
     pub(crate) fn next_due(&self) -> Option<Duration> {
         self.due
     }

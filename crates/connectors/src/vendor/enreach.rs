@@ -6,7 +6,8 @@
 use protocol::time;
 use serde_json::{Map, Value};
 
-use crate::callback::{Callback, Fact, Note, Party, Reading, Serving, Unreadable, What, call_id, key, text};
+use crate::callback::{Callback, Unreadable, call_id, key, text};
+use crate::fact::{Fact, Note, Party, Reading, Serving, What};
 use crate::number;
 use crate::people::People;
 

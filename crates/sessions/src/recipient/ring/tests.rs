@@ -1,4 +1,4 @@
-use protocol::frame::CallState;
+use protocol::payload::CallState;
 
 use super::*;
 use crate::testing::{delivery, frame, id, product};

@@ -6,33 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::frame::CallState;
 use protocol::id::EventId;
+use protocol::payload::CallState;
 use smallvec::SmallVec;
 
-use crate::Config;
+use crate::config::Config;
 use crate::delivery::Delivery;
-
-/// How soon a dead line is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LifeConfig {
-    /// After how much silence the node pings, give or take 20 %. Default 25 s: below the idle time-outs of most proxies.
-    pub ping_interval: Duration,
-    /// How long a ping can stay unanswered. Default 10 s.
-    pub pong_timeout: Duration,
-    /// How long an incomingCall can stay unacknowledged until the node pings, and that ping unanswered. Default 3 s.
-    pub ack_timeout: Duration,
-}
-
-impl Default for LifeConfig {
-    fn default() -> Self {
-        Self {
-            ping_interval: Duration::from_secs(25),
-            pong_timeout: Duration::from_secs(10),
-            ack_timeout: Duration::from_secs(3),
-        }
-    }
-}
 
 /// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,15 +54,15 @@ impl Life {
         Self { config, interval, next_ping, dead: None, unacknowledged, silent: None }
     }
 
-    /// Something came from the client: it is alive.
+    /// Notes that something came from the client: it is alive.
     pub(crate) fn heard(&mut self, now: Duration) {
         self.dead = None;
         self.next_ping = now + self.interval;
     }
 
-    /// An event was written.
+    /// Notes that an event was written.
     pub(crate) fn sent(&mut self, delivery: Arc<Delivery>, now: Duration) {
-        // As many as a resume can bring at once; of older ones an acknowledgement is not counted.
+        // As many as a resume can send at once; acknowledgements of older ones are not counted.
         if self.unacknowledged.len() >= self.config.ring.events_max.max(self.config.queue_events_max) {
             let oldest = self.unacknowledged.remove(0);
             if oldest.silent.is_some() {
@@ -95,7 +74,7 @@ impl Life {
         self.unacknowledged.push(Sent { delivery, silent });
     }
 
-    /// Everything up to and including this event has been received; gives what that was.
+    /// Notes that the client has everything up to and including this event. Returns what that was.
     pub(crate) fn acknowledged(&mut self, id: EventId) -> SmallVec<[Arc<Delivery>; 1]> {
         let count = self.unacknowledged.iter().position(|sent| sent.delivery.facts.id == id).map_or(0, |place| place + 1);
         let received = self.unacknowledged.drain(..count).map(|sent| sent.delivery).collect();
@@ -107,7 +86,7 @@ impl Life {
         self.silent = self.unacknowledged.iter().find_map(|sent| sent.silent);
     }
 
-    /// What is due at `now`. Where that is a ping, it counts as sent.
+    /// Returns what is due at `now`. A ping counts as sent.
     pub(crate) fn due(&mut self, now: Duration) -> Due {
         if self.dead.is_some_and(|dead| now >= dead) {
             return Due::Dead;
@@ -126,7 +105,7 @@ impl Life {
         Due::Ping
     }
 
-    /// When to look again.
+    /// Returns when to look again.
     pub(crate) fn next_due(&self) -> Duration {
         let silent = self.silent.map(|at| at + self.config.life.ack_timeout);
         [Some(self.next_ping), self.dead, silent].into_iter().flatten().min().unwrap_or(self.next_ping)

@@ -9,34 +9,18 @@ use std::time::Duration;
 
 use protocol::id::{EventId, Product};
 
+use crate::config::RingConfig;
 use crate::delivery::Delivery;
 
 /// What one entry costs beside its text, in bytes: its own fields, its share of the allocations.
 const ENTRY_BYTES: usize = 256;
 
-/// How long a ring remembers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RingConfig {
-    /// For how long an entry is kept. Default 180 s: what a client is told as `resumeSeconds`.
-    pub age_max: Duration,
-    /// How many entries are kept, at least 1. Default 128.
-    pub events_max: usize,
-    /// How many bytes the rings of the whole node can hold. Default 256 MiB; beyond, a ring that grows lets its oldest go.
-    pub bytes_max: usize,
-}
-
-impl Default for RingConfig {
-    fn default() -> Self {
-        Self { age_max: Duration::from_secs(180), events_max: 128, bytes_max: 256 * 1024 * 1024 }
-    }
-}
-
 #[derive(Debug, Default)]
 pub(crate) struct Ring {
     entries: VecDeque<Entry>,
-    /// The newest entry that was let go, for each product: to a session, what other products were told never happened.
-    let_go: Vec<(Product, EventId)>,
-    /// Where the ring began, for who came before the first event.
+    /// The newest entry that was dropped, for each product: a session knows nothing of what only other products were told.
+    dropped: Vec<(Product, EventId)>,
+    /// The cursor of those who came before the first event.
     beginning: Option<EventId>,
 }
 
@@ -47,30 +31,30 @@ struct Entry {
 }
 
 impl Ring {
-    /// Puts an event behind the others. Gives the bytes that it takes.
+    /// Appends an event. Returns the bytes that it takes.
     pub(crate) fn push(&mut self, delivery: Arc<Delivery>, now: Duration) -> usize {
         let bytes = cost(&delivery);
         self.entries.push_back(Entry { delivery, entered: now });
         bytes
     }
 
-    /// Lets go what is too much with one more. Gives the bytes that come free.
+    /// Makes room for one more. Returns the bytes that come free.
     pub(crate) fn make_room(&mut self, config: &RingConfig) -> usize {
         let mut freed = 0;
         // An empty ring has nothing to let go.
         while self.entries.len() >= config.events_max.max(1) {
-            freed += self.let_oldest_go();
+            freed += self.drop_oldest();
         }
         freed
     }
 
-    /// Lets go what is too old. Gives the bytes that come free.
+    /// Drops what is too old. Returns the bytes that come free.
     pub(crate) fn expire(&mut self, config: &RingConfig, now: Duration) -> usize {
         let mut freed = 0;
         while let Some(oldest) = self.entries.front()
             && now >= oldest.entered + config.age_max
         {
-            freed += self.let_oldest_go();
+            freed += self.drop_oldest();
         }
         if self.entries.is_empty() {
             // An idle ring keeps nothing but its places.
@@ -79,31 +63,32 @@ impl Ring {
         freed
     }
 
-    /// Lets the oldest entry go. Gives the bytes that come free.
-    pub(crate) fn let_oldest_go(&mut self) -> usize {
+    /// Drops the oldest entry. Returns the bytes that come free.
+    pub(crate) fn drop_oldest(&mut self) -> usize {
         let Some(oldest) = self.entries.pop_front() else { return 0 };
         let facts = &oldest.delivery.facts;
         for product in facts.products.iter() {
-            match self.let_go.iter_mut().find(|(other, _)| other == product) {
+            match self.dropped.iter_mut().find(|(other, _)| other == product) {
                 Some((_, id)) => *id = facts.id,
-                None => self.let_go.push((*product, facts.id)),
+                None => self.dropped.push((*product, facts.id)),
             }
         }
         cost(&oldest.delivery)
     }
 
-    /// The place of a product behind which everything is still to come: the newest entry, else the last one let go, else the
-    /// beginning, which is `fresh` where there is none yet.
+    /// Returns the cursor of a product after which everything is still to come: the newest entry, else the last one dropped, else
+    /// the beginning, which becomes `fresh` where there is none yet.
     pub(crate) fn end(&mut self, product: Product, fresh: EventId) -> EventId {
         let newest = self.entries.iter().rev().find(|entry| entry.delivery.tells(product));
-        let newest = newest.map(|entry| entry.delivery.facts.id).or(self.last_let_go(product));
+        let newest = newest.map(|entry| entry.delivery.facts.id).or(self.last_dropped(product));
         newest.unwrap_or_else(|| *self.beginning.get_or_insert(fresh))
     }
 
-    /// All that a product was told behind the place `cursor`, or `None` where that is not known (any more): never a part of it.
+    /// Returns all that a product was told after `cursor`. Never a part of it: `None` where the cursor is not known, or not any
+    /// more.
     pub(crate) fn after(&self, cursor: EventId, product: Product) -> Option<Vec<Arc<Delivery>>> {
-        let let_go = self.last_let_go(product);
-        let at_the_start = let_go == Some(cursor) || (let_go.is_none() && self.beginning == Some(cursor));
+        let dropped = self.last_dropped(product);
+        let at_the_start = dropped == Some(cursor) || (dropped.is_none() && self.beginning == Some(cursor));
         let place = match self.entries.iter().position(|entry| entry.delivery.facts.id == cursor) {
             Some(place) => place + 1,
             None if at_the_start => 0,
@@ -113,33 +98,33 @@ impl Ring {
         Some(behind.filter(|delivery| delivery.tells(product)).cloned().collect())
     }
 
-    fn last_let_go(&self, product: Product) -> Option<EventId> {
-        self.let_go.iter().find(|(other, _)| *other == product).map(|(_, id)| *id)
+    fn last_dropped(&self, product: Product) -> Option<EventId> {
+        self.dropped.iter().find(|(other, _)| *other == product).map(|(_, id)| *id)
     }
 
-    /// When the oldest entry is to be let go.
+    /// Returns when the oldest entry is too old.
     pub(crate) fn next_due(&self, config: &RingConfig) -> Option<Duration> {
         self.entries.front().map(|oldest| oldest.entered + config.age_max)
     }
 
-    /// The bytes that all entries take.
+    /// Returns the bytes that all entries take.
     pub(crate) fn bytes(&self) -> usize {
         self.entries.iter().map(|entry| cost(&entry.delivery)).sum()
     }
 
-    /// The entries in order.
+    /// Returns the entries in order.
     pub(crate) fn entries(&self) -> impl DoubleEndedIterator<Item = &Arc<Delivery>> {
         self.entries.iter().map(|entry| &entry.delivery)
     }
 
-    /// The places that are known beside the entries: the last ones let go, and the beginning.
+    /// Returns the cursors that are known beside the entries: the last ones dropped, and the beginning.
     pub(crate) fn places(&self) -> (&[(Product, EventId)], Option<EventId>) {
-        (&self.let_go, self.beginning)
+        (&self.dropped, self.beginning)
     }
 
-    /// A ring that knows these places and has no entries yet.
-    pub(crate) fn with_places(let_go: Vec<(Product, EventId)>, beginning: Option<EventId>) -> Self {
-        Self { entries: VecDeque::new(), let_go, beginning }
+    /// A ring that knows these cursors and has no entries yet.
+    pub(crate) fn with_places(dropped: Vec<(Product, EventId)>, beginning: Option<EventId>) -> Self {
+        Self { entries: VecDeque::new(), dropped, beginning }
     }
 }
 

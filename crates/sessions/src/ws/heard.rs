@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message as Theirs, WebSocket};
 
-use super::{Decoder, HEAD_BYTES_MAX, MESSAGE_BYTES_MAX, Message};
+use super::codec::{Decoder, HEAD_BYTES_MAX, MESSAGE_BYTES_MAX, Message};
 
 /// What the decoder makes of bytes that come in these parts, up to the first fault or close.
 pub(crate) fn heard(parts: &[&[u8]]) -> Vec<String> {
@@ -97,8 +97,8 @@ pub(crate) fn difference(bytes: &[u8]) -> Option<[Vec<String>; 2]> {
     (ours != theirs).then_some([ours, theirs])
 }
 
-/// Of a frame that is forbidden and too large the two say different things, and a close with a code that must not be sent is given
-/// by the other as one with 1002.
+/// Of a frame that is forbidden and too large the two say different things, and a close with a code that must not be sent is
+/// given by the other as one with 1002.
 fn plain(word: &str) -> String {
     match word {
         "fault TooLarge" | "fault Protocol" | "close Some(1002)" => "fault".to_owned(),

@@ -1,21 +1,22 @@
 use std::future::poll_fn;
 use std::io::IoSlice;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Wake;
+use std::task::{Context as TaskContext, Poll, Wake};
 
 use clock::Clock;
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use prometheus_client::registry::Registry;
-use protocol::frame::{CallState, EncodedFrame};
+use protocol::frame::EncodedFrame;
 use protocol::id::NegotiatorId;
+use protocol::payload::CallState;
 
 use super::*;
-use crate::Config;
-use crate::codec::{close_frame, ping_frame, text_frame};
+use crate::config::Config;
 use crate::delivery::Delivery;
 use crate::metrics::Metrics;
 use crate::testing::{frame, id, of_bytes};
+use crate::ws::codec::{close_frame, ping_frame, text_frame};
 
 /// A socket that takes so many bytes, or is broken.
 #[derive(Debug, Clone, Default)]
@@ -89,20 +90,20 @@ fn context() -> Arc<Context> {
     Arc::new(Context::new(Config::default(), Clock::stepped(Timestamp::UNIX_EPOCH), metrics))
 }
 
-fn queue_of(context: &Arc<Context>) -> Arc<Queue> {
+fn outbox_of(context: &Arc<Context>) -> Arc<Outbox> {
     let who = Who { negotiator: NegotiatorId::parse("ADV").unwrap(), session: id(1), device: None };
-    Arc::new(Queue::new(who, context.clone()))
+    Arc::new(Outbox::new(who, context.clone()))
 }
 
-fn queue() -> Arc<Queue> {
-    queue_of(&context())
+fn outbox() -> Arc<Outbox> {
+    outbox_of(&context())
 }
 
 /// A session with a socket that takes so many bytes.
-fn open(room: usize) -> (Arc<Queue>, Socket) {
-    let (queue, socket) = (queue(), Socket::with_room(room));
-    queue.open(Arc::new(socket.clone()), []);
-    (queue, socket)
+fn open(room: usize) -> (Arc<Outbox>, Socket) {
+    let (outbox, socket) = (outbox(), Socket::with_room(room));
+    outbox.open(Arc::new(socket.clone()), []);
+    (outbox, socket)
 }
 
 fn item(bytes: usize) -> Item {
@@ -113,26 +114,26 @@ fn word(text: &str) -> Bytes {
     text_frame(text.as_bytes())
 }
 
-fn next(queue: &Queue) -> Option<Outgoing> {
-    poll_fn(|cx| queue.poll_next(cx)).now_or_never()
+fn next(outbox: &Outbox) -> Option<Todo> {
+    poll_fn(|cx| outbox.poll_next(cx)).now_or_never()
 }
 
-fn write(queue: &Arc<Queue>) -> Option<io::Result<Progress>> {
-    poll_fn(|cx| queue.poll_write(cx)).now_or_never()
+fn write(outbox: &Arc<Outbox>) -> Option<io::Result<Progress>> {
+    poll_fn(|cx| outbox.poll_write(cx)).now_or_never()
 }
 
-/// Gives the socket room for all that waits, and brings it out.
-fn write_all(queue: &Arc<Queue>, socket: &Socket) {
+/// Gives the socket room for all that waits, and writes it.
+fn write_all(outbox: &Arc<Outbox>, socket: &Socket) {
     socket.make_room(usize::MAX);
-    assert!(matches!(write(queue), Some(Ok(Progress::All))));
+    assert!(matches!(write(outbox), Some(Ok(Progress::All))));
 }
 
-fn now(queue: &Queue) -> Moment {
-    queue.context.clock.moment()
+fn now(outbox: &Outbox) -> Moment {
+    outbox.context.clock.moment()
 }
 
-fn waits(queue: &Queue) -> (i64, usize) {
-    (queue.context.metrics.waiting.get(), queue.context.waiting_bytes())
+fn waits(outbox: &Outbox) -> (i64, usize) {
+    (outbox.context.metrics.waiting.get(), outbox.context.waiting_bytes())
 }
 
 /// The payloads of frames of less than 126 bytes.
@@ -148,25 +149,25 @@ fn texts(mut bytes: &[u8]) -> Vec<String> {
 
 #[test]
 fn sixty_four_events_wait_and_one_more_closes_the_session_as_slow() {
-    let queue = queue();
+    let outbox = outbox();
     for _ in 0..64 {
-        assert!(queue.put(item(1)));
+        assert!(outbox.put(item(1)));
     }
-    assert_eq!(waits(&queue), (64, 64 * 3), "a head of two bytes and a text of one");
-    assert!(!queue.put(item(1)));
-    assert!(!queue.put(item(1)));
-    assert_eq!(waits(&queue), (0, 0));
-    assert!(matches!(write(&queue), Some(Ok(Progress::Abandoned(CloseCode::Slow)))));
-    assert_eq!(next(&queue), Some(Outgoing::Close(CloseCode::Slow)));
+    assert_eq!(waits(&outbox), (64, 64 * 3), "a head of two bytes and a text of one");
+    assert!(!outbox.put(item(1)));
+    assert!(!outbox.put(item(1)));
+    assert_eq!(waits(&outbox), (0, 0));
+    assert!(matches!(write(&outbox), Some(Ok(Progress::Abandoned(CloseCode::Slow)))));
+    assert_eq!(next(&outbox), Some(Todo::Close(CloseCode::Slow)));
 }
 
 #[test]
 fn sixty_four_kibibytes_wait_and_one_byte_more_closes_the_session_as_slow() {
     let exactly = |last| {
-        let queue = queue();
+        let outbox = outbox();
         // A head of four bytes, and one of two.
-        assert!(queue.put(item(64 * 1024 - 4 - 4 - 1000)));
-        queue.put(item(last))
+        assert!(outbox.put(item(64 * 1024 - 4 - 4 - 1000)));
+        outbox.put(item(last))
     };
     assert!(exactly(1000));
     assert!(!exactly(1001));
@@ -174,61 +175,61 @@ fn sixty_four_kibibytes_wait_and_one_byte_more_closes_the_session_as_slow() {
 
 #[test]
 fn what_waits_comes_before_a_close_and_the_first_reason_stands() {
-    let queue = queue();
-    queue.put(item(1));
-    queue.check(now(&queue));
-    queue.close(CloseCode::Restarting);
-    queue.close(CloseCode::Slow);
-    assert_eq!(next(&queue), Some(Outgoing::Write));
-    assert_eq!(queue.take().len(), 1);
-    assert_eq!(next(&queue), Some(Outgoing::Close(CloseCode::Restarting)));
+    let outbox = outbox();
+    outbox.put(item(1));
+    outbox.check(now(&outbox));
+    outbox.close(CloseCode::Restarting);
+    outbox.close(CloseCode::Slow);
+    assert_eq!(next(&outbox), Some(Todo::Write));
+    assert_eq!(outbox.take().len(), 1);
+    assert_eq!(next(&outbox), Some(Todo::Close(CloseCode::Restarting)));
 }
 
 #[test]
 fn what_is_shed_or_dropped_is_not_counted_any_more() {
     let context = context();
-    let (shed, dropped) = (queue_of(&context), queue_of(&context));
+    let (shed, dropped) = (outbox_of(&context), outbox_of(&context));
     shed.put(item(100));
     dropped.put(item(100));
     assert_eq!(waits(&shed), (2, 204));
     shed.shed();
-    assert_eq!(next(&shed), Some(Outgoing::Close(CloseCode::Overloaded)));
+    assert_eq!(next(&shed), Some(Todo::Close(CloseCode::Overloaded)));
     drop(dropped);
     assert_eq!(waits(&shed), (0, 0));
 }
 
 #[test]
 fn an_event_goes_to_the_socket_at_once_where_nothing_waits() {
-    let (queue, socket) = open(1000);
-    assert!(queue.put(item(10)));
+    let (outbox, socket) = open(1000);
+    assert!(outbox.put(item(10)));
     assert_eq!(texts(&socket.taken()), ["x".repeat(10)]);
-    assert_eq!((waits(&queue), queue.context.metrics.written.get()), ((0, 0), 1));
-    assert_eq!(next(&queue), None, "there is nothing to do for the session's task");
+    assert_eq!((waits(&outbox), outbox.context.metrics.written.get()), ((0, 0), 1));
+    assert_eq!(next(&outbox), None, "there is nothing to do for the session's task");
 }
 
 #[test]
 fn events_wait_until_the_session_was_welcomed() {
-    let (queue, socket) = (queue(), Socket::with_room(1000));
-    queue.put(item(10));
-    assert_eq!(next(&queue), Some(Outgoing::Write));
-    queue.open(Arc::new(socket.clone()), [Item::sync(word("welcome")), item(3)]);
-    queue.put(item(20));
+    let (outbox, socket) = (outbox(), Socket::with_room(1000));
+    outbox.put(item(10));
+    assert_eq!(next(&outbox), Some(Todo::Write));
+    outbox.open(Arc::new(socket.clone()), [Item::frame(word("welcome")), item(3)]);
+    outbox.put(item(20));
     assert!(socket.taken().is_empty());
-    write_all(&queue, &socket);
+    write_all(&outbox, &socket);
     assert_eq!(texts(&socket.taken()), ["welcome".to_owned(), "x".repeat(3), "x".repeat(10), "x".repeat(20)]);
-    assert_eq!((waits(&queue), queue.context.metrics.written.get()), ((0, 0), 3));
+    assert_eq!((waits(&outbox), outbox.context.metrics.written.get()), ((0, 0), 3));
 }
 
 #[test]
 fn what_a_socket_takes_in_part_is_brought_out_whole_and_in_order() {
     for room in 0..36 {
-        let (queue, socket) = open(room);
-        assert!(queue.put(item(10)) && queue.put(item(20)));
-        queue.say(word("an answer"));
+        let (outbox, socket) = open(room);
+        assert!(outbox.put(item(10)) && outbox.put(item(20)));
+        outbox.say(word("an answer"));
         let mut patience = 0;
-        while next(&queue) == Some(Outgoing::Write) {
+        while next(&outbox) == Some(Todo::Write) {
             socket.make_room(7);
-            assert!(matches!(write(&queue), Some(Ok(Progress::Some | Progress::All))));
+            assert!(matches!(write(&outbox), Some(Ok(Progress::Some | Progress::All))));
             patience += 1;
             assert!(patience < 20, "it comes to an end");
         }
@@ -240,32 +241,32 @@ fn what_a_socket_takes_in_part_is_brought_out_whole_and_in_order() {
             _ => [first, second, answer],
         };
         assert_eq!(texts(&socket.taken()), expected, "room for {room}");
-        assert_eq!(waits(&queue), (0, 0));
+        assert_eq!(waits(&outbox), (0, 0));
     }
 }
 
 #[test]
 fn a_frame_that_was_begun_is_finished_before_the_last_word() {
-    let (queue, socket) = open(5);
-    queue.put(item(10));
-    queue.put(item(20));
-    queue.shed();
-    assert_eq!(waits(&queue), (1, 12), "what the socket has in part");
-    assert!(matches!(write(&queue), Some(Ok(Progress::Abandoned(CloseCode::Overloaded)))));
-    queue.end(close_frame(CloseCode::Overloaded));
-    write_all(&queue, &socket);
+    let (outbox, socket) = open(5);
+    outbox.put(item(10));
+    outbox.put(item(20));
+    outbox.shed();
+    assert_eq!(waits(&outbox), (1, 12), "what the socket has in part");
+    assert!(matches!(write(&outbox), Some(Ok(Progress::Abandoned(CloseCode::Overloaded)))));
+    outbox.end(close_frame(CloseCode::Overloaded));
+    write_all(&outbox, &socket);
     let expected = [word("xxxxxxxxxx"), close_frame(CloseCode::Overloaded)].concat();
     assert_eq!(socket.taken(), expected);
-    assert_eq!(waits(&queue), (0, 0));
+    assert_eq!(waits(&outbox), (0, 0));
 }
 
 #[test]
 fn an_event_larger_than_the_bound_of_which_a_part_is_out_is_kept() {
-    let (queue, socket) = open(5);
-    assert!(queue.put(item(65 * 1024)));
-    assert!(!queue.put(item(1)), "but nothing more has room");
-    queue.end(ping_frame());
-    write_all(&queue, &socket);
+    let (outbox, socket) = open(5);
+    assert!(outbox.put(item(65 * 1024)));
+    assert!(!outbox.put(item(1)), "but nothing more has room");
+    outbox.end(ping_frame());
+    write_all(&outbox, &socket);
     assert_eq!(socket.taken().len(), 65 * 1024 + 10 + 2);
 }
 
@@ -277,60 +278,67 @@ fn what_stopped_ringing_while_it_waited_is_left_out_unless_it_was_begun() {
         frame.facts.expires = Some(expires);
         Item::Event(Arc::new(Delivery::new(frame, Duration::ZERO, None)))
     };
-    let (queue, socket) = open(3);
+    let (outbox, socket) = open(3);
     for text in ["begun", "late"] {
-        queue.put(ringing(text));
+        outbox.put(ringing(text));
     }
-    queue.put(item(2));
-    queue.context.clock.advance(Duration::from_secs(46));
-    write_all(&queue, &socket);
+    outbox.put(item(2));
+    outbox.context.clock.advance(Duration::from_secs(46));
+    write_all(&outbox, &socket);
     assert_eq!(texts(&socket.taken()), ["begun", "xx"]);
-    assert_eq!((queue.context.metrics.expired.get(), waits(&queue)), (1, (0, 0)));
+    assert_eq!((outbox.context.metrics.expired.get(), waits(&outbox)), (1, (0, 0)));
 }
 
 #[test]
 fn a_broken_line_is_found_by_the_task_of_the_session() {
-    let (queue, socket) = open(1000);
+    let (outbox, socket) = open(1000);
     socket.0.lock().unwrap().broken = true;
-    assert!(queue.put(item(1)));
-    assert_eq!(next(&queue), Some(Outgoing::Write));
-    assert!(matches!(write(&queue), Some(Err(_))));
+    assert!(outbox.put(item(1)));
+    assert_eq!(next(&outbox), Some(Todo::Write));
+    assert!(matches!(write(&outbox), Some(Err(_))));
 }
 
 #[test]
 fn many_frames_go_out_in_few_calls() {
-    let (queue, socket) = open(0);
-    (0..64).for_each(|_| assert!(queue.put(item(1))));
+    let (outbox, socket) = open(0);
+    (0..64).for_each(|_| assert!(outbox.put(item(1))));
     socket.make_room(usize::MAX);
-    let calls = std::iter::from_fn(|| write(&queue)).take_while(|progress| matches!(progress, Ok(Progress::Some))).count();
+    let calls = std::iter::from_fn(|| write(&outbox)).take_while(|progress| matches!(progress, Ok(Progress::Some))).count();
     assert_eq!((calls, texts(&socket.taken()).len()), (3, 64));
 }
 
 #[test]
 fn a_last_word_is_not_dropped_for_want_of_memory() {
-    let (queue, socket) = open(0);
-    queue.end(close_frame(CloseCode::Replaced));
-    queue.shed();
-    write_all(&queue, &socket);
+    let (outbox, socket) = open(0);
+    outbox.end(close_frame(CloseCode::Replaced));
+    outbox.shed();
+    write_all(&outbox, &socket);
     assert_eq!(socket.taken(), close_frame(CloseCode::Replaced));
 }
 
 #[test]
 fn what_a_line_holds_on_to_is_brought_out_by_the_sessions_task() {
-    let (queue, socket) = open(usize::MAX);
+    let (outbox, socket) = open(usize::MAX);
     socket.0.lock().unwrap().holds = true;
     let woken = Arc::new(Woken::default());
-    assert!(queue.poll_next(&mut TaskContext::from_waker(&woken.clone().into())).is_pending());
-    assert!(queue.put(item(100)));
+    assert!(outbox.poll_next(&mut TaskContext::from_waker(&woken.clone().into())).is_pending());
+    assert!(outbox.put(item(100)));
     assert!(woken.0.load(Ordering::Relaxed));
-    assert_eq!(waits(&queue), (0, 0), "the line has it");
-    assert!(matches!(next(&queue), Some(Outgoing::Write)));
-    assert!(queue.put(item(50)));
-    assert_eq!(waits(&queue).0, 1, "nothing is put into a line that holds on to something");
-    assert!(write(&queue).is_none());
+    assert_eq!(waits(&outbox), (0, 0), "the line has it");
+    assert!(matches!(next(&outbox), Some(Todo::Write)));
+    assert!(outbox.put(item(50)));
+    assert_eq!(waits(&outbox).0, 1, "nothing is put into a line that holds on to something");
+    assert!(write(&outbox).is_none());
     socket.0.lock().unwrap().holds = false;
-    assert!(matches!(write(&queue), Some(Ok(Progress::All))));
-    assert_eq!((waits(&queue), next(&queue).is_none()), ((0, 0), true));
+    assert!(matches!(write(&outbox), Some(Ok(Progress::All))));
+    assert_eq!((waits(&outbox), next(&outbox).is_none()), ((0, 0), true));
+}
+
+#[test]
+#[cfg(not(feature = "model"))]
+fn an_outbox_is_small_as_each_idle_session_has_one() {
+    let bytes = size_of::<Outbox>();
+    assert!(bytes <= 344, "{bytes} bytes, for each session");
 }
 
 mod gather; // what comes together

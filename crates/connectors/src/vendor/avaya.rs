@@ -7,7 +7,8 @@
 use protocol::time;
 use serde_json::{Map, Value};
 
-use crate::callback::{Callback, Fact, Note, Party, Reading, Unreadable, What, call_id, key, text};
+use crate::callback::{Callback, Unreadable, call_id, key, text};
+use crate::fact::{Fact, Note, Party, Reading, What};
 use crate::number;
 use crate::people::People;
 
@@ -18,7 +19,7 @@ pub(crate) fn read(callback: Callback<'_>, members: &Map<String, Value>, people:
     match event.as_ref() {
         "" => Err(Unreadable::Missing("eventType")),
         "ENGAGEMENT_CREATED" | "PARTICIPANT_ADDED" | "PARTICIPANT_DISCONNECTED" => {
-            Ok(of_engagement(reading, &event, callback, (members, people)))
+            Ok(of_engagement(reading, &event, callback, members, people))
         }
         "MESSAGES" | "TYPING" | "ENGAGEMENT_ERROR" => Ok(reading.noted(Note::NoTelephony)),
         _ => Ok(reading.noted(Note::UnknownEvent)),
@@ -29,7 +30,8 @@ fn of_engagement(
     mut reading: Reading,
     event: &str,
     callback: Callback<'_>,
-    (members, people): (&Map<String, Value>, People<'_>),
+    members: &Map<String, Value>,
+    people: People<'_>,
 ) -> Reading {
     let Some(call) = call_id(&text(members, &["engagementId"])) else { return reading.noted(Note::NoCall) };
     let at = time::read(&text(members, &["eventDate"])).unwrap_or_else(|| {

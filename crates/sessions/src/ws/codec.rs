@@ -1,10 +1,7 @@
-//! WebSocket as a server speaks it (RFC 6455 §5): what a client sent, taken apart in place; what it is told, framed. Pure.
+//! WebSocket's frames as a server takes and sends them (RFC 6455 §5): what a client sent is decoded in place. Pure.
 //!
-//! A frame that the server sends has no mask, so its bytes are the same for all who get it: an event is framed once. What a client
-//! sends is taken apart where it was read, so that an idle session keeps no buffer at all.
-
-#[cfg(any(test, fuzzing))]
-pub(crate) mod heard; // what is heard of the same bytes, here and by another implementation
+//! A frame that the server sends has no mask, so its bytes are the same for all who get it: an event is framed once. A client's
+//! frames are decoded where they were read, so that an idle session keeps no buffer.
 
 use std::io::Cursor;
 use std::ops::Range;
@@ -15,7 +12,7 @@ use protocol::message::CLIENT_MESSAGE_BYTES_MAX;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode as WireCode, Control, Data, OpCode};
 
-/// Whether sessions say everything back instead of what is theirs to say: what a conformance suite asks of a server.
+/// Whether sessions echo every message instead of saying their own: what a conformance suite asks of a server.
 pub(crate) const ECHOES: bool = cfg!(feature = "conformance");
 /// How large a client's message can be; the suite's largest has 64 KiB.
 pub(crate) const MESSAGE_BYTES_MAX: usize = if ECHOES { 128 * 1024 } else { CLIENT_MESSAGE_BYTES_MAX };
@@ -35,7 +32,7 @@ pub(crate) enum Message<'b> {
     Close(Option<u16>),
 }
 
-/// What a client did that it must not do, and the code that it is closed with.
+/// How a client broke the protocol, and the code that it is closed with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) code: CloseCode,
@@ -45,11 +42,11 @@ pub(crate) struct Fault {
 
 const NOT_UTF8: Fault = Fault { code: CloseCode::Unreadable, what: "is not UTF-8" };
 
-/// What is known of a message of which the last fragment has not come.
+/// Decodes messages; keeps the fragments of one whose last has not come.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     fragments: Option<Box<Fragments>>,
-    /// The fragments of the message that was given last, which are let go with the next.
+    /// The fragments of the message that was returned last, freed with the next.
     given: Option<Box<Fragments>>,
 }
 
@@ -62,7 +59,8 @@ struct Fragments {
 }
 
 impl Decoder {
-    /// Takes the next message from the front of `input`; `None` where it is not whole, which leaves the begin of its frame in `input`.
+    /// Takes the next message from the front of `input`. Returns `None` where it is not whole, and leaves the beginning of its
+    /// frame there.
     pub(crate) fn next<'m, 'b: 'm>(&'m mut self, input: &mut &'b mut [u8]) -> Result<Option<Message<'m>>, Fault> {
         self.given = None;
         while let Some((header, payload)) = frame(input, MESSAGE_BYTES_MAX - self.gathered())? {
@@ -93,7 +91,7 @@ impl Decoder {
 }
 
 impl Fragments {
-    /// Adds a fragment; a text is refused with the first fragment that makes it wrong, not with the last.
+    /// Adds a fragment. A text that is not UTF-8 is refused with the first fragment that makes it so.
     fn add(&mut self, payload: &[u8]) -> Result<(), Fault> {
         self.bytes.extend_from_slice(payload);
         if self.data != Data::Text {
@@ -108,7 +106,7 @@ impl Fragments {
     }
 }
 
-/// Takes one frame from the front of `input`, if it is whole, and its mask off; its payload can have `room` bytes where it is data.
+/// Takes one frame from the front of `input`, if it is whole, and unmasks it. The payload of a data frame can have `room` bytes.
 fn frame<'b>(input: &mut &'b mut [u8], room: usize) -> Result<Option<(FrameHeader, &'b mut [u8])>, Fault> {
     let mut cursor = Cursor::new(&input[..]);
     let parsed = FrameHeader::parse(&mut cursor).map_err(|_reserved| protocol("has an opcode that is not known"))?;
@@ -186,12 +184,12 @@ fn protocol(what: &'static str) -> Fault {
     Fault { code: CloseCode::Protocol, what }
 }
 
-/// A text, framed.
+/// Returns a text, framed.
 pub(crate) fn text_frame(text: &[u8]) -> Bytes {
     framed(OpCode::Data(Data::Text), text)
 }
 
-/// A text, framed, with `more` behind the frame, and where the text stands.
+/// Returns a text, framed, with `more` behind the frame, and where in it the text is.
 pub(crate) fn text_frame_before(text: &[u8], more: &[u8]) -> (Box<[u8]>, Range<usize>) {
     let mut frame = framed_with_room(OpCode::Data(Data::Text), text, more.len());
     let end = frame.len();
@@ -199,28 +197,28 @@ pub(crate) fn text_frame_before(text: &[u8], more: &[u8]) -> (Box<[u8]>, Range<u
     (frame.into(), end - text.len()..end)
 }
 
-/// Bytes, framed.
+/// Returns bytes, framed.
 pub(crate) fn binary_frame(payload: &[u8]) -> Bytes {
     framed(OpCode::Data(Data::Binary), payload)
 }
 
-/// A ping without a payload.
+/// Returns a ping without a payload.
 pub(crate) fn ping_frame() -> Bytes {
     framed(OpCode::Control(Control::Ping), &[])
 }
 
-/// The answer to a ping (RFC 6455 §5.5.3).
+/// Returns the answer to a ping (RFC 6455 §5.5.3).
 pub(crate) fn pong_frame(ping: &[u8]) -> Bytes {
     framed(OpCode::Control(Control::Pong), ping)
 }
 
-/// A close, with its code and reason.
+/// Returns a close frame with its code and reason.
 pub(crate) fn close_frame(code: CloseCode) -> Bytes {
     let (number, reason) = code.on_the_wire();
     framed(OpCode::Control(Control::Close), &[&number.to_be_bytes(), reason.as_bytes()].concat())
 }
 
-/// The answer to a close: the same code (RFC 6455 §5.5.1).
+/// Returns the answer to a close: the same code (RFC 6455 §5.5.1).
 pub(crate) fn close_answer(code: Option<u16>) -> Bytes {
     framed(OpCode::Control(Control::Close), code.map(u16::to_be_bytes).as_ref().map_or(&[], |code| code.as_slice()))
 }
@@ -229,7 +227,7 @@ fn framed(opcode: OpCode, payload: &[u8]) -> Bytes {
     framed_with_room(opcode, payload, 0).into()
 }
 
-/// A frame, with exactly so much room behind it.
+/// Returns a frame, with exactly so much room behind it.
 fn framed_with_room(opcode: OpCode, payload: &[u8], room: usize) -> Vec<u8> {
     let header = FrameHeader { opcode, ..FrameHeader::default() };
     let length = payload.len() as u64;

@@ -6,7 +6,8 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::callback::{Callback, Fact, Note, Party, Reading, Unreadable, What, call_id, key, text};
+use crate::callback::{Callback, Unreadable, call_id, key, text};
+use crate::fact::{Fact, Note, Party, Reading, What};
 
 /// What the states of a ticket make of a call.
 const STATES: [(&str, Says); 11] = [
@@ -57,10 +58,10 @@ pub(crate) fn read(callback: Callback<'_>, members: &Map<String, Value>, rings_f
         Says::Over => What::Done(rings_for),
         Says::Nothing => return Ok(reading.noted(Note::NoTelephony)),
     };
-    Ok(of_call(reading, what, &object, (callback, members)))
+    Ok(of_call(reading, what, &object, callback, members))
 }
 
-fn of_call(mut reading: Reading, what: What, object: &str, (callback, members): (Callback<'_>, &Map<String, Value>)) -> Reading {
+fn of_call(mut reading: Reading, what: What, object: &str, callback: Callback<'_>, members: &Map<String, Value>) -> Reading {
     let id = text(members, &["objectId"]);
     let Some(call) = call_id(&id).map(|id| format!("{object}-{id}")).and_then(|id| call_id(&id)) else {
         return reading.noted(Note::NoCall);
