@@ -38,6 +38,8 @@ pub(crate) struct Broker {
 
 /// What stays over restarts.
 struct Setting {
+    /// What it runs under, with its arguments; none: itself.
+    under: Vec<String>,
     program: PathBuf,
     folder: tempfile::TempDir,
     environment: Vec<(String, String)>,
@@ -53,19 +55,31 @@ impl Broker {
 
     /// The same, with the folder below `parent`, or below the folder for temporary files.
     pub(crate) async fn start_in(parent: Option<&Path>, secret: &str, environment: &[(&str, &str)]) -> Result<Self> {
-        let program = match PROGRAM.get() {
-            Some(program) => program.clone(),
-            None => std::env::current_exe()?.with_file_name("bellwire"),
-        };
-        ensure!(program.exists(), "{} is missing: cargo build --release --bin bellwire", program.display());
-        let folder = parent.map_or_else(tempfile::tempdir, tempfile::tempdir_in)?;
-        let (api, ops) = (free_address()?, free_address()?);
-        let own = [("BELLWIRE_DEV_SECRET", secret), ("BELLWIRE_LOG__FILTER", "warn")];
-        let environment = own.iter().chain(environment).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let setting = Setting { program, folder, environment, api: api.clone(), ops };
-        let mut broker = Self { child: setting.spawn()?, setting, api };
+        let program = program_under_test()?;
+        Self::start_as(Setting::new(program, parent, secret, environment)?).await
+    }
+
+    /// The same, of a build of its own and under another program.
+    pub(crate) async fn start_under(
+        program: Option<PathBuf>,
+        under: &[&str],
+        secret: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
+        let program = program.map_or_else(program_under_test, Ok)?;
+        let under = under.iter().map(|part| (*part).to_owned()).collect();
+        Self::start_as(Setting { under, ..Setting::new(program, None, secret, environment)? }).await
+    }
+
+    async fn start_as(setting: Setting) -> Result<Self> {
+        let mut broker = Self { api: setting.api.clone(), child: setting.spawn()?, setting };
         broker.ready().await?;
         Ok(broker)
+    }
+
+    /// What it has logged.
+    pub(crate) fn log(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.setting.folder.path().join("log"))?)
     }
 
     /// Starts it again on the same folder, after it ended.
@@ -120,11 +134,27 @@ impl Broker {
     }
 }
 
+fn program_under_test() -> Result<PathBuf> {
+    match PROGRAM.get() {
+        Some(program) => Ok(program.clone()),
+        None => Ok(std::env::current_exe()?.with_file_name("bellwire")),
+    }
+}
+
 impl Setting {
+    fn new(program: PathBuf, parent: Option<&Path>, secret: &str, environment: &[(&str, &str)]) -> Result<Self> {
+        ensure!(program.exists(), "{} is missing: cargo build --release --bin bellwire", program.display());
+        let folder = parent.map_or_else(tempfile::tempdir, tempfile::tempdir_in)?;
+        let own = [("BELLWIRE_DEV_SECRET", secret), ("BELLWIRE_LOG__FILTER", "warn")];
+        let environment = own.iter().chain(environment).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Ok(Self { under: Vec::new(), program, folder, environment, api: free_address()?, ops: free_address()? })
+    }
+
     fn spawn(&self) -> Result<Child> {
         let log = File::options().create(true).append(true).open(self.folder.path().join("log"))?;
-        let mut command = Command::new(&self.program);
-        command.args(["serve", "--dev", "--listen", &self.api, "--ops-listen", &self.ops, "--data"]);
+        let mut words = self.under.iter().map(PathBuf::from).chain([self.program.clone()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).args(["serve", "--dev", "--listen", &self.api, "--ops-listen", &self.ops, "--data"]);
         command.arg(self.folder.path().join("data")).envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stderr(log).kill_on_drop(true);
         command.spawn().with_context(|| format!("cannot run {}", self.program.display()))

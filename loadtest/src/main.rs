@@ -16,6 +16,7 @@ mod ledger; // what was posted against what was heard
 mod soak; // sessions that lose nothing
 mod stalled; // readers that read nothing, among others
 mod webhooks; // what deliveries cost, and what becomes of them
+mod instructions; // what they cost in instructions, beside another build
 mod bench; // what events and sessions cost, beside the limit and other servers
 
 use std::path::PathBuf;
@@ -41,6 +42,8 @@ enum Command {
     Stalled(stalled::StalledArgs),
     /// Measures deliveries by webhook: cost, delay, endpoints that hang, a million queued, kill -9.
     Webhooks(webhooks::WebhooksArgs),
+    /// Counts instructions by valgrind: of an event, a delivery, a missed call, a hand-shake; beside another build.
+    Instructions(instructions::InstructionsArgs),
     #[command(flatten)]
     Measure(bench::Measurement),
     /// The least that the job allows, for the measurement.
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Soak(args) => runtime.block_on(soak::run(args)),
         Command::Stalled(args) => runtime.block_on(stalled::run(args)),
         Command::Webhooks(args) => runtime.block_on(webhooks::run(args)),
+        Command::Instructions(args) => runtime.block_on(instructions::run(args)),
         Command::Measure(measurement) => runtime.block_on(bench::run(measurement)),
         Command::Limit(args) => bench::run_limit(&args),
         Command::PlainClient(args) => runtime.block_on(webhooks::run_plain(args)),

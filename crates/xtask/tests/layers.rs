@@ -123,3 +123,36 @@ fn the_store_names_its_database_below_one_folder_and_its_floors_from_above() {
         assert!(found.is_empty(), "{} may not name {found:?}", file.display());
     }
 }
+
+/// The rooms of the server in the order of `lib.rs`: each may name those above it, and none below.
+const ROOMS: [&str; 24] = [
+    "config", "metrics", "limits", "slots", "auth", "speaker", "idempotency", "documents", "directories", "connectors", "node",
+    "memo", "net", "telemetry", "tell", "dispatch", "post", "callbacks", "handover", "api", "ops", "workers", "app", "stopped",
+];
+
+/// What a file names of its own crate: the first segment behind each `crate::`.
+fn rooms_named(text: &str) -> Vec<&str> {
+    // Tests may reach up.
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let named = text.split("crate::").skip(1).map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap());
+    named.filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn rooms_of_the_server_name_only_those_above_them() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../server/src").canonicalize().unwrap();
+    let lib = std::fs::read_to_string(root.join("lib.rs")).unwrap();
+    let listed = lib.lines().filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod ")?.split(';').next());
+    assert_eq!(listed.filter(|room| *room != "fuzzing").collect::<Vec<_>>(), ROOMS, "lib.rs has the same order");
+    let files = sources(&root);
+    assert!(files.len() > 80, "{files:?}");
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let file = file.strip_prefix(&root).unwrap();
+        let first = file.components().next().unwrap().as_os_str().to_string_lossy();
+        let Some(place) = ROOMS.iter().position(|room| *room == first.trim_end_matches(".rs")) else { continue };
+        let above = &ROOMS[..=place];
+        let wrong: Vec<_> = rooms_named(&text).into_iter().filter(|room| !above.contains(room)).collect();
+        assert!(wrong.is_empty(), "{} may not name {wrong:?}", file.display());
+    }
+}
