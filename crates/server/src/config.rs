@@ -8,7 +8,7 @@ mod telemetry; // where traces and metrics go
 mod read; // the table of values → `Config`, key by key
 pub(crate) mod issuers; // who may issue tokens, and where their keys come from
 mod reader; // one table of values, laid over the defaults
-pub mod files; // what is wrong with the files that it names
+mod values; // one value, as the program works with it
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -310,10 +310,7 @@ fn read_all(
     let mut settings = dev_settings(&purpose);
     settings.extend(reader.settings());
     let config = read::config(&mut reader, purpose);
-    match config {
-        Some(config) if reader.faults.is_empty() => Ok((config, settings)),
-        Some(_) | None => Err(ConfigError(in_order(reader.faults))),
-    }
+    if reader.faults.is_empty() { Ok((config, settings)) } else { Err(ConfigError(in_order(reader.faults))) }
 }
 
 /// Those of the file by line, then those of what was said otherwise, then those of what was not said.

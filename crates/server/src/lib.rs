@@ -1,6 +1,7 @@
 //! The door, the wiring and the shutdown of bellwire, in the order in which a request passes them.
 
 pub mod config; // file, environment and flags → `Config`, or every fault
+pub mod causes; // an error with what it came from
 pub mod app; // what a node is made of, and how it starts and stops
 pub mod stopped; // a node that does not serve, for what operators do to its folder
 mod workers; // the threads that serve connections

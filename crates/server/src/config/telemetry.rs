@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use toml::Value;
 
-use super::read::optional_path;
-use super::reader::{self, Reader};
+use super::reader::Reader;
+use super::values::{duration, optional_path, text};
 
 const METRICS_INTERVAL_MIN: Duration = Duration::from_millis(100);
 
@@ -25,24 +25,23 @@ pub struct Telemetry {
     pub instance: String,
 }
 
-/// `None` within: none is sent.
-pub(super) fn telemetry(reader: &mut Reader) -> Option<Option<Telemetry>> {
-    let otlp_endpoint = reader.get("telemetry.otlp_endpoint", endpoint);
-    let ca_file = reader.get("telemetry.ca_file", optional_path);
-    let trace_ratio = reader.get("telemetry.trace_ratio", ratio);
-    let metrics_interval = reader.get("telemetry.metrics_interval", reader::duration);
-    let instance = reader.get("telemetry.instance", reader::text);
-    let (otlp_endpoint, ca_file, trace_ratio) = (otlp_endpoint?, ca_file?, trace_ratio?);
-    let (metrics_interval, instance) = (metrics_interval?, instance?);
-    if metrics_interval < METRICS_INTERVAL_MIN {
+/// `None`: nothing is sent.
+pub(super) fn telemetry(reader: &mut Reader) -> Option<Telemetry> {
+    let telemetry = Telemetry {
+        otlp_endpoint: reader.get("telemetry.otlp_endpoint", endpoint),
+        ca_file: reader.get("telemetry.ca_file", optional_path),
+        trace_ratio: reader.get("telemetry.trace_ratio", ratio),
+        metrics_interval: reader.get("telemetry.metrics_interval", duration),
+        instance: reader.get("telemetry.instance", text),
+    };
+    if telemetry.metrics_interval < METRICS_INTERVAL_MIN {
         reader.fault("telemetry.metrics_interval", "must be at least 100ms");
-        return None;
     }
-    Some((!otlp_endpoint.is_empty()).then_some(Telemetry { otlp_endpoint, ca_file, trace_ratio, metrics_interval, instance }))
+    (!telemetry.otlp_endpoint.is_empty()).then_some(telemetry)
 }
 
 fn endpoint(value: &Value) -> Result<String, String> {
-    let text = reader::text(value)?;
+    let text = text(value)?;
     if !text.is_empty() {
         if cfg!(not(feature = "otlp")) {
             return Err("is of no use: this program was built without the feature otlp".to_owned());

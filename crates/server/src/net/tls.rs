@@ -48,6 +48,14 @@ pub enum TlsError {
     Setup(#[from] rustls::Error),
 }
 
+/// Checks certificate and key as a start does.
+///
+/// # Errors
+/// [`TlsError`], as a start would fail with.
+pub fn check(files: &TlsFiles) -> Result<(), TlsError> {
+    Tls::open(files, Door::Api).map(drop)
+}
+
 impl Tls {
     /// Reads certificate and key, and offers HTTP/1.1; on the API HTTP/2 as well.
     pub(crate) fn open(files: &TlsFiles, door: Door) -> Result<Self, TlsError> {
