@@ -4,7 +4,7 @@ pub mod origin; // where a value came from, and what is wrong with one
 mod lines; // a text's values and their lines
 pub mod show; // the effective configuration, for who asks
 mod door; // addresses, TLS, and who stands between
-mod telemetry; // where traces and metrics go
+mod telemetry; // where traces go
 mod read; // the table of values → `Config`, key by key
 pub(crate) mod issuers; // who may issue tokens, and where their keys come from
 mod reader; // one table of values, laid over the defaults
@@ -82,7 +82,7 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// Over how long the ends of the sessions are spread at most.
     pub shutdown_window: Duration,
-    /// Where traces and metrics go.
+    /// Where traces go.
     pub telemetry: Option<Telemetry>,
     /// How log lines look.
     pub log_format: LogFormat,

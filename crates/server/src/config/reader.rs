@@ -9,6 +9,12 @@ use super::lines::{Lines, joined};
 use super::origin::{Fault, Origin};
 use super::show::Setting;
 
+/// Keys of earlier versions, and what their users are to do instead.
+const GONE: [(&str, &str); 1] = [(
+    "telemetry.metrics_interval",
+    "is gone, as metrics are no longer sent over OTLP: take the key away, and have the collector scrape /metrics at ops.listen",
+)];
+
 /// A configuration that is being read.
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -92,8 +98,12 @@ impl Reader {
         }
     }
 
-    /// Says that a key is unknown, and which known one is nearest.
+    /// Says that a key is gone, or that it is unknown and which known one is nearest.
     fn unknown(&self, above: &str, key: &str) -> String {
+        let path = joined(above, key);
+        if let Some((_, instead)) = GONE.iter().find(|(gone, _)| *gone == path) {
+            return (*instead).to_owned();
+        }
         let section = if above.is_empty() { Some(&self.values) } else { find(&self.values, above).and_then(Value::as_table) };
         let known = section.into_iter().flat_map(Table::keys);
         let near = known.map(|other| (strsim::osa_distance(&key.to_lowercase(), other), other));

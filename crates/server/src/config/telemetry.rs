@@ -1,14 +1,11 @@
-//! Where traces and metrics go.
+//! Where traces go.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use toml::Value;
 
 use super::reader::Reader;
-use super::values::{duration, optional_path, text};
-
-const METRICS_INTERVAL_MIN: Duration = Duration::from_millis(100);
+use super::values::{optional_path, text};
 
 /// An OTLP endpoint, and what it gets.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,8 +16,6 @@ pub struct Telemetry {
     pub ca_file: Option<PathBuf>,
     /// Of the traces that no caller began, so many are told.
     pub trace_ratio: f64,
-    /// How often metrics go.
-    pub metrics_interval: Duration,
     /// Which node says it.
     pub instance: String,
 }
@@ -31,12 +26,8 @@ pub(super) fn telemetry(reader: &mut Reader) -> Option<Telemetry> {
         otlp_endpoint: reader.get("telemetry.otlp_endpoint", endpoint),
         ca_file: reader.get("telemetry.ca_file", optional_path),
         trace_ratio: reader.get("telemetry.trace_ratio", ratio),
-        metrics_interval: reader.get("telemetry.metrics_interval", duration),
         instance: reader.get("telemetry.instance", text),
     };
-    if telemetry.metrics_interval < METRICS_INTERVAL_MIN {
-        reader.fault("telemetry.metrics_interval", "must be at least 100ms");
-    }
     (!telemetry.otlp_endpoint.is_empty()).then_some(telemetry)
 }
 

@@ -117,6 +117,14 @@ fn a_faulty_value_is_told_once_and_hides_no_other() {
 }
 
 #[test]
+fn a_key_that_is_gone_says_what_to_do_instead() {
+    let told = faults("[telemetry]\nmetrics_interval = \"10s\"", &[("BELLWIRE_TELEMETRY__METRICS_INTERVAL", "10s")], &dev());
+    let instead = "telemetry.metrics_interval: is gone, as metrics are no longer sent over OTLP: take the key away, and have the \
+                   collector scrape /metrics at ops.listen";
+    assert_eq!(told, [format!("file:2: {instead}"), format!("BELLWIRE_TELEMETRY__METRICS_INTERVAL: {instead}")]);
+}
+
+#[test]
 fn a_duration_that_no_clock_reaches_is_refused() {
     let told = faults("[sessions]\nresume_age = \"18446744073709548015s\"", &[], &dev());
     assert_eq!(told, ["file:2: sessions.resume_age: must be at most 100 years, got \"18446744073709548015s\""]);

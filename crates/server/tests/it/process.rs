@@ -280,6 +280,10 @@ fn a_faulty_configuration_is_told_whole_and_exits_78() {
     assert_eq!(missing.status.code(), Some(78));
     let not_loopback = run(&["serve", "--dev", "--listen", "0.0.0.0:0"]);
     assert_eq!(not_loopback.status.code(), Some(78));
+    fs::write(&file, "[telemetry]\nmetrics_interval = \"10s\"\n").unwrap();
+    let gone = run(&["serve", "--dev", "--config", file.to_str().unwrap()]);
+    assert_eq!(gone.status.code(), Some(78));
+    assert!(text(&gone.stderr).contains("bellwire.toml:2: telemetry.metrics_interval: is gone"), "{}", text(&gone.stderr));
 }
 
 #[tokio::test]
