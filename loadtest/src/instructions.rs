@@ -106,7 +106,7 @@ async fn count_case(program: Option<PathBuf>, case: Case, count: usize) -> Resul
     let few = collect(program.clone(), case, count / 3).await?;
     let many = collect(program, case, count).await?;
     let counted = (count - count / 3) * case.targets();
-    Ok((many as f64 - few as f64) / f64::from(u32::try_from(counted)?))
+    Ok(f64::from(u32::try_from(many.saturating_sub(few) / counted as u64)?))
 }
 
 /// All instructions of a run of the program in which so many are done.
@@ -123,7 +123,8 @@ async fn collect(program: Option<PathBuf>, case: Case, count: usize) -> Result<u
     }
     broker.end(Signal::TERM).await?;
     let log = broker.log()?;
-    let line = log.lines().rev().find_map(|line| line.split_once(COLLECTED)).context("callgrind says nothing: is valgrind there?")?;
+    let line =
+        log.lines().rev().find_map(|line| line.split_once(COLLECTED)).context("callgrind says nothing: is valgrind there?")?;
     Ok(line.1.trim().parse()?)
 }
 
@@ -134,7 +135,8 @@ async fn log_in(broker: &Broker, signer: &Signer) -> Result<JoinSet<()>> {
         let mut session = Session::open(broker.api.as_str(), &signer.person(CUSTOMER, &negotiator(number))?, "").await?;
         sessions.spawn(async move {
             while let Heard::Message(message) = session.next().await {
-                if message["type"] == "event" && session.send(&json!({"type": "ack", "id": message["id"]})).await.is_err() {
+                let is_event = message.get("type").is_some_and(|kind| kind == "event");
+                if is_event && session.send(&json!({"type": "ack", "id": message.get("id")})).await.is_err() {
                     return;
                 }
             }

@@ -108,8 +108,6 @@ impl App {
         }));
         let keep_keys = node.auth.keep_keys();
         tasks.extend(keep_keys.map(|keeping| core.spawn(stop.clone().run_until_cancelled_owned(keeping).map(drop))));
-        #[cfg(feature = "otlp")]
-        core.spawn(crate::telemetry::export_metrics(node.clone(), stop.clone()));
         core.close();
 
         let ended = until_end(shutdown, tasks).await;

@@ -31,6 +31,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use protocol::id::IdError;
+use server::causes::with_causes;
 use server::config::{Config, ConfigError, Flags};
 
 /// sysexits(3): something in the configuration is wrong.
@@ -145,13 +146,7 @@ fn refuse(error: &ConfigError) -> ExitCode {
 
 /// Says why a command failed, with all its causes.
 fn fail(error: &dyn std::error::Error) -> ExitCode {
-    eprint!("bellwire: {error}");
-    let mut source = error.source();
-    while let Some(cause) = source {
-        eprint!(": {cause}");
-        source = cause.source();
-    }
-    eprintln!();
+    eprintln!("bellwire: {}", with_causes(error));
     ExitCode::FAILURE
 }
 

@@ -4,11 +4,11 @@ pub mod origin; // where a value came from, and what is wrong with one
 mod lines; // a text's values and their lines
 pub mod show; // the effective configuration, for who asks
 mod door; // addresses, TLS, and who stands between
-mod telemetry; // where traces and metrics go
+mod telemetry; // where traces go
 mod read; // the table of values → `Config`, key by key
 pub(crate) mod issuers; // who may issue tokens, and where their keys come from
 mod reader; // one table of values, laid over the defaults
-pub mod files; // what is wrong with the files that it names
+mod values; // one value, as the program works with it
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -82,7 +82,7 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// Over how long the ends of the sessions are spread at most.
     pub shutdown_window: Duration,
-    /// Where traces and metrics go.
+    /// Where traces go.
     pub telemetry: Option<Telemetry>,
     /// How log lines look.
     pub log_format: LogFormat,
@@ -310,10 +310,7 @@ fn read_all(
     let mut settings = dev_settings(&purpose);
     settings.extend(reader.settings());
     let config = read::config(&mut reader, purpose);
-    match config {
-        Some(config) if reader.faults.is_empty() => Ok((config, settings)),
-        Some(_) | None => Err(ConfigError(in_order(reader.faults))),
-    }
+    if reader.faults.is_empty() { Ok((config, settings)) } else { Err(ConfigError(in_order(reader.faults))) }
 }
 
 /// Those of the file by line, then those of what was said otherwise, then those of what was not said.

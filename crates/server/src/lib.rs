@@ -4,6 +4,7 @@
 
 pub mod config; // file, environment and flags → `Config`, or every fault
 pub mod metrics; // what an operator sees of the door
+pub mod causes; // an error with what it came from
 pub mod limits; // how often who may ask
 mod slots; // room for connections and sessions
 pub mod auth; // token → `Caller`

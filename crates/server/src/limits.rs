@@ -23,6 +23,7 @@ pub(crate) struct Limits {
     pub(crate) callbacks: Limiter<ConnectorId>,
     pub(crate) sessions: Limiter<()>,
     pub(crate) new_tokens: Limiter<()>,
+    #[cfg(feature = "otlp")]
     pub(crate) traces: Limiter<()>,
     /// By subscription.
     pub(crate) pings: Limiter<String>,
@@ -41,6 +42,7 @@ impl Limits {
             callbacks: Limiter::new(config.callbacks),
             sessions: Limiter::new(config.sessions),
             new_tokens: Limiter::new(config.new_tokens),
+            #[cfg(feature = "otlp")]
             traces: Limiter::new(config.traces),
             pings: Limiter::every(PING_INTERVAL, PING_BURST),
         }

@@ -6,8 +6,6 @@
 #[cfg(feature = "otlp")]
 mod export; // the way to the endpoint
 #[cfg(feature = "otlp")]
-mod openmetrics; // what Prometheus reads → what OTLP sends
-#[cfg(feature = "otlp")]
 mod transport; // one POST to the endpoint
 
 use hyper::header::HeaderValue;
@@ -19,8 +17,6 @@ use crate::metrics::OfTrace;
 use crate::net::request::Head;
 use crate::node::Node;
 
-#[cfg(feature = "otlp")]
-pub(crate) use self::export::export_metrics;
 #[cfg(feature = "otlp")]
 pub use self::export::{Spans, Unstarted};
 

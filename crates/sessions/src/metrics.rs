@@ -5,68 +5,46 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
 use protocol::message::Resume;
 
 /// The sessions' measurements; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    /// Sessions that are open.
-    pub open: Gauge,
-    /// Recipients of whom something is remembered.
-    pub recipients: Gauge,
-    /// Sessions that were opened.
-    pub opened: Counter,
-    /// Sessions that ended, by reason.
-    pub closed: Family<Closed, Counter>,
-    /// Events put into a session's queue.
-    pub queued: Counter,
-    /// Events written to a socket.
-    pub written: Counter,
-    /// Events that ended before they could be written.
-    pub expired: Counter,
-    /// Events that a client has acknowledged.
-    pub acknowledged: Counter,
-    /// What clients were told of their cursors.
-    pub resumed: Family<Resumed, Counter>,
-    /// Events that were overtaken by a later state of their call.
-    pub late: Counter,
-    /// Live calls that had to go since a recipient had too many.
-    pub calls_dropped: Counter,
-    /// Calls that a person saw.
-    pub shown: Counter,
-    /// Calls that a person put aside.
-    pub dismissed: Counter,
-    /// Negotiators and devices in all receipts.
-    pub receipts: Gauge,
-    /// What all rings take; held against what they may take, too.
-    pub ring_bytes: Gauge,
-    /// From the moment an event was taken to a client's word that it has it.
-    pub taken_to_acknowledged: Histogram,
-    /// Events that wait in the queues of all sessions.
-    pub waiting: Gauge,
-    /// From the moment an event was taken to its last byte in the socket.
-    pub taken_to_written: Histogram,
+    pub(crate) open: Gauge,
+    pub(crate) recipients: Gauge,
+    pub(crate) opened: Counter,
+    pub(crate) closed: Family<Closed, Counter>,
+    pub(crate) queued: Counter,
+    pub(crate) written: Counter,
+    pub(crate) expired: Counter,
+    pub(crate) acknowledged: Counter,
+    pub(crate) resumed: Family<Resumed, Counter>,
+    pub(crate) late: Counter,
+    pub(crate) calls_dropped: Counter,
+    pub(crate) shown: Counter,
+    pub(crate) dismissed: Counter,
+    pub(crate) receipts: Gauge,
+    pub(crate) ring_bytes: Gauge,
+    pub(crate) taken_to_acknowledged: Histogram,
+    pub(crate) waiting: Gauge,
+    pub(crate) taken_to_written: Histogram,
 }
 
-/// Why a session ended: a close code, or `gone` when the line broke.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Closed {
-    /// The close code.
-    pub code: Code,
+pub(crate) struct Closed {
+    pub(crate) code: Code,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Resumed {
+    pub(crate) resume: ResumeLabel,
 }
 
 /// What a client was told of its cursor.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Resumed {
-    /// `new`, `full` or `none`.
-    pub resume: ResumeLabel,
-}
-
-/// The label of a resume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the labels as they are published")]
-pub enum ResumeLabel {
+pub(crate) enum ResumeLabel {
     /// No cursor was brought.
     new,
     /// Everything since the cursor followed.
@@ -85,9 +63,9 @@ impl From<Resume> for ResumeLabel {
     }
 }
 
-/// The label of a close code.
+/// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Code {
+pub(crate) enum Code {
     /// The broker closed with this code.
     Sent(u16),
     /// The client closed.
@@ -115,51 +93,46 @@ impl Metrics {
     /// Makes the measurements known to `registry`.
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
-        let metrics = Self {
-            open: Gauge::default(),
-            recipients: Gauge::default(),
-            opened: Counter::default(),
-            closed: Family::default(),
-            queued: Counter::default(),
-            written: Counter::default(),
-            expired: Counter::default(),
-            acknowledged: Counter::default(),
-            resumed: Family::default(),
-            late: Counter::default(),
-            calls_dropped: Counter::default(),
-            shown: Counter::default(),
-            dismissed: Counter::default(),
-            receipts: Gauge::default(),
-            ring_bytes: Gauge::default(),
-            taken_to_acknowledged: Histogram::new(latency_buckets()),
-            waiting: Gauge::default(),
-            taken_to_written: Histogram::new(latency_buckets()),
-        };
-        registry.register("sessions", "Sessions that are open", metrics.open.clone());
-        registry.register(
-            "recipients",
-            "Negotiators who are logged in, were of late, or for whom something happened",
-            metrics.recipients.clone(),
-        );
-        registry.register("sessions_opened", "Sessions that were opened", metrics.opened.clone());
-        registry.register("sessions_closed", "Sessions that ended, by close code", metrics.closed.clone());
-        registry.register("deliveries_queued", "Events put into the queue of a session", metrics.queued.clone());
-        registry.register("deliveries_written", "Events written to the socket of a session", metrics.written.clone());
-        registry.register("deliveries_expired", "Events that ended before they were written", metrics.expired.clone());
-        registry.register("deliveries_acknowledged", "Acknowledgements from clients", metrics.acknowledged.clone());
-        registry.register("sessions_resumed", "What clients were told of their cursors", metrics.resumed.clone());
-        registry.register("deliveries_late", "Events overtaken by a later state of their call", metrics.late.clone());
-        registry.register("calls_dropped", "Live calls let go since a negotiator had too many", metrics.calls_dropped.clone());
-        registry.register("calls_shown", "Calls that a person saw", metrics.shown.clone());
-        registry.register("calls_dismissed", "Calls that a person put aside", metrics.dismissed.clone());
-        registry.register("receipts", "Negotiators and devices in the receipts of recent events", metrics.receipts.clone());
-        let help = "Bytes kept for clients that come back";
-        registry.register_with_unit("rings", help, Unit::Bytes, metrics.ring_bytes.clone());
-        let help = "From taking an event to a client's word that it has it";
-        registry.register_with_unit("event_taken_to_acknowledged", help, Unit::Seconds, metrics.taken_to_acknowledged.clone());
-        registry.register("session_queue_events", "Events that wait in session queues", metrics.waiting.clone());
-        let help = "From taking an event to its last byte in a session's socket";
-        registry.register_with_unit("event_taken_to_written", help, Unit::Seconds, metrics.taken_to_written.clone());
-        metrics
+        let recipients = "Negotiators who are logged in, were of late, or for whom something happened";
+        let until_acknowledged = "From taking an event to a client's word that it has it";
+        let until_written = "From taking an event to its last byte in a session's socket";
+        Self {
+            open: metric(registry, "sessions", "Sessions that are open"),
+            recipients: metric(registry, "recipients", recipients),
+            opened: metric(registry, "sessions_opened", "Sessions that were opened"),
+            closed: metric(registry, "sessions_closed", "Sessions that ended, by close code"),
+            queued: metric(registry, "deliveries_queued", "Events put into the queue of a session"),
+            written: metric(registry, "deliveries_written", "Events written to the socket of a session"),
+            expired: metric(registry, "deliveries_expired", "Events that ended before they were written"),
+            acknowledged: metric(registry, "deliveries_acknowledged", "Acknowledgements from clients"),
+            resumed: metric(registry, "sessions_resumed", "What clients were told of their cursors"),
+            late: metric(registry, "deliveries_late", "Events overtaken by a later state of their call"),
+            calls_dropped: metric(registry, "calls_dropped", "Live calls let go since a negotiator had too many"),
+            shown: metric(registry, "calls_shown", "Calls that a person saw"),
+            dismissed: metric(registry, "calls_dismissed", "Calls that a person put aside"),
+            receipts: metric(registry, "receipts", "Negotiators and devices in the receipts of recent events"),
+            ring_bytes: bytes(registry, "rings", "Bytes kept for clients that come back"),
+            taken_to_acknowledged: seconds(registry, "event_taken_to_acknowledged", until_acknowledged, latency_buckets()),
+            waiting: metric(registry, "session_queue_events", "Events that wait in session queues"),
+            taken_to_written: seconds(registry, "event_taken_to_written", until_written, latency_buckets()),
+        }
     }
+}
+
+fn metric<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+fn bytes(registry: &mut Registry, name: &str, help: &str) -> Gauge {
+    let gauge = Gauge::default();
+    registry.register_with_unit(name, help, Unit::Bytes, gauge.clone());
+    gauge
+}
+
+fn seconds(registry: &mut Registry, name: &str, help: &str, buckets: impl Iterator<Item = f64>) -> Histogram {
+    let histogram = Histogram::new(buckets);
+    registry.register_with_unit(name, help, Unit::Seconds, histogram.clone());
+    histogram
 }

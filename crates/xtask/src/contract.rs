@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::GIVEN_AWAY;
 use crate::commands::{said, succeed};
 
 const SUITE: &str = "schemathesis==4.32.5";
@@ -53,7 +54,16 @@ struct Node {
 
 impl Node {
     fn start(folder: &Path) -> Result<Self, String> {
-        succeed(Command::new("cargo").args(["build", "--package", "server", "--locked", "--target-dir", "target"]))?;
+        succeed(Command::new("cargo").args([
+            "build",
+            "--package",
+            "server",
+            "--features",
+            GIVEN_AWAY,
+            "--locked",
+            "--target-dir",
+            "target",
+        ]))?;
         if folder.exists() {
             fs::remove_dir_all(folder).map_err(|error| format!("cannot remove {}: {error}", folder.display()))?;
         }

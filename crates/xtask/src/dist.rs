@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::commands::{said, succeed};
-use crate::{trained, tried};
+use crate::{GIVEN_AWAY, trained, tried};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const FOLDER: &str = "target/dist";
@@ -81,7 +81,7 @@ fn stage(program: &Path, tree: &Path) -> Result<(), String> {
 /// The libraries in the program, a line each: name, version, licence.
 fn libraries() -> Result<String, String> {
     let tree = ["tree", "--locked", "--package", "server", "--edges", "normal", "--prefix", "none", "--format", "{p} {l}"];
-    let text = said(Command::new("cargo").args(tree).arg("--no-dedupe"))?;
+    let text = said(Command::new("cargo").args(tree).args(["--no-dedupe", "--features", GIVEN_AWAY]))?;
     // Those of this workspace are named with their folders.
     let mut lines: Vec<_> = text.lines().filter(|line| !line.contains("(/") && !line.is_empty()).collect();
     lines.sort_unstable();

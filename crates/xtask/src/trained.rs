@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::GIVEN_AWAY;
 use crate::commands::{said, succeed};
 
 const FOLDER: &str = "target/trained";
@@ -38,7 +39,7 @@ pub(crate) fn build(target: &str) -> Result<PathBuf, String> {
 
 fn cargo(target: &str, folder: &Path, flags: &str) -> Result<(), String> {
     let mut build = Command::new("cargo");
-    build.args(["build", "--locked", "--package", "server", "--bin", "bellwire", "--release"]);
+    build.args(["build", "--locked", "--package", "server", "--bin", "bellwire", "--release", "--features", GIVEN_AWAY]);
     // The target is named, since without it build scripts and macros would be linked that way too, which macros cannot be.
     succeed(build.args(["--target", target, "--target-dir"]).arg(folder).env("RUSTFLAGS", flags))
 }

@@ -125,9 +125,32 @@ fn the_store_names_its_database_below_one_folder_and_its_floors_from_above() {
 }
 
 /// The rooms of the server in the order of `lib.rs`: each may name those above it, and none below.
-const ROOMS: [&str; 24] = [
-    "config", "metrics", "limits", "slots", "auth", "speaker", "idempotency", "documents", "directories", "connectors", "node",
-    "memo", "net", "telemetry", "tell", "dispatch", "post", "callbacks", "handover", "api", "ops", "workers", "app", "stopped",
+const ROOMS: [&str; 25] = [
+    "config",
+    "metrics",
+    "causes",
+    "limits",
+    "slots",
+    "auth",
+    "speaker",
+    "idempotency",
+    "documents",
+    "directories",
+    "connectors",
+    "node",
+    "memo",
+    "net",
+    "telemetry",
+    "tell",
+    "dispatch",
+    "post",
+    "callbacks",
+    "handover",
+    "api",
+    "ops",
+    "workers",
+    "app",
+    "stopped",
 ];
 
 /// What a file names of its own crate: the first segment behind each `crate::`.

@@ -270,7 +270,7 @@ impl Outcome {
 ///
 /// # Errors
 /// [`KeysError`].
-pub(crate) fn check_key_set(path: &Path) -> Result<(), KeysError> {
+pub fn check_key_set(path: &Path) -> Result<(), KeysError> {
     source::read_file(path).map(drop)
 }
 
@@ -278,7 +278,7 @@ pub(crate) fn check_key_set(path: &Path) -> Result<(), KeysError> {
 ///
 /// # Errors
 /// [`KeysError::Certificates`].
-pub(crate) fn check_certificates(path: &Path) -> Result<(), KeysError> {
+pub fn check_certificates(path: &Path) -> Result<(), KeysError> {
     Fetcher::new(Some(path), Clock::system()).map(drop)
 }
 

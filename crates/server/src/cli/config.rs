@@ -1,12 +1,14 @@
 //! `bellwire config`
 
+mod files; // what is wrong with the files that a configuration names
+
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use server::config::origin::Fault;
 use server::config::show::{Setting, written};
-use server::config::{Config, ConfigError, files};
+use server::config::{Config, ConfigError};
 
 use super::{EX_CONFIG, ServeArgs, put, refuse};
 

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use toml::Value;
 
-use super::Secret;
-use super::read::{optional_path, optional_secret};
-use super::reader::{self, Reader};
+use super::Config;
+use super::reader::Reader;
+use super::values::{optional_path, parsed_list, text};
 
 /// Where a listener's certificate is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,82 +49,53 @@ const TOLD_BY: [(&str, ToldBy); 4] = [
     ("x-forwarded-for", ToldBy::XForwardedFor),
 ];
 
-/// One listener.
-#[derive(Debug)]
-pub(super) struct Listener {
-    pub(super) address: SocketAddr,
-    pub(super) tls: Option<TlsFiles>,
-}
-
-/// The listener for providers and products, and the one for operators with what they must bring.
-pub(super) fn listeners(reader: &mut Reader, dev: bool) -> Option<(Listener, Listener, Option<Secret>)> {
-    let address = reader.get("http.listen", reader::parsed::<SocketAddr>);
-    let ops_address = reader.get("ops.listen", reader::parsed::<SocketAddr>);
-    let ops_token = reader.get("ops.token_file", optional_secret);
-    check_addresses(reader, dev, (address, ops_address), ops_token.as_ref());
-    let (tls, ops_tls) = (tls(reader, "http"), tls(reader, "ops"));
-    Some((Listener { address: address?, tls: tls? }, Listener { address: ops_address?, tls: ops_tls? }, ops_token?))
-}
-
-fn check_addresses(
-    reader: &mut Reader,
-    dev: bool,
-    (listen, ops_listen): (Option<SocketAddr>, Option<SocketAddr>),
-    ops_token: Option<&Option<Secret>>,
-) {
-    let open = |address: Option<SocketAddr>| address.filter(|address| !address.ip().is_loopback());
-    if let Some(address) = open(listen).filter(|_| dev) {
+/// Holds the addresses of the listeners against what protects them.
+pub(super) fn check(reader: &mut Reader, config: &Config) {
+    let open = |address: SocketAddr| (!address.ip().is_loopback()).then_some(address);
+    if let Some(address) = open(config.listen).filter(|_| config.dev) {
         reader.fault("http.listen", format!("{address} is not loopback, and --dev lets everybody in who knows its secret"));
     }
-    match (open(ops_listen), ops_token) {
-        (Some(address), Some(None)) => {
-            reader.fault("ops.listen", format!("{address} is not loopback, so ops.token_file must name a secret"));
+    match (open(config.ops_listen), &config.ops_token) {
+        (Some(address), None) => {
+            let message = format!("{address} is not loopback, so ops.token_file must name a secret");
+            reader.conflict("ops.listen", "ops.token_file", message);
         }
-        (Some(address), Some(Some(_))) if dev => {
+        (Some(address), Some(_)) if config.dev => {
             reader.fault("ops.listen", format!("{address} is not loopback, which --dev refuses"));
         }
         (Some(_) | None, _) => {}
     }
 }
 
-fn tls(reader: &mut Reader, section: &str) -> Option<Option<TlsFiles>> {
+/// The certificate of the listener in `section`; it and its key go together.
+pub(super) fn tls(reader: &mut Reader, section: &str) -> Option<TlsFiles> {
     let [certificate, key] = ["tls_certificate", "tls_key"].map(|name| format!("{section}.{name}"));
-    let files = (reader.get(&certificate, optional_path)?, reader.get(&key, optional_path)?);
-    match files {
-        (Some(certificate), Some(key)) => Some(Some(TlsFiles { certificate, key })),
-        (None, None) => Some(None),
-        (Some(_), None) => {
-            reader.fault(&key, format!("is missing: {certificate} needs its key"));
-            None
-        }
-        (None, Some(_)) => {
-            reader.fault(&certificate, format!("is missing: {key} is of no use without it"));
-            None
-        }
+    match (reader.get(&certificate, optional_path), reader.get(&key, optional_path)) {
+        (Some(certificate), Some(key)) => return Some(TlsFiles { certificate, key }),
+        (None, None) => {}
+        (Some(_), None) => reader.conflict(&key, &certificate, format!("is missing: {certificate} needs its key")),
+        (None, Some(_)) => reader.conflict(&certificate, &key, format!("is missing: {key} is of no use without it")),
     }
+    None
 }
 
 /// Who stands between; whom to trust and what they say go together.
-pub(super) fn proxies(reader: &mut Reader) -> Option<Proxies> {
-    let trusted = reader.get("http.trusted_proxies", reader::parsed_list::<ipnet::IpNet>)?;
-    let told_by = reader.get("http.client_address", told_by)?;
-    match (trusted.is_empty(), told_by) {
-        (true, ToldBy::Nobody) | (false, ToldBy::ProxyProtocol | ToldBy::Forwarded | ToldBy::XForwardedFor) => {
-            Some(Proxies { trusted, told_by })
-        }
-        (true, _) => {
-            reader.fault("http.trusted_proxies", "names nobody, so http.client_address is of no use");
-            None
-        }
+pub(super) fn proxies(reader: &mut Reader) -> Proxies {
+    let (trusted, told_by) = ("http.trusted_proxies", "http.client_address");
+    let proxies = Proxies { trusted: reader.get(trusted, parsed_list), told_by: reader.get(told_by, read_told_by) };
+    match (proxies.trusted.is_empty(), proxies.told_by) {
+        (true, ToldBy::Nobody) | (false, ToldBy::ProxyProtocol | ToldBy::Forwarded | ToldBy::XForwardedFor) => {}
+        (true, _) => reader.conflict(trusted, told_by, "names nobody, so http.client_address is of no use"),
         (false, ToldBy::Nobody) => {
-            reader.fault("http.client_address", "must say how the proxies of http.trusted_proxies tell whose a request is");
-            None
+            let message = "must say how the proxies of http.trusted_proxies tell whose a request is";
+            reader.conflict(told_by, trusted, message);
         }
     }
+    proxies
 }
 
-fn told_by(value: &Value) -> Result<ToldBy, String> {
-    let text = reader::text(value)?;
+fn read_told_by(value: &Value) -> Result<ToldBy, String> {
+    let text = text(value)?;
     let found = TOLD_BY.iter().find(|(name, _)| *name == text).map(|(_, told_by)| *told_by);
     found.ok_or_else(|| format!("must be one of {}, got {text:?}", TOLD_BY.map(|(name, _)| name).join(", ")))
 }

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 use url::{Host, Url};
 
-use super::read::read_secret;
-use super::reader::{self, Reader};
-use super::{Issuer, Keys};
+use super::reader::Reader;
+use super::{DEV_ISSUER, Issuer, Keys, Purpose, values};
 
 /// Where keys can come from; an issuer has one of them.
 const SOURCES: [&str; 4] = ["discovery", "jwks_url", "jwks_file", "secret_file"];
@@ -16,16 +15,25 @@ const KNOWN: [&str; 6] = ["issuer", "audience", "discovery", "jwks_url", "jwks_f
 /// OpenID Connect Discovery 1.0 §4.1.
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 
-/// Reads all issuers; `None` where the list itself is faulty.
-pub(super) fn read_issuers(reader: &mut Reader) -> Option<Vec<Issuer>> {
-    let issuers = reader.issuers(read_issuer)?;
-    let is_repeated = |place: usize, issuer: &Issuer| issuers.iter().take(place).any(|other| other.name == issuer.name);
-    // Beside faulty ones, which are left out, the places are not those of the file.
-    let whole = issuers.len() == reader.issuers_given();
-    for (place, issuer) in issuers.iter().enumerate().filter(|(place, issuer)| whole && is_repeated(*place, issuer)) {
-        reader.fault(&format!("auth.issuers[{place}].issuer"), format!("{:?} stands there twice", issuer.name));
+/// Reads all issuers, and adds that of `--dev`. Who serves must trust somebody.
+pub(super) fn issuers(reader: &mut Reader, purpose: Purpose) -> Vec<Issuer> {
+    let mut issuers = reader.issuers(read_issuer);
+    // Faulty ones are left out, so that beside them the places are not those of the file.
+    if !reader.is_faulty("auth.issuers") {
+        let is_repeated = |place: usize, issuer: &Issuer| issuers.iter().take(place).any(|other| other.name == issuer.name);
+        for (place, issuer) in issuers.iter().enumerate().filter(|(place, issuer)| is_repeated(*place, issuer)) {
+            reader.fault(&format!("auth.issuers[{place}].issuer"), format!("{:?} stands there twice", issuer.name));
+        }
     }
-    Some(issuers)
+    match purpose {
+        Purpose::Develop(secret) => {
+            issuers.push(Issuer { name: DEV_ISSUER.to_owned(), audience: None, keys: Keys::Secret(secret) });
+        }
+        Purpose::Serve if issuers.is_empty() && !reader.is_faulty("auth.issuers") => reader
+            .fault("auth.issuers", "names nobody, so no token is good; add an issuer, or start with --dev to try things out"),
+        Purpose::Serve | Purpose::Folder => {}
+    }
+    issuers
 }
 
 fn read_issuer(table: &Table) -> Result<Issuer, Vec<(String, String)>> {
@@ -58,13 +66,13 @@ fn read_keys(table: &Table, name: Option<&str>, faults: &mut Vec<(String, String
         },
         "jwks_url" => provider_url(&text(table, source, faults)?).map(Keys::JwksUrl),
         "jwks_file" => Ok(Keys::JwksFile(PathBuf::from(text(table, source, faults)?))),
-        _ => read_secret(Path::new(&text(table, source, faults)?)).map(Keys::Secret),
+        _ => values::secret(Path::new(&text(table, source, faults)?)).map(Keys::Secret),
     };
     keys.map_err(|message| faults.push((source.to_owned(), message))).ok()
 }
 
 fn text(table: &Table, key: &str, faults: &mut Vec<(String, String)>) -> Option<String> {
-    let text = table.get(key).map(reader::text).transpose();
+    let text = table.get(key).map(values::text).transpose();
     text.map_err(|message| faults.push((key.to_owned(), message))).ok().flatten()
 }
 

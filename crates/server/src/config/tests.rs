@@ -49,7 +49,8 @@ fn every_key_of_the_reference_is_documented_with_its_unit_and_when_to_change_it(
 fn the_program_reads_every_key_of_the_reference_and_no_other() {
     let (reference, lines) = parse(DEFAULT, Path::new("reference")).unwrap();
     let mut reader = Reader::new(reference, &lines);
-    read::config(&mut reader, Purpose::Develop(Secret::from("known"))).unwrap();
+    read::config(&mut reader, Purpose::Develop(Secret::from("known")));
+    assert_eq!(reader.faults, [], "a fault is replaced by a value of the reference, so that has none");
     let written: BTreeSet<_> = documented().into_iter().map(|(key, _)| key).collect();
     assert_eq!(reader.asked, written);
     let shown: BTreeSet<_> = reader.settings().into_iter().map(|setting| setting.key).collect();
@@ -97,6 +98,30 @@ fn all_faults_are_told_at_once() {
         assert!(told(start), "{start} in {faults:#?}");
     }
     assert_eq!(faults.len(), 10, "{faults:#?}");
+}
+
+#[test]
+fn a_faulty_value_is_told_once_and_hides_no_other() {
+    let file = "[http]\ntls_certificate = 1\ntls_key = 2\ntrusted_proxies = [\"x\"]\nclient_address = \"forwarded\"\n\
+                [ops]\nlisten = \"0.0.0.0:1\"\ntls_key = \"k\"\ntoken_file = 3\n[auth]\nissuers = 4\n";
+    let told = faults(file, &[], &Flags::default());
+    let expected = [
+        "file:2: http.tls_certificate: must be a string, got 1",
+        "file:3: http.tls_key: must be a string, got 2",
+        "file:4: http.trusted_proxies: invalid IP address syntax, got \"x\"",
+        "file:9: ops.token_file: must be a string, got 3",
+        "file:11: auth.issuers: must be written as [[auth.issuers]]",
+        "ops.tls_certificate: is missing: ops.tls_key is of no use without it",
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_key_that_is_gone_says_what_to_do_instead() {
+    let told = faults("[telemetry]\nmetrics_interval = \"10s\"", &[("BELLWIRE_TELEMETRY__METRICS_INTERVAL", "10s")], &dev());
+    let instead = "telemetry.metrics_interval: is gone, as metrics are no longer sent over OTLP: take the key away, and have the \
+                   collector scrape /metrics at ops.listen";
+    assert_eq!(told, [format!("file:2: {instead}"), format!("BELLWIRE_TELEMETRY__METRICS_INTERVAL: {instead}")]);
 }
 
 #[test]

@@ -47,6 +47,14 @@ pub enum TlsError {
     Setup(#[from] rustls::Error),
 }
 
+/// Checks certificate and key as a start does.
+///
+/// # Errors
+/// [`TlsError`], as a start would fail with.
+pub fn check(files: &TlsFiles) -> Result<(), TlsError> {
+    Tls::open(files, true).map(drop)
+}
+
 impl Tls {
     /// Reads certificate and key, and offers HTTP/1.1, `with_h2` HTTP/2 as well.
     pub(crate) fn open(files: &TlsFiles, with_h2: bool) -> Result<Self, TlsError> {

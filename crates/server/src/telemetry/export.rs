@@ -1,4 +1,4 @@
-//! The way to the endpoint: spans in batches as they end, metrics from time to time.
+//! The way to the endpoint: spans, in batches as they end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,21 +9,16 @@ use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceState, TracerProvider};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider};
-use prost::Message;
 use tokio::runtime::Handle;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use tracing::{Level, Metadata, Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::openmetrics::{self, Times};
 use super::transport::Transport;
 use crate::config::Telemetry;
 use crate::net::headers::{Headers, text};
@@ -62,7 +57,8 @@ impl Spans {
     /// # Errors
     /// [`Unstarted`].
     pub fn start(telemetry: &Telemetry, runtime: &Handle) -> Result<Self, Unstarted> {
-        let transport = transport(telemetry, runtime)?;
+        let address = Address::parse(&telemetry.otlp_endpoint, telemetry.ca_file.as_deref())?;
+        let transport = Transport { address, runtime: runtime.clone(), is_failing: Arc::default() };
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(transport)
@@ -70,8 +66,7 @@ impl Spans {
             .with_endpoint(format!("{}/v1/traces", telemetry.otlp_endpoint.trim_end_matches('/')))
             .build()?;
         let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(telemetry.trace_ratio)));
-        let attributes = openmetrics::identity(&telemetry.instance).map(|(key, value)| KeyValue::new(key, value));
-        let resource = Resource::builder_empty().with_attributes(attributes).build();
+        let resource = Resource::builder_empty().with_attributes(identity(&telemetry.instance)).build();
         // All of it is said, so that the environment says nothing.
         let batches = BatchConfigBuilder::default()
             .with_max_queue_size(SPANS_WAITING_MAX)
@@ -99,14 +94,15 @@ impl Spans {
     }
 }
 
+/// Who says it.
+fn identity(instance: &str) -> [KeyValue; 3] {
+    let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+    [KeyValue::new("service.name", SERVICE), version, KeyValue::new("service.instance.id", instance.to_owned())]
+}
+
 fn is_told(of: &Metadata<'_>) -> bool {
     let is_ours = of.target().split("::").next().is_some_and(|of_crate| TARGETS.contains(&of_crate));
     of.is_span() && is_ours && SPANS.contains(&of.name()) && *of.level() <= Level::DEBUG
-}
-
-fn transport(telemetry: &Telemetry, runtime: &Handle) -> Result<Transport, AddressError> {
-    let address = Address::parse(&telemetry.otlp_endpoint, telemetry.ca_file.as_deref())?;
-    Ok(Transport { address, runtime: runtime.clone(), is_failing: Arc::default() })
 }
 
 /// Continues the trace that a caller names; a header that names none begins one. Anybody can ask for a trace to be told: beyond the
@@ -143,26 +139,4 @@ pub(super) fn recorded_trace() -> Option<String> {
     let context = Span::current().context();
     let span = context.span();
     span.span_context().is_sampled().then(|| span.span_context().trace_id().to_string())
-}
-
-/// Sends all metrics, at each interval and when it is stopped.
-pub(crate) async fn export_metrics(node: Arc<Node>, stop: CancellationToken) {
-    let Some(telemetry) = &node.config.telemetry else { return };
-    let transport = match transport(telemetry, &Handle::current()) {
-        Ok(transport) => transport,
-        Err(error) => return tracing::error!(%error, "no metrics are sent"),
-    };
-    let started = node.serving.as_ref().map(|serving| serving.started).unwrap_or_default();
-    let mut last = started;
-    while !stop.is_cancelled() {
-        // Cancel safety: nothing is under way meanwhile.
-        drop(timeout(telemetry.metrics_interval, stop.cancelled()).await);
-        let Some(text) = node.openmetrics() else { continue };
-        let now = node.clock.now();
-        let metrics = openmetrics::metrics(&text, Times { started, last, now });
-        last = now;
-        let request = ExportMetricsServiceRequest { resource_metrics: vec![openmetrics::of(&telemetry.instance, metrics)] };
-        // What fails is told by the transport; what is counted is in the next as well.
-        drop(transport.post("/v1/metrics", request.encode_to_vec()).await);
-    }
 }

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 /// How long the endpoint has to take what is sent.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The endpoint, for spans and for metrics. Who sends spans does so from a thread without a runtime.
+/// The endpoint. Who sends spans does so from a thread without a runtime.
 #[derive(Debug, Clone)]
 pub(super) struct Transport {
     pub(super) address: Address,

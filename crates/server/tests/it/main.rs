@@ -21,7 +21,7 @@ mod connectors; // telephone systems' own callbacks, the directory
 mod tls; // TLS, HTTP/2, proxies
 mod keys; // where an issuer's keys come from
 #[cfg(feature = "otlp")]
-mod telemetry; // traces and metrics over OTLP
+mod telemetry; // traces over OTLP
 mod usual; // the way of its own that the usual request has
 mod limits; // what happens at each bound
 mod operators; // probes, metrics, applications

@@ -280,6 +280,23 @@ fn a_faulty_configuration_is_told_whole_and_exits_78() {
     assert_eq!(missing.status.code(), Some(78));
     let not_loopback = run(&["serve", "--dev", "--listen", "0.0.0.0:0"]);
     assert_eq!(not_loopback.status.code(), Some(78));
+    fs::write(&file, "[telemetry]\nmetrics_interval = \"10s\"\n").unwrap();
+    let gone = run(&["serve", "--dev", "--config", file.to_str().unwrap()]);
+    assert_eq!(gone.status.code(), Some(78));
+    assert!(text(&gone.stderr).contains("bellwire.toml:2: telemetry.metrics_interval: is gone"), "{}", text(&gone.stderr));
+}
+
+/// As `cargo run` builds it.
+#[cfg(not(feature = "otlp"))]
+#[test]
+fn an_endpoint_for_traces_exits_78_where_they_are_not_built_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bellwire.toml");
+    fs::write(&file, "[telemetry]\notlp_endpoint = \"http://127.0.0.1:4318\"\n").unwrap();
+    let refused = run(&["serve", "--dev", "--config", file.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(78));
+    let told = text(&refused.stderr);
+    assert!(told.contains("bellwire.toml:2: telemetry.otlp_endpoint: needs a program that can send traces"), "{told}");
 }
 
 #[tokio::test]

@@ -1,13 +1,11 @@
-//! Traces and metrics over OTLP, as a collector gets them.
+//! Traces over OTLP, as a collector gets them.
 
 use std::collections::BTreeMap;
 
 use futures::StreamExt;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use rustix::process::Signal;
@@ -18,17 +16,16 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::program::Program;
 use crate::receiver::{Receiver, Reply};
-use crate::support::{Caller, Metrics, ask, event, person};
+use crate::support::{Caller, ask, event, person};
 use crate::webhooks::subscribe;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// The program, which tells this collector of every trace, and of its metrics often.
+/// The program, which tells this collector of so many traces.
 fn start(folder: &tempfile::TempDir, collector: &Receiver, ratio: &str) -> Program {
     Program::start_with(folder.path(), |command| {
         command.env("BELLWIRE_TELEMETRY__OTLP_ENDPOINT", collector.url(""));
-        command.env("BELLWIRE_TELEMETRY__TRACE_RATIO", ratio).env("BELLWIRE_TELEMETRY__METRICS_INTERVAL", "200ms");
-        command.env("BELLWIRE_TELEMETRY__INSTANCE", "node-1");
+        command.env("BELLWIRE_TELEMETRY__TRACE_RATIO", ratio).env("BELLWIRE_TELEMETRY__INSTANCE", "node-1");
     })
 }
 
@@ -148,44 +145,39 @@ async fn strangers_have_no_more_of_their_traces_told_than_the_limit() {
 }
 
 #[tokio::test]
-async fn metrics_are_those_that_prometheus_reads() {
+async fn spans_say_which_node_of_which_service_they_are_of() {
     let (folder, collector) = (tempfile::tempdir().unwrap(), Receiver::start().await);
-    let mut program = start(&folder, &collector, "0.0");
+    let mut program = start(&folder, &collector, "1.0");
     let mut provider = Caller::application(&program.api);
     assert_eq!(provider.post(event("endedCall", &["ADV"]).to_string(), &[]).await.status, 202);
-    let already = collector.received("/v1/metrics").len();
-    let received = collector.wait_for("/v1/metrics", already + 2).await;
-    let request = ExportMetricsServiceRequest::decode(&received.last().unwrap().body[..]).unwrap();
-    let of = attributes(&request.resource_metrics[0].resource.as_ref().unwrap().attributes);
-    assert_eq!((of["service.name"].as_str(), of["service.instance.id"].as_str()), ("bellwire", "node-1"));
-    let metrics = &request.resource_metrics[0].scope_metrics[0].metrics;
-    let events = metrics.iter().find(|metric| metric.name == "bellwire_events").unwrap();
-    let Some(Data::Sum(sum)) = &events.data else { panic!("{events:?}") };
-    assert_eq!(attributes(&sum.data_points[0].attributes)["sub_type"], "endedCall");
-    let read = Metrics(String::from_utf8(ask(&program.ops, "/metrics", &[]).await.body.to_vec()).unwrap());
-    let kinds = read.0.lines().filter(|line| line.starts_with("# TYPE ")).count();
-    assert_eq!(metrics.len(), kinds, "all of them");
     program.signal(Signal::TERM);
     assert!(program.wait().success());
-    let last = collector.wait_for("/v1/metrics", received.len() + 1).await;
-    assert!(last.len() > received.len(), "once more at the end");
+    let received = collector.wait_for("/v1/traces", 1).await;
+    let request = ExportTraceServiceRequest::decode(&received[0].body[..]).unwrap();
+    let of = attributes(&request.resource_spans[0].resource.as_ref().unwrap().attributes);
+    assert_eq!((of["service.name"].as_str(), of["service.instance.id"].as_str()), ("bellwire", "node-1"));
+    assert_eq!(of["service.version"], env!("CARGO_PKG_VERSION"));
 }
 
 #[tokio::test]
 async fn a_collector_that_refuses_or_hangs_delays_nobody_and_is_told_once() {
     let (folder, collector) = (tempfile::tempdir().unwrap(), Receiver::start().await);
+    collector.script("/v1/traces", [Reply::Status(503)]);
     collector.usually("/v1/traces", Reply::Hang);
-    collector.usually("/v1/metrics", Reply::Status(503));
     let mut program = start(&folder, &collector, "1.0");
     let mut provider = Caller::application(&program.api);
-    for _ in 0..20 {
-        assert_eq!(provider.post(event("endedCall", &["ADV"]).to_string(), &[]).await.status, 202);
-    }
-    // The last but one is judged by now.
-    collector.wait_for("/v1/metrics", 5).await;
+    let mut post = async || assert_eq!(provider.post(event("endedCall", &["ADV"]).to_string(), &[]).await.status, 202);
+    post().await;
+    collector.wait_for("/v1/traces", 1).await;
+    post().await;
+    // They go one after the other, so that the first is judged by now.
+    collector.wait_for("/v1/traces", 2).await;
     let warned = program.wait_for("telemetry is not taken: what does not fit into memory is left out");
     assert_eq!(warned["error"], "refused with 503");
     let before = program.log.len();
+    for _ in 0..20 {
+        post().await;
+    }
     program.signal(Signal::TERM);
     assert!(program.wait().success());
     assert!(!program.log[before..].iter().any(|line| line.contains("telemetry is not taken")), "told once: {:#?}", program.log);

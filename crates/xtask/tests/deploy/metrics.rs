@@ -22,18 +22,22 @@ pub(crate) fn source(path: &str) -> String {
 }
 
 fn of_source(source: &str) -> Vec<(String, Vec<String>)> {
-    let calls = source.split("registry.register").skip(1).map(|rest| rest.split_once(".clone()").unwrap().0);
-    calls.map(|call| exposed(call, source)).collect()
+    // As if each stood on a line of its own.
+    let flat = source.split_whitespace().collect::<Vec<_>>().join(" ").replace("( ", "(");
+    let parts: Vec<_> = flat.split("(registry, \"").collect();
+    parts.windows(2).map(|pair| exposed(pair[0], pair[1].split('"').next().unwrap(), source)).collect()
 }
 
-/// `("name", help, metrics.field` or `_with_unit("name", help, Unit::Seconds, metrics.field` → the metric as it is exposed.
-fn exposed(call: &str, source: &str) -> (String, Vec<String>) {
-    let name = call.split('"').nth(1).unwrap();
-    let unit = call.split_once("Unit::").map(|(_, unit)| format!("_{}", unit.split(',').next().unwrap().to_lowercase()));
-    let field = call.rsplit_once("metrics.").unwrap().1;
-    let declared = source.lines().find_map(|line| {
-        line.trim().trim_start_matches("pub(crate) ").trim_start_matches("pub ").strip_prefix(&format!("{field}: "))
-    });
+/// `… field: seconds`, `(registry, "name` → the metric as it is exposed.
+fn exposed(before: &str, name: &str, source: &str) -> (String, Vec<String>) {
+    let mut words = before.rsplit([' ', ':']).filter(|word| !word.is_empty());
+    let (made, field) = (words.next().unwrap(), words.next().unwrap());
+    let unit = match made {
+        "seconds" | "bytes" => Some(format!("_{made}")),
+        _ => None,
+    };
+    let declared =
+        source.lines().find_map(|line| line.trim().trim_start_matches("pub(crate) ").strip_prefix(&format!("{field}: ")));
     let kind = declared.unwrap().trim_end_matches([',', '>']).rsplit([' ', '<']).next().unwrap();
     let name = format!("bellwire_{name}{}", unit.unwrap_or_default());
     let endings: &[&str] = match kind {

@@ -14,8 +14,8 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self};
 use x509_parser::parse_x509_certificate;
 
+use crate::causes::with_causes;
 use crate::config::TlsFiles;
-use crate::config::files::with_causes;
 
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]

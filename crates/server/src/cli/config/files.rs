@@ -1,18 +1,17 @@
 //! The files that a configuration names: a start would find what is wrong with them as well, but only one at a time.
 
-use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use super::origin::Fault;
-use super::show::Setting;
-use super::{Config, Keys};
-use crate::auth::{check_certificates, check_key_set};
-use crate::net::tls::Tls;
+use server::auth::{check_certificates, check_key_set};
+use server::causes::with_causes;
+use server::config::origin::Fault;
+use server::config::show::Setting;
+use server::config::{Config, Keys};
+use server::net::tls;
 
-/// What is wrong with the files; `settings` say where each is named.
-#[must_use]
-pub fn faults(config: &Config, settings: &[Setting]) -> Vec<Fault> {
+/// Returns what is wrong with the files; `settings` say where each is named.
+pub(super) fn faults(config: &Config, settings: &[Setting]) -> Vec<Fault> {
     let origin = |key: &str| settings.iter().find(|setting| setting.key == key).map(|setting| setting.origin.clone());
     let fault = |key: String, message: String| Some(Fault { origin: origin(&key)?, key, message });
     let mut faults = Vec::new();
@@ -23,8 +22,8 @@ pub fn faults(config: &Config, settings: &[Setting]) -> Vec<Fault> {
             faults.extend(fault(format!("auth.issuers[{place}].jwks_file"), with_causes(&error)));
         }
     }
-    for (section, tls) in [("http", &config.tls), ("ops", &config.ops_tls)] {
-        let failed = tls.as_ref().and_then(|files| Tls::open(files, false).err());
+    for (section, files) in [("http", &config.tls), ("ops", &config.ops_tls)] {
+        let failed = files.as_ref().and_then(|files| tls::check(files).err());
         faults.extend(failed.and_then(|error| fault(format!("{section}.tls_certificate"), with_causes(&error))));
     }
     let ca_file = config.telemetry.as_ref().and_then(|telemetry| telemetry.ca_file.as_deref());
@@ -39,14 +38,4 @@ pub fn faults(config: &Config, settings: &[Setting]) -> Vec<Fault> {
     let key_file = config.key_file.as_deref().filter(|path| path.exists()).and_then(readable);
     faults.extend(key_file.and_then(|message| fault("webhooks.key_file".to_owned(), message)));
     faults
-}
-
-/// An error, with what it came from.
-pub(crate) fn with_causes(error: &(impl Error + ?Sized)) -> String {
-    let (mut text, mut source) = (error.to_string(), error.source());
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
