@@ -22,7 +22,8 @@ mod tls; // TLS, HTTP/2, proxies
 mod keys; // where an issuer's keys come from
 #[cfg(feature = "otlp")]
 mod telemetry; // traces over OTLP
-mod usual; // the way of its own that the usual request has
+mod frequent; // the reader of its own that frequent requests have
+mod readers; // both readers, whatever is sent
 mod limits; // what happens at each bound
 mod operators; // probes, metrics, applications
 mod browser; // the example page in Chromium

@@ -50,11 +50,16 @@ impl Program {
 
     /// Reads the log up to a line with this message.
     pub(crate) fn wait_for(&mut self, message: &str) -> Value {
+        self.wait_until(|line| line["message"] == message)
+    }
+
+    /// Reads the log up to such a line.
+    pub(crate) fn wait_until(&mut self, is_it: impl Fn(&Value) -> bool) -> Value {
         loop {
-            let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no {message:?} in {:#?}", self.log));
+            let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no such line in {:#?}", self.log));
             let json: Value = serde_json::from_str(&line).unwrap_or_default();
             self.log.push(line);
-            if json["message"] == message {
+            if is_it(&json) {
                 return json;
             }
         }

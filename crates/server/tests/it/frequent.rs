@@ -1,4 +1,4 @@
-//! The usual request has a way of its own: what it answers is what the HTTP library's way answers.
+//! Frequent requests have a reader of their own: what it answers is what the HTTP library's way answers.
 
 use std::time::Duration;
 
