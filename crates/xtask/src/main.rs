@@ -59,8 +59,9 @@ const TEST: [Step; 6] = [
 ];
 
 const AUDIT: [Step; 3] = [
-    ("licences and sources", "cargo", &["deny", "--offline", "check", "licenses", "bans", "sources"], &[]),
-    ("unused dependencies", "cargo", &["machete"], &[]),
+    ("licences and sources", "cargo", &["deny", "check", "licenses", "bans", "sources"], &[]),
+    // By its own name: as a command of cargo it takes what `cargo run` left in the environment for its own.
+    ("unused dependencies", "cargo-machete", &[], &[]),
     ("spelling", "typos", &[], &[]),
 ];
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod asyncapi; // the session protocol, as it is published
+mod openapi; // the API, as it is published
 
 use std::fs;
 use std::path::{Path, PathBuf};

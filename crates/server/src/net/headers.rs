@@ -37,6 +37,7 @@ impl<'a> Headers<'a> {
     }
 
     /// The names of all headers.
+    #[cfg(feature = "otlp")]
     pub(crate) fn names(self) -> Vec<&'a str> {
         match self {
             Self::Lines(lines) => lines.iter().map(|line| line.name).collect(),

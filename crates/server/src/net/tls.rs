@@ -1,6 +1,7 @@
 //! TLS on a listener (RFC 8446): its certificate, which is read again when its file changes, and the hand-shake.
 
 mod certificate; // chain and key, as they are in their files
+mod validity; // when a certificate ends
 mod line; // a connection's records
 
 use std::io;

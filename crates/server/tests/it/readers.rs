@@ -60,7 +60,9 @@ impl Way {
             if secured {
                 command.env("BELLWIRE_HTTP__TLS_CERTIFICATE", &chain).env("BELLWIRE_HTTP__TLS_KEY", &key);
             }
-            command.env("BELLWIRE_LOG__FILTER", "info,server=debug").env("BELLWIRE_HTTP__CORS_ORIGINS", r#"["https://crm.example"]"#);
+            command
+                .env("BELLWIRE_LOG__FILTER", "info,server=debug")
+                .env("BELLWIRE_HTTP__CORS_ORIGINS", r#"["https://crm.example"]"#);
             command.env("BELLWIRE_LIMITS__BODY_TIMEOUT", "1500ms").env("BELLWIRE_LIMITS__HEAD_TIMEOUT", "3s");
         });
         let tls = secured.then(|| {

@@ -12,8 +12,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self};
-use x509_parser::parse_x509_certificate;
 
+use super::validity::not_after;
 use crate::causes::with_causes;
 use crate::config::TlsFiles;
 
@@ -138,15 +138,10 @@ fn parse(files: &TlsFiles, texts: &Texts) -> Result<Read, CertificateError> {
     let chain = chain.map_err(failed(certificate, "certificate"))?;
     let private = PrivateKeyDer::from_pem_slice(&texts.1).map_err(failed(key, "private key"))?;
     let unreadable = || CertificateError::Unreadable { path: certificate.clone() };
-    let expires = chain.first().and_then(|first| expires(first)).ok_or_else(unreadable)?;
+    let expires = chain.first().and_then(|first| not_after(first)).ok_or_else(unreadable)?;
     let shown = CertifiedKey::from_der(chain, private, &default_provider());
     let shown = shown.map_err(|source| CertificateError::Key { certificate: certificate.clone(), key: key.clone(), source })?;
     Ok(Read { digest: digest(texts), shown: Arc::new(shown), expires })
-}
-
-fn expires(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
-    let (_, certificate) = parse_x509_certificate(certificate).ok()?;
-    Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
 }
 
 #[cfg(test)]

@@ -201,7 +201,7 @@ async fn e02_a_certificate_that_is_self_signed_expired_or_for_another_host_is_ta
 }
 
 #[tokio::test]
-async fn e03_insecure_ssl_of_one_endpoint_is_not_anothers_on_the_same_host() {
+async fn e03_insecure_ssl_of_one_endpoint_is_not_that_of_another_on_the_same_host() {
     let (receiver, _) = certified("self-signed", "127.0.0.1", 4096).await;
     let mut scene = Scene::start().await;
     let (open, careful) = (receiver.url("/open"), receiver.url("/careful"));

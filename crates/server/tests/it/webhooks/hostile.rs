@@ -374,7 +374,7 @@ async fn whoever_chooses_a_url_cannot_look_around_by_it() {
 }
 
 #[tokio::test]
-async fn what_was_sent_for_one_application_is_never_anothers() {
+async fn what_was_sent_for_one_application_is_never_that_of_another() {
     let mut scene = Scene::start().await;
     let before = scene.reapit("/a").await;
     scene.receiver.script("/a", [Reply::Status(404)]);
@@ -438,7 +438,7 @@ async fn of_an_installation_only_the_application_itself_is_told_by_a_replay_as_w
 }
 
 #[tokio::test]
-async fn one_applications_receiver_does_not_disable_anothers_at_the_same_url() {
+async fn one_applications_receiver_does_not_disable_that_of_another_at_the_same_url() {
     let mut scene = Scene::start().await;
     let own = scene.standard("/a").await;
     let mut other = application(&scene.node.api, "other");
