@@ -1,9 +1,10 @@
 //! What an event, a delivery, a missed call and a hand-shake cost the program, in instructions: counted by valgrind, so that two
 //! builds can be held against each other on a busy machine.
 //!
-//! Each case runs twice, with different numbers of what is counted; the difference is what they cost, without the start, the stop and
-//! the sessions. valgrind knows no SHA instructions, so that the hash of a token counts for more than it costs.
+//! Counted is from when all is warm to the last answer, without the start and the stop. valgrind knows no SHA instructions, so that the
+//! hash of a token counts for more than it costs.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -16,6 +17,7 @@ use http_body_util::Full;
 use hyper::Request;
 use rustix::process::Signal;
 use serde_json::json;
+use tokio::process::Command;
 use tokio::task::JoinSet;
 
 use crate::broker::Broker;
@@ -25,6 +27,8 @@ const SECRET: &str = "instructions";
 const CUSTOMER: &str = "SBOX";
 /// Negotiators, each with a session.
 const SESSIONS: usize = 50;
+/// What is done before counting begins: a multiple of three, so that calls have ended.
+const WARM: usize = 600;
 /// Sessions that an event of a group is for.
 const GROUP: usize = 10;
 const UNLIMITED: [(&str, &str); 3] = [
@@ -32,7 +36,7 @@ const UNLIMITED: [(&str, &str); 3] = [
     ("BELLWIRE_LIMITS__POLLS_PER_SECOND", "0"),
     ("BELLWIRE_LIMITS__SESSIONS_PER_SECOND", "0"),
 ];
-const VALGRIND: [&str; 3] = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"];
+const VALGRIND: [&str; 4] = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file=/dev/null"];
 /// What callgrind says at its end, before the number.
 const COLLECTED: &str = "Collected :";
 
@@ -70,8 +74,8 @@ impl Case {
 
     fn path(self) -> &'static str {
         match self {
-            // A slash at the end changes nothing but the reader.
-            Self::Library => "/notifications/",
+            // The absolute form changes nothing but the reader (RFC 9112 §3.2.2).
+            Self::Library => "http://bellwire/notifications",
             Self::Unicast | Self::Fanout | Self::Missed | Self::HandShake => "/notifications",
         }
     }
@@ -103,29 +107,35 @@ pub(crate) async fn run(args: InstructionsArgs) -> Result<ExitCode> {
 
 /// Instructions for one of what a case counts.
 async fn count_case(program: Option<PathBuf>, case: Case, count: usize) -> Result<f64> {
-    let few = collect(program.clone(), case, count / 3).await?;
-    let many = collect(program, case, count).await?;
-    let counted = (count - count / 3) * case.targets();
-    Ok(f64::from(u32::try_from(many.saturating_sub(few) / counted as u64)?))
-}
-
-/// All instructions of a run of the program in which so many are done.
-async fn collect(program: Option<PathBuf>, case: Case, count: usize) -> Result<u64> {
     let mut broker = Broker::start_under(program, &VALGRIND, SECRET, &UNLIMITED).await?;
     let signer = Signer::new(SECRET);
-    match case {
-        Case::HandShake => open_and_close(&broker, &signer, count).await?,
-        Case::Unicast | Case::Library | Case::Fanout | Case::Missed => {
-            let sessions = log_in(&broker, &signer).await?;
-            post(&broker, &signer, case, count).await?;
-            drop(sessions);
-        }
+    if case == Case::HandShake {
+        open_and_close(&broker, &signer, WARM).await?;
+        switch(&broker, "on").await?;
+        open_and_close(&broker, &signer, count).await?;
+        switch(&broker, "off").await?;
+    } else {
+        let (sessions, mut api) = (log_in(&broker, &signer).await?, Api::new(broker.api.as_str()));
+        post(&mut api, &signer, case, 0..WARM).await?;
+        switch(&broker, "on").await?;
+        post(&mut api, &signer, case, WARM..WARM + count).await?;
+        switch(&broker, "off").await?;
+        drop(sessions);
     }
     broker.end(Signal::TERM).await?;
     let log = broker.log()?;
     let line =
         log.lines().rev().find_map(|line| line.split_once(COLLECTED)).context("callgrind says nothing: is valgrind there?")?;
-    Ok(line.1.trim().parse()?)
+    let counted = u32::try_from(count * case.targets())?;
+    Ok(line.1.trim().parse::<f64>()? / f64::from(counted))
+}
+
+/// Begins to count, or ends it.
+async fn switch(broker: &Broker, to: &str) -> Result<()> {
+    let pid = broker.pid().context("the broker has ended")?;
+    let output = Command::new("callgrind_control").args(["-i", to, &pid]).output().await.context("callgrind_control")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
 }
 
 /// Everybody logs in, and acknowledges what comes.
@@ -150,9 +160,9 @@ fn negotiator(number: usize) -> String {
 }
 
 /// One after another, so that each is answered before the next.
-async fn post(broker: &Broker, signer: &Signer, case: Case, count: usize) -> Result<()> {
-    let (mut api, token) = (Api::new(broker.api.as_str()), format!("Bearer {}", signer.application()?));
-    for number in 0..count {
+async fn post(api: &mut Api, signer: &Signer, case: Case, numbers: Range<usize>) -> Result<()> {
+    let token = format!("Bearer {}", signer.application()?);
+    for number in numbers {
         let request = Request::post(case.path())
             .header("authorization", &token)
             .header("reapit-customer", CUSTOMER)

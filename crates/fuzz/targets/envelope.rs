@@ -35,17 +35,19 @@ static PUBLISHED: LazyLock<Validator> = LazyLock::new(|| {
     jsonschema::options().with_registry(&registry).build(&envelope).unwrap()
 });
 
-/// The event of an envelope, from an application that may say all.
+/// An application that may say all.
+static CALLER: LazyLock<Caller> = LazyLock::new(|| Caller {
+    client_id: Some(Box::new(ClientId::parse("fuzz").unwrap())),
+    scopes: [Scope::TelephonyWrite.name().to_owned()].into(),
+    identity: Identity::Customer(CustomerId::parse("SBOX").unwrap()),
+    expires: Timestamp::MAX,
+});
+
+/// The event of an envelope, from that application.
 fn event(envelope: Envelope<'_>) -> Event<'_> {
     let customer = CustomerId::parse("SBOX").unwrap();
-    let caller = Caller {
-        client_id: Some(Box::new(ClientId::parse("fuzz").unwrap())),
-        scopes: [Scope::TelephonyWrite.name().to_owned()].into(),
-        identity: Identity::Customer(customer),
-        expires: Timestamp::MAX,
-    };
     let stamp = Stamp { id: EventId::new(1, [0; 10]), at: Timestamp::UNIX_EPOCH };
-    authorise(&caller, customer, Grant::Everything, envelope, stamp).unwrap()
+    authorise(&CALLER, customer, Grant::Everything, envelope, stamp).unwrap()
 }
 
 fn read(text: &[u8]) -> Value {

@@ -130,7 +130,7 @@ pub struct Missed<'a>(Told<'a>);
 #[derive(Debug, Clone)]
 pub struct Told<'a> {
     stamp: Stamp,
-    client_id: ClientId,
+    client_id: &'a ClientId,
     customer: CustomerId,
     envelope: Envelope<'a>,
 }
@@ -203,15 +203,16 @@ impl Caller {
 ///
 /// # Errors
 /// As [`Caller::permit`].
+#[inline]
 pub fn authorise<'a>(
-    caller: &Caller,
+    caller: &'a Caller,
     customer: CustomerId,
     grant: Grant<'_>,
     envelope: Envelope<'a>,
     stamp: Stamp,
 ) -> Result<Event<'a>, Refusal> {
     caller.permit(Scope::TelephonyWrite, customer, grant)?;
-    let client_id = caller.client_id().ok_or(Refusal::NoApplication)?;
+    let client_id = caller.client_id.as_deref().ok_or(Refusal::NoApplication)?;
     let state = envelope.sub_type.state();
     let told = Told { stamp, client_id, customer, envelope };
     Ok(match state {
@@ -271,7 +272,7 @@ impl<'a> Told<'a> {
     /// The application that posted it.
     #[must_use]
     pub fn client_id(&self) -> ClientId {
-        self.client_id
+        *self.client_id
     }
 
     /// Whose event it is.

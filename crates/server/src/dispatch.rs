@@ -32,9 +32,9 @@ struct Reached {
 
 /// How an event was posted.
 #[derive(Debug)]
-pub(crate) struct Posted {
+pub(crate) struct Posted<'a> {
     pub(crate) when: When,
-    pub(crate) key: Option<Key>,
+    pub(crate) key: Option<&'a Key>,
     /// The receipt of an earlier call under the key that was shown, but not written.
     pub(crate) shown: Option<String>,
     /// Whether the caller asks what became of it.
@@ -44,10 +44,11 @@ pub(crate) struct Posted {
 /// Queues a live event to the sessions of its recipients, or writes a missed call to disk; and what subscribers are to be told, with
 /// it. When it returns, a live event is in the socket or the queue of every session that it was for, or that session was closed as
 /// slow; a missed call is on disk, and no longer rings; and what subscribers are to be told is on disk.
-pub(crate) async fn dispatch(node: &Node, event: &Event<'_>, posted: Posted) -> Result<Worked, StoreError> {
+pub(crate) async fn dispatch(node: &Node, event: &Event<'_>, posted: Posted<'_>) -> Result<Worked, StoreError> {
     let worked = match event {
         Event::Live(event) => show(node, event, posted).await,
-        Event::Missed(event) => keep(node, event, posted).await?,
+        // What waits for the disk is boxed, so that what is only shown has no room for it: a connection holds all of this.
+        Event::Missed(event) => Box::pin(keep(node, event, posted)).await?,
     };
     if matches!(worked, Worked::Done(_)) {
         node.metrics.event_taken(event.sub_type());
@@ -57,7 +58,7 @@ pub(crate) async fn dispatch(node: &Node, event: &Event<'_>, posted: Posted) -> 
 }
 
 /// Shows a live event, and writes what subscribers are to be told. What was shown before is not shown again.
-async fn show(node: &Node, event: &Live<'_>, posted: Posted) -> Worked {
+async fn show(node: &Node, event: &Live<'_>, posted: Posted<'_>) -> Worked {
     let Posted { when, key, shown, asks } = posted;
     let receipt = match shown {
         Some(receipt) => receipt,
@@ -69,7 +70,7 @@ async fn show(node: &Node, event: &Live<'_>, posted: Posted) -> Worked {
     };
     let Some(enqueue) = tell::match_call(node, event) else { return Worked::Done(receipt) };
     let claim = key.map(|key| claim(key, receipt.clone()));
-    match node.store.enqueue(enqueue, claim, event.at()).await {
+    match Box::pin(node.store.enqueue(enqueue, claim, event.at())).await {
         Ok(Claimed::First) => Worked::Done(receipt),
         Ok(Claimed::Repeated(answer)) => Worked::Repeated(answer),
         Ok(Claimed::Conflict) => Worked::Conflict,
@@ -78,7 +79,7 @@ async fn show(node: &Node, event: &Live<'_>, posted: Posted) -> Worked {
 }
 
 /// Writes a missed call, with what subscribers are to be told; then it rings no longer.
-async fn keep(node: &Node, event: &Missed<'_>, posted: Posted) -> Result<Worked, StoreError> {
+async fn keep(node: &Node, event: &Missed<'_>, posted: Posted<'_>) -> Result<Worked, StoreError> {
     let receipt = receipt(event, &[]);
     let missed = NewMissed {
         customer: event.customer(),
@@ -117,6 +118,7 @@ fn receipt(event: &Told<'_>, counts: &[usize]) -> String {
     json::encode(&Receipt { id: event.id(), targets })
 }
 
-fn claim(Key { owner: (client_id, customer, key), body, .. }: Key, answer: String) -> Claim {
+fn claim(key: &Key, answer: String) -> Claim {
+    let Key { owner: (client_id, customer, key), body, .. } = *key;
     Claim { client_id, customer, key, body, answer }
 }

@@ -76,14 +76,14 @@ pub(crate) enum OnceError {
 /// Cancel safety: dropped before `work` has ended, the key is free again.
 pub(crate) async fn once<W>(
     keys: &Keys,
-    key: Option<Key>,
+    key: Option<&Key>,
     now: Duration,
     work: impl FnOnce(Option<String>) -> W,
 ) -> Result<Once, OnceError>
 where
     W: Future<Output = Result<Worked, StoreError>>,
 {
-    let claimed = key.filter(|key| key.kept == Kept::InMemory).map(|key| keys.claim(key.owner, key.body, now));
+    let claimed = key.filter(|key| key.kept == Kept::InMemory).map(|key| keys.claim(key, now));
     let running = match claimed {
         None => None,
         Some(Claimed::First(running)) => Some(running),
@@ -151,7 +151,6 @@ enum Stage {
 }
 
 /// What is known of a key that is claimed.
-#[expect(clippy::large_enum_variant, reason = "lives on the stack of one request, and the large variant is the usual one")]
 #[derive(Debug)]
 enum Claimed<'a> {
     /// Nothing: go on, and say what was answered.
@@ -170,7 +169,7 @@ enum Claimed<'a> {
 #[derive(Debug)]
 struct Running<'a> {
     keys: &'a Keys,
-    owner: Owner,
+    owner: &'a Owner,
     end: Duration,
     /// The receipt of an earlier call that was shown, but not written.
     shown: Option<String>,
@@ -189,12 +188,13 @@ impl Keys {
     }
 
     /// Claims a key for a call with this body at `now`, which never goes back.
-    fn claim(&self, owner: Owner, body: [u8; 32], now: Duration) -> Claimed<'_> {
+    fn claim<'a>(&'a self, key: &'a Key, now: Duration) -> Claimed<'a> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.forget(now);
         let count = inner.by_owner.len();
-        match inner.by_owner.get_mut(&owner) {
-            Some(entry) if entry.body != body => Claimed::Conflict,
+        let Key { owner, body, .. } = key;
+        match inner.by_owner.get_mut(owner) {
+            Some(entry) if entry.body != *body => Claimed::Conflict,
             Some(Entry { stage: Stage::Done(answer), .. }) => Claimed::Before(answer.clone()),
             Some(Entry { stage: Stage::Running, .. }) => Claimed::StillRunning,
             Some(Entry { stage: stage @ Stage::Shown(_), end, .. }) => {
@@ -204,7 +204,7 @@ impl Keys {
             None if self.keys_max > 0 && count >= self.keys_max => Claimed::Full,
             None => {
                 let end = now + age_max();
-                inner.insert(owner, Entry { body, end, stage: Stage::Running });
+                inner.insert(*owner, Entry { body: *body, end, stage: Stage::Running });
                 Claimed::First(Running { keys: self, owner, end, shown: None })
             }
         }
@@ -257,7 +257,7 @@ impl Running<'_> {
     /// Remembers what was answered.
     fn finished(self, answer: String) {
         let mut inner = self.keys.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = inner.by_owner.get_mut(&self.owner) {
+        if let Some(entry) = inner.by_owner.get_mut(self.owner) {
             entry.stage = Stage::Done(answer);
         }
     }
@@ -265,7 +265,7 @@ impl Running<'_> {
     /// Remembers that it was shown, so that a repeat does not show it again, but writes what is still to be written.
     fn shown(self, receipt: String) {
         let mut inner = self.keys.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = inner.by_owner.get_mut(&self.owner) {
+        if let Some(entry) = inner.by_owner.get_mut(self.owner) {
             entry.stage = Stage::Shown(receipt);
         }
     }
@@ -275,11 +275,11 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         let mut inner = self.keys.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let unfinished = |entry: &Entry| matches!(entry.stage, Stage::Running) && entry.end == self.end;
-        let Some(entry) = inner.by_owner.get_mut(&self.owner).filter(|entry| unfinished(entry)) else { return };
+        let Some(entry) = inner.by_owner.get_mut(self.owner).filter(|entry| unfinished(entry)) else { return };
         match self.shown.take() {
             // It stays so, whatever became of the call that was to write it.
             Some(receipt) => entry.stage = Stage::Shown(receipt),
-            None => inner.remove(self.end, self.owner),
+            None => inner.remove(self.end, *self.owner),
         }
     }
 }
@@ -294,8 +294,13 @@ mod tests {
         (ClientId::parse("app").unwrap(), CustomerId::parse("SBOX").ok(), IdempotencyKey::parse(key).unwrap())
     }
 
-    fn first<'a>(keys: &'a Keys, key: &str, now: Duration) -> Running<'a> {
-        match keys.claim(owner(key), [1; 32], now) {
+    /// A key that lasts as long as the test.
+    fn key(name: &str, body: u8) -> &'static Key {
+        Box::leak(Box::new(Key { owner: owner(name), body: [body; 32], kept: Kept::InMemory }))
+    }
+
+    fn first<'a>(keys: &'a Keys, name: &str, now: Duration) -> Running<'a> {
+        match keys.claim(key(name, 1), now) {
             Claimed::First(running) => running,
             other => panic!("{other:?}"),
         }
@@ -305,11 +310,11 @@ mod tests {
     fn a_key_is_good_for_one_body_for_ten_minutes() {
         let keys = Keys::new(10, Vec::new(), Timestamp::UNIX_EPOCH, Duration::ZERO);
         let running = first(&keys, "k", Duration::ZERO);
-        assert!(matches!(keys.claim(owner("k"), [1; 32], Duration::ZERO), Claimed::StillRunning));
-        assert!(matches!(keys.claim(owner("k"), [2; 32], Duration::ZERO), Claimed::Conflict));
+        assert!(matches!(keys.claim(key("k", 1), Duration::ZERO), Claimed::StillRunning));
+        assert!(matches!(keys.claim(key("k", 2), Duration::ZERO), Claimed::Conflict));
         running.finished("done".to_owned());
         assert!(
-            matches!(keys.claim(owner("k"), [1; 32], 10 * MINUTE - Duration::from_nanos(1)), Claimed::Before(answer) if answer == "done")
+            matches!(keys.claim(key("k", 1), 10 * MINUTE - Duration::from_nanos(1)), Claimed::Before(answer) if answer == "done")
         );
         first(&keys, "k", 10 * MINUTE);
     }
@@ -320,12 +325,12 @@ mod tests {
         first(&keys, "k", Duration::ZERO).shown("receipt".to_owned());
         let again = first(&keys, "k", MINUTE);
         assert_eq!(again.shown.as_deref(), Some("receipt"));
-        assert!(matches!(keys.claim(owner("k"), [1; 32], MINUTE), Claimed::StillRunning));
+        assert!(matches!(keys.claim(key("k", 1), MINUTE), Claimed::StillRunning));
         drop(again);
         let again = first(&keys, "k", MINUTE);
         assert_eq!(again.shown.as_deref(), Some("receipt"), "though the call that was to write it was broken off");
         again.finished("receipt".to_owned());
-        assert!(matches!(keys.claim(owner("k"), [1; 32], MINUTE), Claimed::Before(_)));
+        assert!(matches!(keys.claim(key("k", 1), MINUTE), Claimed::Before(_)));
     }
 
     #[test]
@@ -346,13 +351,13 @@ mod tests {
 
     #[test]
     fn a_key_from_before_a_restart_is_kept_for_the_rest_of_its_time() {
-        let (client_id, customer, key) = owner("k");
-        let claim = Claim { client_id, customer, key, body: [1; 32], answer: "first".to_owned() };
+        let (client_id, customer, name) = owner("k");
+        let claim = Claim { client_id, customer, key: name, body: [1; 32], answer: "first".to_owned() };
         let created = Timestamp::from_second(1000).unwrap();
         let keys =
             Keys::new(2, vec![KnownIdempotencyKey { claim, created }], created + 4 * jiff::SignedDuration::from_mins(1), MINUTE);
         let just_before = 7 * MINUTE - Duration::from_nanos(1);
-        assert!(matches!(keys.claim(owner("k"), [1; 32], just_before), Claimed::Before(_)));
+        assert!(matches!(keys.claim(key("k", 1), just_before), Claimed::Before(_)));
         first(&keys, "k", 7 * MINUTE);
     }
 
@@ -362,8 +367,8 @@ mod tests {
         for key in ["a", "b"] {
             first(&keys, key, Duration::ZERO).finished(String::new());
         }
-        assert!(matches!(keys.claim(owner("c"), [1; 32], Duration::ZERO), Claimed::Full));
-        assert!(matches!(keys.claim(owner("a"), [1; 32], Duration::ZERO), Claimed::Before(_)), "known keys still answer");
+        assert!(matches!(keys.claim(key("c", 1), Duration::ZERO), Claimed::Full));
+        assert!(matches!(keys.claim(key("a", 1), Duration::ZERO), Claimed::Before(_)), "known keys still answer");
         first(&keys, "c", 10 * MINUTE).finished(String::new());
     }
 }

@@ -65,6 +65,7 @@ pub(crate) async fn post(node: &Node, speaker: &Speaker, bytes: &[u8], posting: 
         };
         Key { owner: (event.client_id(), Some(event.customer()), key), body, kept }
     });
+    let key = key.as_ref();
     let work = |shown| dispatch(node, &event, Posted { when, key, shown, asks });
     Ok(once(&node.keys, key, when.now.running, work).await?)
 }

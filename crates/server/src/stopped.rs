@@ -19,7 +19,7 @@ use webhooks::engine::EngineError;
 use crate::config::Config;
 use crate::memo::Memo;
 use crate::net::headers::Headers;
-use crate::net::request::{Body, Head, Request as Asked};
+use crate::net::request::{Body, Head, HeadParts, Request as Asked};
 use crate::net::service::Service;
 use crate::node::{KEY_FILE, Node, NodeError};
 use crate::ops::Ops;
@@ -102,7 +102,7 @@ impl Stopped {
         let (mut parts, body) = request.into_parts();
         parts.headers.insert(HOST, HeaderValue::from_static("localhost"));
         let body = body.collect().await.unwrap_or_else(|never| match never {}).to_bytes();
-        let head = Head {
+        let head = HeadParts {
             method: &parts.method,
             path: parts.uri.path(),
             query: parts.uri.query(),
@@ -110,7 +110,7 @@ impl Stopped {
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             taken: self.node.clock.moment(),
         };
-        let asked = Asked { head, body: Body::Here(&body), memo: &mut Memo::default() };
+        let asked = Asked { head: Head(&head), body: Body::Here(&body), memo: &mut Memo::default() };
         let (head, body) = Ops(self.node.clone()).answer(asked).await.response.into_parts();
         let mut answer = Answer { status: head.status, headers: head.headers, body: Bytes::new() };
         if answer.status.is_success() {

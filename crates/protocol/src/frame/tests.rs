@@ -7,15 +7,15 @@ use crate::id::{ClientId, CustomerId};
 
 fn event(body: &str) -> Event<'_> {
     let known = [Product::parse("AgencyCloud").unwrap()].iter().collect();
-    let caller = Caller {
+    let caller = Box::leak(Box::new(Caller {
         client_id: ClientId::parse("app").ok().map(Box::new),
         scopes: BTreeSet::from(["notifications.telephony.write".to_owned()]),
         identity: Identity::Application,
         expires: Timestamp::MAX,
-    };
+    }));
     let envelope = Envelope::parse(body.as_bytes(), &known).expect("an envelope");
     let stamp = Stamp { id: EventId::new(1, [7; 10]), at: time::read("2026-11-22T03:00:00.5").unwrap() };
-    authorise(&caller, CustomerId::parse("SBOX").unwrap(), Grant::Everything, envelope, stamp).expect("authorised")
+    authorise(caller, CustomerId::parse("SBOX").unwrap(), Grant::Everything, envelope, stamp).expect("authorised")
 }
 
 fn live(body: &str) -> Live<'_> {

@@ -39,6 +39,7 @@ pub(super) async fn post(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError>
         let owner = (application.client_id, None, key);
         Key { owner, body: Sha256::digest(&*body).into(), kept: Kept::InMemory }
     });
+    let key = key.as_ref();
     match once(&node.keys, key, node.clock.running(), |_shown| take(node, reports, key)).await? {
         Once::Done(answer) => Ok(json_response(StatusCode::ACCEPTED, &answer)),
         Once::Repeated(answer) => {
@@ -49,12 +50,12 @@ pub(super) async fn post(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError>
     }
 }
 
-async fn take(node: &Node, reports: Reports, key: Option<Key>) -> Result<Worked, StoreError> {
+async fn take(node: &Node, reports: Reports, key: Option<&Key>) -> Result<Worked, StoreError> {
     // One id for each report, whatever it fires.
     let mut ids: Vec<_> = reports.events.iter().map(|event| event.change.as_str()).collect();
     ids.dedup();
     let answer = json!({"events": reports.events.len(), "eventIds": ids}).to_string();
-    let claim = key.map(|Key { owner: (client_id, customer, key), body, .. }| Claim {
+    let claim = key.map(|&Key { owner: (client_id, customer, key), body, .. }| Claim {
         client_id,
         customer,
         key,

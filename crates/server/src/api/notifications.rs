@@ -68,7 +68,7 @@ struct EventHead {
 
 impl EventHead {
     async fn read(node: &Node, head: Head<'_>, memo: &mut Memo) -> Result<Self, ApiError> {
-        let Head { headers, taken, .. } = head;
+        let (headers, taken) = (head.headers, head.taken);
         check_length(headers, BODY_BYTES_MAX)?;
         let Authenticated { verified, .. } = authenticate(node, head, bearer(headers)?).await?;
         let customer = spoken_for(&verified.caller, headers)?;

@@ -30,8 +30,7 @@ pub(crate) struct RequestId<'a> {
 
 impl<'a> RequestId<'a> {
     pub(crate) fn of(node: &'a Node, request: &Request<'a>) -> Self {
-        let Head { headers, taken, .. } = request.head;
-        Self { node, headers, at: taken.wall, made: OnceLock::new() }
+        Self { node, headers: request.head.headers, at: request.head.taken.wall, made: OnceLock::new() }
     }
 
     /// Returns the caller's own where it is short and plain, else a new one.

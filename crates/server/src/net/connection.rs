@@ -41,7 +41,7 @@ impl<S: Service> Connection<S> {
         match self.answer_frequent().await {
             Some(unread) => {
                 self.stream.unread(unread);
-                self.answer_others().await;
+                Box::pin(self.answer_others()).await;
             }
             None => self.half_close(),
         }

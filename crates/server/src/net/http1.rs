@@ -31,7 +31,7 @@ use self::begun::{Begun, HEADERS_MAX};
 use self::buffer::Buffer;
 use self::remembered::Remembered;
 use super::connection::Connection;
-use super::request::{Body, Head, Request};
+use super::request::{Body, Head, HeadParts, Request};
 use super::service::{Answer, Service, Upgrade};
 use super::stream::{Phase, Stream};
 use crate::memo::Memo;
@@ -104,8 +104,8 @@ impl<S: Service> Connection<S> {
         self.stream.enter(Phase::Busy);
         before.memo.begin(whole.is_same);
         let (method, headers) = (&whole.method, whole.headers);
-        let head = Head { method, path: whole.path, query: whole.query, headers, peer: self.peer.ip(), taken };
-        let request = Request { head, body: Body::Here(whole.body), memo: &mut before.memo };
+        let parts = HeadParts { method, path: whole.path, query: whole.query, headers, peer: self.peer.ip(), taken };
+        let request = Request { head: Head(&parts), body: Body::Here(whole.body), memo: &mut before.memo };
         let mut answer = self.take(request, answers).await;
         let (bytes_read, head_bytes) = (whole.bytes, whole.bytes - whole.body.len());
         if before.memo.is_new() {

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::connection::Connection;
 use super::headers::Headers;
 use super::outgoing::Outgoing;
-use super::request::{self, Body, Head, check_length};
+use super::request::{self, Body, Head, HeadParts, check_length};
 use super::service::{Answer, REQUEST_ID, Service};
 use super::stream::{LINGER, Phase, Stream};
 use crate::node::Node;
@@ -101,7 +101,7 @@ impl<S: Service> Connection<S> {
 
     async fn respond(&self, request: Request<Incoming>) -> Response<Outgoing> {
         let (mut parts, mut body) = request.into_parts();
-        let head = Head {
+        let head = HeadParts {
             method: &parts.method,
             path: parts.uri.path(),
             query: parts.uri.query(),
@@ -111,7 +111,7 @@ impl<S: Service> Connection<S> {
         };
         let mut memo = std::mem::take(&mut *self.memo.lock().unwrap_or_else(PoisonError::into_inner));
         memo.begin(false);
-        let request = request::Request { head, body: Body::Coming(&mut body), memo: &mut memo };
+        let request = request::Request { head: Head(&head), body: Body::Coming(&mut body), memo: &mut memo };
         let Answer { mut response, id, upgrade } = self.service.answer(request).await;
         *self.memo.lock().unwrap_or_else(PoisonError::into_inner) = memo;
         if let Some(upgrade) = upgrade

@@ -26,9 +26,13 @@ pub(crate) struct Request<'a> {
     pub(crate) memo: &'a mut Memo,
 }
 
-/// What stands before the body.
+/// What stands before the body; cheap to copy.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Head<'a> {
+pub(crate) struct Head<'a>(pub(crate) &'a HeadParts<'a>);
+
+/// The parts of a head.
+#[derive(Debug)]
+pub(crate) struct HeadParts<'a> {
     pub(crate) method: &'a Method,
     /// As it was sent, still percent-encoded.
     pub(crate) path: &'a str,
@@ -66,6 +70,14 @@ pub(crate) enum BodyError {
     Ended,
     #[error("the body took too long")]
     TimedOut,
+}
+
+impl<'a> Deref for Head<'a> {
+    type Target = HeadParts<'a>;
+
+    fn deref(&self) -> &HeadParts<'a> {
+        self.0
+    }
 }
 
 impl Head<'_> {

@@ -184,7 +184,8 @@ async fn read(line: &mut Pin<Box<dyn Line>>, is_enough: impl Fn(&str) -> bool) -
 /// An answer without what differs from one to the next: status, headers in order, body.
 fn lasting(answer: &str) -> String {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
-    let mut lines: Vec<_> = head.split("\r\n").filter(|line| !line.starts_with("date: ")).collect();
+    let mut lines: Vec<_> =
+        head.split("\r\n").filter(|line| !["date: ", "etag: "].iter().any(|name| line.starts_with(name))).collect();
     let status = lines.remove(0);
     lines.sort_unstable();
     let body = if status.starts_with("101") { "" } else { body };
