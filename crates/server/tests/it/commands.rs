@@ -58,6 +58,13 @@ fn a_configuration_is_checked_whole_without_a_node() {
 }
 
 #[test]
+fn an_address_that_is_none_is_said_to_be_none_once() {
+    let asked = run(&["status", "--ops", "nowhere"]);
+    let expected = "bellwire: --ops must be a URL such as http://127.0.0.1:8080 or https://bellwire.example, got \"nowhere\"\n";
+    assert_eq!((asked.status.code(), text(&asked.stderr).as_str()), (Some(1), expected));
+}
+
+#[test]
 fn the_configuration_that_holds_says_where_each_value_came_from() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bellwire.toml");
