@@ -9,9 +9,10 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, with the crates of this workspace that it may depend on.
-const MAY_DEPEND_ON: [(&str, &[&str]); 11] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 12] = [
     ("clock", &[]),
     ("protocol", &[]),
+    ("outbound", &[]),
     ("sessions", &["protocol", "clock"]),
     ("store", &["protocol"]),
     ("connectors", &["protocol"]),
@@ -35,11 +36,11 @@ const ONLY_USED_BY: [(&str, &[&str]); 16] = [
     ("clap_complete", &["server"]),
     ("toml", &["server"]),
     ("httparse", &["server"]),
-    ("hyper", &["server", "client", "webhooks", "bellwire-loadtest"]),
+    ("hyper", &["outbound", "server", "client", "webhooks", "bellwire-loadtest"]),
     ("aws-lc-rs", &["webhooks"]),
     ("opentelemetry", &["server"]),
     ("hickory-resolver", &["webhooks"]),
-    ("tokio-rustls", &["webhooks", "server", "client"]),
+    ("tokio-rustls", &["outbound", "webhooks", "server", "client"]),
     ("jsonschema", &["catalogues"]),
 ];
 
