@@ -1,16 +1,21 @@
 //! The HTTP API over one connection that is kept, and opened again when it ended.
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Body, Incoming};
-use hyper::client::conn::http1::{Connection, SendRequest, handshake};
+use std::future::pending;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::header::HOST;
-use hyper::{HeaderMap, Request, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use hyper::{HeaderMap, Request, Response, StatusCode};
+use outbound::body::{self, pour};
+use outbound::error::OutboundError;
+use outbound::exchange::{Case, Connection, Driver, Heads, begin};
+use tokio::io::AsyncWrite;
 
-use crate::address::{Address, Wire};
+use crate::address::Address;
 
+/// Much is read in one go: a backup is a file of any length.
+const HEADS: Heads = Heads { bytes_max: 400 * 1024, headers_max: 100, case: Case::Lower };
 /// How large an answer can be: a page of 100 missed calls has some 50 KiB.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -21,15 +26,10 @@ pub struct Api {
     open: Option<Open>,
 }
 
+#[derive(Debug)]
 struct Open {
-    sender: SendRequest<Full<Bytes>>,
-    connection: Connection<TokioIo<Box<dyn Wire>>, Full<Bytes>>,
-}
-
-impl std::fmt::Debug for Open {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Open").field("sender", &self.sender).finish_non_exhaustive()
-    }
+    connection: Connection,
+    driver: Driver,
 }
 
 /// An answer, whole.
@@ -65,8 +65,24 @@ pub enum ApiError {
     TooLarge,
 }
 
+impl From<OutboundError> for ApiError {
+    fn from(error: OutboundError) -> Self {
+        match error {
+            OutboundError::Unsent { source, .. } | OutboundError::Head(source) | OutboundError::Broken(source) => {
+                Self::Broken(source)
+            }
+            OutboundError::BodyTooLarge { .. } => Self::TooLarge,
+            OutboundError::Resolve { .. }
+            | OutboundError::NoAddress
+            | OutboundError::Connect { .. }
+            | OutboundError::Tls(_)
+            | OutboundError::TimedOut(_) => Self::Cut(error.into()),
+        }
+    }
+}
+
 impl Answer {
-    /// A header as text.
+    /// Returns a header as text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
@@ -74,7 +90,7 @@ impl Answer {
 }
 
 impl Api {
-    /// A client of the node at `address`; connects with the first request.
+    /// Returns a client of the node at `address`; connects with the first request.
     #[must_use]
     pub fn new(address: impl Into<Address>) -> Self {
         Self { address: address.into(), open: None }
@@ -94,7 +110,7 @@ impl Api {
         Ok(answer)
     }
 
-    /// Sends a request whose answer can be of any length: that of a success goes to `sink` as it comes, and is no part of what is given.
+    /// Sends a request whose answer can be of any length: that of a success goes to `sink` as it comes, and is no part of what is returned.
     /// The connection is not used again.
     ///
     /// # Errors
@@ -105,12 +121,12 @@ impl Api {
         sink: &mut (impl AsyncWrite + Unpin),
     ) -> Result<Answer, ApiError> {
         let request = self.with_host(request);
-        let receive = async |response: hyper::Response<Incoming>| {
+        let receive = async |response: Response<Incoming>| {
             if !response.status().is_success() {
                 return read(response).await;
             }
             let (head, body) = response.into_parts();
-            pour(body, sink).await?;
+            pour(body, sink).await.map_err(ApiError::Cut)?;
             Ok(Answer { status: head.status, headers: head.headers, body: Bytes::new() })
         };
         self.opened().await?.exchange(request, receive).await
@@ -123,7 +139,7 @@ impl Api {
         request
     }
 
-    /// The connection that was kept, or a new one.
+    /// Returns the connection that was kept, or a new one.
     async fn opened(&mut self) -> Result<Open, ApiError> {
         let kept = match self.open.take() {
             Some(mut open) => open.is_usable().await.then_some(open),
@@ -139,9 +155,9 @@ impl Api {
 impl Open {
     async fn connect(address: &Address) -> Result<Self, ApiError> {
         let failed = |source| ApiError::Connect { authority: address.authority().to_owned(), source };
-        let stream = address.connect().await.map_err(failed)?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(ApiError::Broken)?;
-        Ok(Self { sender, connection })
+        let stream = address.connect().await.map_err(|error| failed(error.into()))?;
+        let (connection, driver) = begin(stream, HEADS).await?;
+        Ok(Self { connection, driver })
     }
 
     /// Whether the node has not closed the connection meanwhile.
@@ -149,57 +165,23 @@ impl Open {
         // Cancel safety: nothing has been sent; a connection that ended is not used again.
         tokio::select! {
             biased;
-            _ended = &mut self.connection => false,
-            ready = self.sender.ready() => ready.is_ok(),
+            () = &mut self.driver => false,
+            ready = self.connection.ready() => ready,
         }
     }
 
     async fn exchange(
         &mut self,
         request: Request<Full<Bytes>>,
-        receive: impl AsyncFnOnce(hyper::Response<Incoming>) -> Result<Answer, ApiError>,
+        receive: impl AsyncFnOnce(Response<Incoming>) -> Result<Answer, ApiError>,
     ) -> Result<Answer, ApiError> {
-        let Self { sender, connection } = self;
-        let exchanged = async {
-            let response = sender.send_request(request).await.map_err(ApiError::Broken)?;
-            receive(response).await
-        };
-        // Cancel safety: when the connection ends first, the answer is taken from what it had read.
-        tokio::pin!(exchanged);
-        tokio::select! {
-            biased;
-            answer = exchanged.as_mut() => answer,
-            _ended = connection => exchanged.await,
-        }
+        let Self { connection, driver } = self;
+        driver.during(async { receive(connection.send(request, pending()).await?).await }).await
     }
 }
 
-/// Writes a body to `sink` as it comes.
-///
-/// # Errors
-/// [`ApiError::Cut`].
-pub async fn pour<B>(body: B, sink: &mut (impl AsyncWrite + Unpin)) -> Result<(), ApiError>
-where
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
-{
-    let mut body = std::pin::pin!(body);
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| ApiError::Cut(std::io::Error::other(error)))?;
-        if let Ok(piece) = frame.into_data() {
-            sink.write_all(&piece).await.map_err(ApiError::Cut)?;
-        }
-    }
-    sink.flush().await.map_err(ApiError::Cut)
-}
-
-async fn read(response: hyper::Response<Incoming>) -> Result<Answer, ApiError> {
-    let (head, body) = response.into_parts();
-    let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| match error.downcast::<hyper::Error>() {
-        Ok(error) => ApiError::Broken(*error),
-        Err(other) => {
-            debug_assert!(other.is::<LengthLimitError>(), "a body ends by its connection or by its limit");
-            ApiError::TooLarge
-        }
-    })?;
-    Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
+async fn read(response: Response<Incoming>) -> Result<Answer, ApiError> {
+    let ((head, body), mut text) = (response.into_parts(), BytesMut::new());
+    body::read(body, &mut text, ANSWER_BYTES_MAX, pending()).await?;
+    Ok(Answer { status: head.status, headers: head.headers, body: text.freeze() })
 }

@@ -2,7 +2,6 @@
 //!
 //! Small, and without tasks of its own: who holds it drives it.
 
-pub mod trust; // who is trusted to say whose a certificate is
 pub mod address; // where a node is, and how it is reached
 pub mod api; // the HTTP API over one connection that is kept
 pub mod session; // a session over a WebSocket, as it is

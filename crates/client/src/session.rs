@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
+use outbound::stream::Stream;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -10,11 +11,11 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use crate::address::{Address, Wire};
+use crate::address::Address;
 
 /// An open session.
 pub struct Session {
-    socket: WebSocketStream<Box<dyn Wire>>,
+    socket: WebSocketStream<Stream>,
     heard: Instant,
     silence: Duration,
 }
@@ -68,7 +69,7 @@ impl Session {
         let mut request = format!("ws://{}/session{query}", address.authority()).into_client_request().map_err(failed)?;
         let bearer = format!("Bearer {token}").parse().map_err(|_invalid| failed(Error::Utf8("token".to_owned())))?;
         request.headers_mut().insert("authorization", bearer);
-        let stream = address.connect().await.map_err(|error| failed(error.into()))?;
+        let stream = address.connect().await.map_err(|error| failed(Error::Io(error.into())))?;
         let config = WebSocketConfig::default().read_buffer_size(4 * 1024).write_buffer_size(0);
         match client_async_with_config(request, stream, Some(config)).await {
             Ok((socket, _)) => Ok(Self { socket, heard: Instant::now(), silence: SILENCE }),

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use client::api::{Answer, ApiError, pour};
+use client::api::{Answer, ApiError};
 use clock::Clock;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::header::{HOST, HeaderValue};
+use outbound::body::pour;
 use tokio::io::AsyncWrite;
 use webhooks::engine::EngineError;
 
@@ -114,10 +115,10 @@ impl Stopped {
         let (head, body) = Ops(self.node.clone()).answer(asked).await.response.into_parts();
         let mut answer = Answer { status: head.status, headers: head.headers, body: Bytes::new() };
         if answer.status.is_success() {
-            pour(body, sink).await?;
+            pour(body, sink).await.map_err(ApiError::Cut)?;
         } else {
             let mut whole = Vec::new();
-            pour(body, &mut whole).await?;
+            pour(body, &mut whole).await.map_err(ApiError::Cut)?;
             answer.body = Bytes::from(whole);
         }
         Ok(answer)

@@ -3,47 +3,43 @@
 //! Redirects are not followed, nothing is asked to be compressed, and of the answer no more is read than is shown. A request is sent
 //! again on a fresh connection only if nothing of it was sent: the kept one had ended.
 
-mod pool; // connections that wait for their next request
 mod resolve; // names → addresses
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use clock::Clock;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, Uri};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{self, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use outbound::body;
+use outbound::dial::dial;
+use outbound::error::{OutboundError, Stage};
+use outbound::exchange::{Case, Connection, Heads, begin};
+use outbound::pool::{Kept, Pool, PoolLimits};
+use outbound::stream::Stream;
+use outbound::trust::{Trust, TrustError};
 use tokio_util::task::TaskTracker;
 
 use crate::guard::Guard;
-use crate::sender::pool::{Kept, Place, Pool};
 use crate::sender::resolve::Resolver;
 use crate::url::{CallbackUrl, Host};
 use crate::verdict::{Answer, RESOLVING, Unreachable};
 
 const RESOLVE_LIMIT: Duration = Duration::from_secs(2);
+/// For all addresses of a host together.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const TLS_LIMIT: Duration = Duration::from_secs(3);
 const BODY_LIMIT: Duration = Duration::from_secs(2);
-/// Bytes of an answer's head at most.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
-const HEADERS_MAX: usize = 100;
+/// Names in the case of the vendors' documents: receivers exist that do not fold it.
+const HEADS: Heads = Heads { bytes_max: 16 * 1024, headers_max: 100, case: Case::Title };
 /// Bytes of an answer's body that are read at most; what is longer ends the connection.
 const BODY_BYTES_MAX: usize = 16 * 1024;
+const IDLE: PoolLimits = PoolLimits { idle_max: Duration::from_secs(90), per_key_max: 64, in_all_max: 1024 };
 
 /// How receivers are reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,16 +54,8 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 pub enum SenderError {
     /// The file of certificates cannot be used.
-    #[error("certificates {path}: {fault}")]
-    Certificates {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        fault: String,
-    },
-    /// No TLS.
-    #[error("TLS cannot be used: {0}")]
-    Tls(String),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// No resolver.
     #[error("the name servers cannot be used: {0}")]
     Resolver(String),
@@ -78,9 +66,9 @@ pub enum SenderError {
 pub(crate) struct Sender {
     guard: Guard,
     resolver: Resolver,
-    tls: Arc<ClientConfig>,
-    unverified: Arc<ClientConfig>,
-    pool: Pool,
+    trust: Trust,
+    unverified: Trust,
+    pool: Pool<Place>,
     clock: Clock,
     tasks: TaskTracker,
 }
@@ -91,6 +79,22 @@ pub(crate) struct Target<'a> {
     pub(crate) url: &'a CallbackUrl,
     /// Whether the receiver's certificate is taken unseen.
     pub(crate) insecure: bool,
+}
+
+/// Where a connection leads.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Place {
+    authority: String,
+    port: u16,
+    is_tls: bool,
+    /// Whether its certificate was taken unseen: such a connection is not for those who want to see it.
+    insecure: bool,
+}
+
+impl Place {
+    fn of(Target { url, insecure }: Target<'_>) -> Self {
+        Self { authority: url.authority().to_owned(), port: url.port(), is_tls: url.is_tls(), insecure }
+    }
 }
 
 /// How long each phase took, in whole microseconds; those of a kept connection are 0.
@@ -128,16 +132,14 @@ impl Exchange {
     }
 }
 
-type Connection = http1::SendRequest<Full<Bytes>>;
-
 impl Sender {
     pub(crate) fn new(config: &Config, guard: Guard, clock: Clock, tasks: TaskTracker) -> Result<Self, SenderError> {
         Ok(Self {
             guard,
             resolver: Resolver::new(&config.name_servers)?,
-            tls: Arc::new(tls(config)?),
-            unverified: Arc::new(unverified()?),
-            pool: Pool::default(),
+            trust: Trust::authorities(config.ca_file.as_deref())?,
+            unverified: Trust::unverified()?,
+            pool: Pool::new(IDLE),
             clock,
             tasks,
         })
@@ -169,46 +171,47 @@ impl Sender {
         limit: Duration,
         exchange: &mut Exchange,
     ) -> Result<(), Unreachable> {
+        let is_allowed = |peer| self.guard.judge(peer).is_ok();
         loop {
-            let mut kept = match self.pool.take(&Place::of(target), self.clock.running(), &self.guard) {
+            let place = Place::of(target);
+            let mut kept = match self.pool.take(&place, self.clock.running(), is_allowed) {
                 Some(kept) => kept,
                 // Boxed, since it is seldom needed and would make every attempt's task several times as large.
-                None => Box::pin(self.connect(target, &mut exchange.phases)).await?,
+                None => Box::pin(self.connect(target, place, &mut exchange.phases)).await?,
             };
             (exchange.peer, exchange.reused) = (Some(kept.peer), kept.used);
             let began = Instant::now();
-            let answered = self.clock.timeout(limit, kept.connection.try_send_request(request)).await;
+            let answered = kept.connection.send(request, self.clock.wait(limit)).await;
             exchange.phases.first_byte = micros(began);
             match answered {
-                Ok(Ok(response)) => return self.read(kept, response, exchange).await,
-                Ok(Err(mut error)) => match error.take_message() {
-                    Some(unsent) if kept.used => request = unsent,
-                    Some(_) | None => return Err(broken(error.error())),
-                },
-                Err(_elapsed) => return Err(Unreachable::TimedOut { phase: "the answer", limit }),
+                Ok(response) => {
+                    self.read(kept, response, exchange).await;
+                    return Ok(());
+                }
+                Err(OutboundError::Unsent { request: unsent, .. }) if kept.used => request = *unsent,
+                Err(error) => return Err(unreachable(error, limit)),
             }
         }
     }
 
     /// Reads what is shown of the answer. The status is what counts: a body that does not end changes nothing.
-    async fn read(&self, mut kept: Kept, response: Response<Incoming>, exchange: &mut Exchange) -> Result<(), Unreachable> {
+    async fn read(&self, mut kept: Kept<Place>, response: Response<Incoming>, exchange: &mut Exchange) {
         let began = Instant::now();
         let (head, body) = response.into_parts();
         let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
         exchange.answer = Answer::Status { status: head.status.as_u16(), retry_after };
         exchange.headers = head.headers;
         let mut text = BytesMut::new();
-        let whole = self.clock.timeout(BODY_LIMIT, read_some(body, &mut text)).await;
+        let whole = body::read(body, &mut text, BODY_BYTES_MAX, self.clock.wait(BODY_LIMIT)).await;
         exchange.body = text.freeze();
         exchange.phases.body = micros(began);
-        if whole == Ok(true) {
+        if whole.is_ok() {
             kept.used = true;
             self.pool.put(kept, self.clock.running());
         }
-        Ok(())
     }
 
-    async fn connect(&self, target: Target<'_>, phases: &mut Phases) -> Result<Kept, Unreachable> {
+    async fn connect(&self, target: Target<'_>, place: Place, phases: &mut Phases) -> Result<Kept<Place>, Unreachable> {
         let url = target.url;
         let began = Instant::now();
         let addresses = match url.host() {
@@ -221,31 +224,26 @@ impl Sender {
         let vetted = self.guard.vet(addresses).map_err(|error| Unreachable::Forbidden(error.to_string()))?;
         phases.resolve = micros(began);
         let began = Instant::now();
-        let timed_out = |_| Unreachable::TimedOut { phase: "connecting", limit: CONNECT_LIMIT };
-        let (stream, peer) = self.clock.timeout(CONNECT_LIMIT, dial(&vetted, url.port())).await.map_err(timed_out)??;
+        let addresses = vetted.into_iter().map(|address| SocketAddr::new(address, url.port()));
+        let dialling = dial(addresses, std::future::pending, self.clock.wait(CONNECT_LIMIT)).await;
+        let (stream, peer) = dialling.map_err(|error| unreachable(error, CONNECT_LIMIT))?;
         phases.connect = micros(began);
-        let place = Place::of(target);
-        let connection = if url.is_tls() {
+        let stream = if url.is_tls() {
             let began = Instant::now();
-            let timed_out = |_| Unreachable::TimedOut { phase: "TLS", limit: TLS_LIMIT };
-            let connector = TlsConnector::from(if target.insecure { self.unverified.clone() } else { self.tls.clone() });
-            let secured = self.clock.timeout(TLS_LIMIT, connector.connect(server_name(url)?, stream)).await.map_err(timed_out)?;
-            let secured = secured.map_err(|error| Unreachable::Tls(error.to_string()))?;
+            let trust = if target.insecure { &self.unverified } else { &self.trust };
+            let secured = Stream::secure(stream, &certified(url.host()), trust, self.clock.wait(TLS_LIMIT)).await;
+            let secured = secured.map_err(|error| unreachable(error, TLS_LIMIT))?;
             phases.tls = micros(began);
-            self.handshake(secured).await?
+            secured
         } else {
-            self.handshake(stream).await?
+            stream.into()
         };
-        Ok(Kept { connection, peer, place, used: false, since: Duration::ZERO })
+        Ok(Kept::new(self.begin(stream).await?, peer.ip(), place))
     }
 
-    async fn handshake(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Connection, Unreachable> {
-        let mut builder = http1::Builder::new();
-        // Names in the case of the vendors' documents: receivers exist that do not fold it.
-        builder.title_case_headers(true).max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX);
-        let (connection, driver) = builder.handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
-        // What ends it is told to the request that it carries.
-        self.tasks.spawn(async move { drop(driver.await) });
+    async fn begin(&self, stream: Stream) -> Result<Connection, Unreachable> {
+        let (connection, driver) = begin(stream, HEADS).await.map_err(|error| unreachable(error, CONNECT_LIMIT))?;
+        self.tasks.spawn(driver);
         Ok(connection)
     }
 
@@ -260,71 +258,11 @@ impl Sender {
     }
 }
 
-fn tls(config: &Config) -> Result<ClientConfig, SenderError> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(path) = &config.ca_file {
-        let fault = |fault: String| SenderError::Certificates { path: path.clone(), fault };
-        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))?;
-        for certificate in certificates {
-            let certificate = certificate.map_err(|error| fault(error.to_string()))?;
-            roots.add(certificate).map_err(|error| fault(error.to_string()))?;
-        }
-    }
-    Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
-}
-
-/// Takes whatever certificate comes: for the subscriptions of a profile that knows this, and says so.
-fn unverified() -> Result<ClientConfig, SenderError> {
-    let provider = CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()));
-    let taken = AnyCertificate(provider.clone());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| SenderError::Tls(error.to_string()))?;
-    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(taken)).with_no_client_auth())
-}
-
-/// Asks nothing of a certificate but that its owner has its key.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-fn server_name(url: &CallbackUrl) -> Result<ServerName<'static>, Unreachable> {
-    match url.host() {
-        Host::Address(address) => Ok(ServerName::IpAddress((*address).into())),
-        Host::Name(name) => ServerName::try_from(name.clone()).map_err(|error| Unreachable::Tls(error.to_string())),
+/// Whom a receiver's certificate must be for.
+fn certified(host: &Host) -> Cow<'_, str> {
+    match host {
+        Host::Name(name) => Cow::Borrowed(name),
+        Host::Address(address) => Cow::Owned(address.to_string()),
     }
 }
 
@@ -341,35 +279,26 @@ fn request(url: &CallbackUrl, headers: HeaderMap, body: Bytes) -> Result<Request
     Ok(request)
 }
 
-/// Tries one address after the other.
-async fn dial(addresses: &[IpAddr], port: u16) -> Result<(TcpStream, IpAddr), Unreachable> {
-    let mut last = Unreachable::Connect("the host has no address".to_owned());
-    for &address in addresses {
-        match TcpStream::connect((address, port)).await {
-            Ok(stream) => {
-                // A request is written at once; an answer to it is waited for.
-                drop(stream.set_nodelay(true));
-                return Ok((stream, address));
-            }
-            Err(error) => last = Unreachable::Connect(error.to_string()),
-        }
+/// Why there is no answer, in the words of the log; `limit` is that of the stage.
+fn unreachable(error: OutboundError, limit: Duration) -> Unreachable {
+    match error {
+        OutboundError::Resolve { source, .. } => Unreachable::Resolve(source.to_string()),
+        OutboundError::NoAddress => Unreachable::Connect(error.to_string()),
+        OutboundError::Connect { source, .. } => Unreachable::Connect(source.to_string()),
+        OutboundError::Tls(source) => Unreachable::Tls(source.to_string()),
+        OutboundError::TimedOut(stage) => Unreachable::TimedOut { phase: phase(stage), limit },
+        OutboundError::Unsent { source, .. } | OutboundError::Head(source) | OutboundError::Broken(source) => broken(&source),
+        OutboundError::BodyTooLarge { .. } => Unreachable::Broken(error.to_string()),
     }
-    Err(last)
 }
 
-/// Reads up to a bound; gives whether that was all of it.
-async fn read_some(mut body: Incoming, text: &mut BytesMut) -> bool {
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else { return false };
-        if let Some(data) = frame.data_ref() {
-            let room = BODY_BYTES_MAX - text.len();
-            text.extend_from_slice(data.get(..room.min(data.len())).unwrap_or_default());
-            if data.len() > room {
-                return false;
-            }
-        }
+fn phase(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Resolve => RESOLVING,
+        Stage::Connect => "connecting",
+        Stage::Tls => "TLS",
+        Stage::Head | Stage::Body => "the answer",
     }
-    true
 }
 
 fn broken(error: &hyper::Error) -> Unreachable {

@@ -9,22 +9,23 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, with the crates of this workspace that it may depend on.
-const MAY_DEPEND_ON: [(&str, &[&str]); 11] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 12] = [
     ("clock", &[]),
     ("protocol", &[]),
+    ("outbound", &[]),
     ("sessions", &["protocol", "clock"]),
     ("store", &["protocol"]),
     ("connectors", &["protocol"]),
     ("catalogues", &["protocol"]),
-    ("webhooks", &["protocol", "clock", "store", "catalogues"]),
-    ("client", &["protocol"]),
-    ("server", &["protocol", "clock", "sessions", "store", "connectors", "webhooks", "client"]),
+    ("webhooks", &["protocol", "clock", "store", "catalogues", "outbound"]),
+    ("client", &["protocol", "outbound"]),
+    ("server", &["protocol", "clock", "sessions", "store", "connectors", "webhooks", "client", "outbound"]),
     ("xtask", &["protocol", "client"]),
     ("bellwire-loadtest", &["protocol", "client"]),
 ];
 
 /// Libraries that one crate, or two, alone may use.
-const ONLY_USED_BY: [(&str, &[&str]); 16] = [
+const ONLY_USED_BY: [(&str, &[&str]); 17] = [
     ("dashmap", &["sessions"]),
     ("ahash", &["sessions"]),
     ("tokio-tungstenite", &["sessions", "client"]),
@@ -35,23 +36,34 @@ const ONLY_USED_BY: [(&str, &[&str]); 16] = [
     ("clap_complete", &["server"]),
     ("toml", &["server"]),
     ("httparse", &["server"]),
-    ("hyper", &["server", "client", "webhooks", "bellwire-loadtest"]),
+    ("hyper", &["outbound", "server", "client", "webhooks", "bellwire-loadtest"]),
     ("aws-lc-rs", &["webhooks"]),
     ("opentelemetry", &["server"]),
     ("hickory-resolver", &["webhooks"]),
-    ("tokio-rustls", &["webhooks", "server", "client"]),
+    ("tokio-rustls", &["outbound", "server"]),
+    ("webpki-roots", &["outbound"]),
     ("jsonschema", &["catalogues"]),
 ];
 
+/// A normal dependency, and the features of it that are asked for.
+struct Dependency {
+    name: String,
+    features: Vec<String>,
+}
+
 /// Crate → its normal dependencies.
-fn dependencies() -> BTreeMap<String, Vec<String>> {
+fn dependencies() -> BTreeMap<String, Vec<Dependency>> {
     let output =
         Command::new(env!("CARGO")).args(["metadata", "--format-version", "1", "--no-deps", "--locked"]).output().unwrap();
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let read = |dependency: &Value| {
+        let features = dependency["features"].as_array().unwrap().iter().map(text).collect();
+        Dependency { name: text(&dependency["name"]), features }
+    };
     let packages = metadata["packages"].as_array().unwrap().iter().map(|package| {
         let normal = package["dependencies"].as_array().unwrap().iter().filter(|dependency| dependency["kind"].is_null());
-        (text(&package["name"]), normal.map(|dependency| text(&dependency["name"])).collect())
+        (text(&package["name"]), normal.map(read).collect())
     });
     packages.collect()
 }
@@ -60,10 +72,11 @@ fn dependencies() -> BTreeMap<String, Vec<String>> {
 fn crates_depend_only_on_those_below_them() {
     let dependencies = dependencies();
     let known: Vec<_> = MAY_DEPEND_ON.iter().map(|(name, _)| *name).collect();
-    assert!(dependencies.keys().all(|name| known.contains(&name.as_str())), "a crate is missing in the table: {dependencies:?}");
+    assert!(dependencies.keys().all(|name| known.contains(&name.as_str())), "a crate is missing in the table: {known:?}");
     for (name, allowed) in MAY_DEPEND_ON {
-        for dependency in dependencies[name].iter().filter(|dependency| known.contains(&dependency.as_str())) {
-            assert!(allowed.contains(&dependency.as_str()), "{name} may not depend on {dependency}");
+        for Dependency { name: dependency, .. } in &dependencies[name] {
+            let is_allowed = !known.contains(&dependency.as_str()) || allowed.contains(&dependency.as_str());
+            assert!(is_allowed, "{name} may not depend on {dependency}");
         }
     }
 }
@@ -72,9 +85,17 @@ fn crates_depend_only_on_those_below_them() {
 fn heavy_libraries_stay_where_they_belong() {
     for (name, dependencies) in dependencies() {
         for (library, allowed) in ONLY_USED_BY {
-            let uses = dependencies.iter().any(|dependency| dependency == library);
+            let uses = dependencies.iter().any(|dependency| dependency.name == library);
             assert!(!uses || allowed.contains(&name.as_str()), "{name} may not use {library}");
         }
+    }
+}
+
+#[test]
+fn outbound_alone_asks_others_by_http() {
+    for (name, dependencies) in dependencies() {
+        let asks = |of: &Dependency| of.name == "hyper" && of.features.iter().any(|feature| feature == "client");
+        assert_eq!(dependencies.iter().any(asks), name == "outbound", "{name}");
     }
 }
 

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clock::Clock;
+use outbound::trust::TrustError;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{Notify, watch};
@@ -42,7 +43,7 @@ pub(super) struct KeyRing {
     /// `None`: a secret, which stays as it is.
     kept: Option<Kept>,
     // Guards the keys during a look-up and when a reading begins or ends; nothing is awaited or logged inside.
-    state: Mutex<State>,
+    state: Mutex<RingState>,
     /// A reading is due sooner than it was.
     hurried: Notify,
     /// A reading has ended; told under the lock of the state.
@@ -58,7 +59,7 @@ struct Kept {
 }
 
 #[derive(Debug)]
-struct State {
+struct RingState {
     keys: Arc<[Arc<Key>]>,
     is_reading: bool,
     /// When the next reading is to begin.
@@ -73,7 +74,7 @@ struct State {
 
 /// What came of a reading.
 #[derive(Debug)]
-enum Outcome {
+enum ReadingOutcome {
     Read { keys: usize, left_out: Vec<String>, added: usize, withdrawn: usize, failures: u32 },
     Failed { error: KeysError, keys: usize, failures: u32, retry_in: Duration },
 }
@@ -84,7 +85,7 @@ impl KeyRing {
     /// # Errors
     /// [`KeysError`] where a file cannot be used.
     pub(super) fn open(issuer: &Issuer, config: &Config, clock: &Clock, metrics: &Metrics) -> Result<Self, KeysError> {
-        let fetched = |begin| {
+        let fetched = |begin| -> Result<_, TrustError> {
             let fetcher = Fetcher::new(config.issuers_ca_file.as_deref(), clock.clone())?;
             Ok(Source::Web { begin, fetcher, interval: config.keys_interval })
         };
@@ -103,7 +104,7 @@ impl KeyRing {
         let now = clock.running();
         let due = source.as_ref().filter(|_| !keys.is_empty()).map_or(now, |source| now + early(source.interval()));
         let keys = keys.into_iter().map(Arc::new).collect();
-        let state = State { keys, is_reading: false, due, began: None, read_at: now, failures: 0 };
+        let state = RingState { keys, is_reading: false, due, began: None, read_at: now, failures: 0 };
         let kept = source.map(|source| {
             let of = OfIssuer { issuer: issuer.name.clone() };
             let (age, failures) = (metrics.keys_age.get_or_create(&of).clone(), metrics.keys_failures.get_or_create(&of).clone());
@@ -135,8 +136,8 @@ impl KeyRing {
         }
     }
 
-    /// Has the keys read again, unless the last reading was a short while ago. Gives what tells of the end of the reading that is under
-    /// way or about to begin, if there is one.
+    /// Has the keys read again, unless the last reading was a short while ago. Returns what tells of the end of the reading that is
+    /// under way or about to begin, if there is one.
     pub(super) fn ask(&self, now: Duration) -> Option<watch::Receiver<()>> {
         self.kept.as_ref()?;
         let mut state = self.lock();
@@ -193,42 +194,42 @@ impl KeyRing {
             self.ended.send_replace(());
             outcome
         };
-        if matches!(outcome, Outcome::Failed { .. }) {
+        if matches!(outcome, ReadingOutcome::Failed { .. }) {
             kept.failures.inc();
         }
         outcome.tell(&self.issuer);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, RingState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl RingState {
     fn begin(&mut self, now: Duration) {
         (self.is_reading, self.began) = (true, Some(now));
     }
 
-    fn end(&mut self, read: Result<KeySet, KeysError>, interval: Duration, now: Duration) -> Outcome {
+    fn end(&mut self, read: Result<KeySet, KeysError>, interval: Duration, now: Duration) -> ReadingOutcome {
         self.is_reading = false;
         match read {
             Ok(set) => {
                 let (added, withdrawn) = self.replace(set.keys);
                 let failures = std::mem::take(&mut self.failures);
                 (self.read_at, self.due) = (now, now + early(interval));
-                Outcome::Read { keys: self.keys.len(), left_out: set.left_out, added, withdrawn, failures }
+                ReadingOutcome::Read { keys: self.keys.len(), left_out: set.left_out, added, withdrawn, failures }
             }
             Err(error) => {
                 let retry_in = retry_after(self.failures).min(interval);
                 self.failures = self.failures.saturating_add(1);
                 self.due = now + retry_in;
-                Outcome::Failed { error, keys: self.keys.len(), failures: self.failures, retry_in }
+                ReadingOutcome::Failed { error, keys: self.keys.len(), failures: self.failures, retry_in }
             }
         }
     }
 
-    /// Takes new keys; those that are known stay the same, so that the tokens that they verified need not be verified again. Gives how
-    /// many were added and how many are gone.
+    /// Takes new keys; those that are known stay the same, so that the tokens that they verified need not be verified again. Returns
+    /// how many were added and how many are gone.
     fn replace(&mut self, keys: Vec<Key>) -> (usize, usize) {
         let before = std::mem::take(&mut self.keys);
         let known = |key: &Key| before.iter().find(|known| known.is_same(key)).cloned();
@@ -241,7 +242,7 @@ impl State {
     }
 }
 
-impl Outcome {
+impl ReadingOutcome {
     fn tell(&self, issuer: &str) {
         match self {
             Self::Read { keys, left_out, added, withdrawn, failures } if added + withdrawn > 0 || *failures > 0 => {
@@ -272,14 +273,6 @@ impl Outcome {
 /// [`KeysError`].
 pub fn check_key_set(path: &Path) -> Result<(), KeysError> {
     source::read_file(path).map(drop)
-}
-
-/// Checks a file with certificates.
-///
-/// # Errors
-/// [`KeysError::Certificates`].
-pub fn check_certificates(path: &Path) -> Result<(), KeysError> {
-    Fetcher::new(Some(path), Clock::system()).map(drop)
 }
 
 /// An interval, or a little less.

@@ -72,7 +72,7 @@ impl Told {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OpsError {
     #[error("--ops {0}")]
-    Address(#[from] AddressError),
+    Address(AddressError),
     #[error("{path}")]
     File { path: PathBuf, source: std::io::Error },
     #[error("the operators' listener does not answer; is the node running? Of a stopped node most commands take --data DIR")]
@@ -113,7 +113,7 @@ impl NodeArgs {
     }
 
     fn place(&self) -> Result<Place, OpsError> {
-        let address = Address::parse(&self.ops, self.ops_ca_file.as_deref())?;
+        let address = Address::parse(&self.ops, self.ops_ca_file.as_deref()).map_err(OpsError::Address)?;
         let read = |path: &PathBuf| fs::read_to_string(path).map_err(|source| OpsError::File { path: path.clone(), source });
         let token = self.ops_token_file.as_ref().map(read).transpose()?.map(|token| token.trim_end().to_owned());
         Ok(Place::Running { api: Box::new(Api::new(address)), token })
@@ -157,13 +157,13 @@ fn tell<E: std::error::Error>(done: Result<Told, E>, json: bool) -> ExitCode {
 }
 
 impl Place {
-    /// Says something; gives the answer, where there is one.
+    /// Says something, and returns the answer, where there is one.
     pub(super) async fn send(&mut self, method: Method, path: &str, body: Option<Value>) -> Result<Value, OpsError> {
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         Ok(self.ask(method, path, body).await?.0)
     }
 
-    /// All entries of a list, page by page.
+    /// Returns all entries of a list, page by page.
     pub(super) async fn list(&mut self, path: &str) -> Result<Value, OpsError> {
         let (mut all, mut next) = (Vec::new(), Some(path.to_owned()));
         while let Some(path) = next {

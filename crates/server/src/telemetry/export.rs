@@ -45,7 +45,7 @@ pub struct Spans(SdkTracerProvider);
 pub enum Unstarted {
     /// The endpoint cannot be meant.
     #[error("telemetry.otlp_endpoint {0}")]
-    Endpoint(#[from] AddressError),
+    Endpoint(AddressError),
     /// The library refuses.
     #[error("telemetry cannot be set up")]
     Setup(#[from] ExporterBuildError),
@@ -57,7 +57,7 @@ impl Spans {
     /// # Errors
     /// [`Unstarted`].
     pub fn start(telemetry: &Telemetry, runtime: &Handle) -> Result<Self, Unstarted> {
-        let address = Address::parse(&telemetry.otlp_endpoint, telemetry.ca_file.as_deref())?;
+        let address = Address::parse(&telemetry.otlp_endpoint, telemetry.ca_file.as_deref()).map_err(Unstarted::Endpoint)?;
         let transport = Transport { address, runtime: runtime.clone(), is_failing: Arc::default() };
         let exporter = SpanExporter::builder()
             .with_http()

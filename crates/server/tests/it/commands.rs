@@ -58,6 +58,45 @@ fn a_configuration_is_checked_whole_without_a_node() {
 }
 
 #[test]
+fn authorities_in_a_file_without_a_certificate_are_refused_by_all_in_the_same_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, empty) = (folder.path().join("bellwire.toml"), folder.path().join("ca.pem"));
+    fs::write(&empty, "no certificate\n").unwrap();
+    let (path, data, ca_file) = (file.to_str().unwrap(), folder.path().join("data"), empty.to_str().unwrap());
+    let words = format!("{ca_file}: it holds no certificate in PEM");
+    let issuer = "[[auth.issuers]]\nissuer = \"i\"\njwks_url = \"https://idp.example/keys\"\n";
+    #[cfg(feature = "otlp")]
+    let endpoint = "[telemetry]\notlp_endpoint = \"https://collector.example\"\n";
+    for (section, configuration, asker) in [
+        ("webhooks", format!("{issuer}[webhooks]\nca_file = {ca_file:?}\n"), ""),
+        ("auth", format!("[auth]\nca_file = {ca_file:?}\n{issuer}"), ""),
+        #[cfg(feature = "otlp")]
+        ("telemetry", format!("{issuer}{endpoint}ca_file = {ca_file:?}\n"), "telemetry.otlp_endpoint "),
+    ] {
+        let line = configuration.lines().position(|line| line.starts_with("ca_file")).unwrap() + 1;
+        fs::write(&file, configuration).unwrap();
+        let checked = run(&["config", "check", "--config", path]);
+        let expected = format!("bellwire: 1 fault in the configuration:\n  {path}:{line}: {section}.ca_file: {words}\n");
+        assert_eq!((checked.status.code(), text(&checked.stderr)), (Some(78), expected));
+        let listen = ["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data", data.to_str().unwrap()];
+        let started = run(&[&["serve", "--config", path], listen.as_slice()].concat());
+        let said = text(&started.stderr);
+        assert_eq!((started.status.code(), said.lines().last()), (Some(1), Some(&*format!("bellwire: {asker}{words}"))));
+    }
+    let listened = run(&["listen", "--api", "https://localhost:1", "--ca-file", ca_file, "token"]);
+    assert_eq!((listened.status.code(), text(&listened.stderr)), (Some(1), format!("bellwire: --api {words}\n")));
+    let asked = run(&["status", "--ops", "https://localhost:1", "--ops-ca-file", ca_file]);
+    assert_eq!((asked.status.code(), text(&asked.stderr)), (Some(1), format!("bellwire: --ops {words}\n")));
+}
+
+#[test]
+fn an_address_that_is_none_is_said_to_be_none_once() {
+    let asked = run(&["status", "--ops", "nowhere"]);
+    let expected = "bellwire: --ops must be a URL such as http://127.0.0.1:8080 or https://bellwire.example, got \"nowhere\"\n";
+    assert_eq!((asked.status.code(), text(&asked.stderr).as_str()), (Some(1), expected));
+}
+
+#[test]
 fn the_configuration_that_holds_says_where_each_value_came_from() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bellwire.toml");

@@ -1,9 +1,9 @@
 //! Why there are no new keys: for whoever reads the log.
 
 use std::io;
-use std::path::PathBuf;
 
 use hyper::StatusCode;
+use outbound::trust::TrustError;
 
 /// Why keys cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -97,11 +97,6 @@ pub enum KeysError {
         fault: String,
     },
     /// The file of certificates cannot be used.
-    #[error("certificates {path} cannot be used: {fault}")]
-    Certificates {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        fault: String,
-    },
+    #[error(transparent)]
+    Trust(#[from] TrustError),
 }

@@ -5,7 +5,6 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bytes::Bytes;
 use clock::Clock;
 use serde::Deserialize;
 use url::Url;
@@ -45,7 +44,7 @@ struct Document {
 }
 
 impl Source {
-    /// How old the keys can become before they are read again.
+    /// Returns how old the keys can become before they are read again.
     pub(super) fn interval(&self) -> Duration {
         match self {
             Self::File(_) => FILE_INTERVAL,
@@ -68,7 +67,7 @@ impl Source {
                 })
             }
             Self::Web { begin, fetcher, .. } => {
-                let reading = Reading { fetcher, clock, end: clock.running() + READING_LIMIT };
+                let reading = Reading { fetcher, end: clock.running() + READING_LIMIT };
                 match begin {
                     Begin::Keys(url) => reading.keys(url).await,
                     Begin::Discovery { document, issuer } => reading.keys(&reading.discover(document, issuer).await?).await,
@@ -81,18 +80,17 @@ impl Source {
 /// A reading that must come to its end in time.
 struct Reading<'a> {
     fetcher: &'a Fetcher,
-    clock: &'a Clock,
     end: Duration,
 }
 
 impl Reading<'_> {
     async fn keys(&self, url: &Url) -> Result<KeySet, KeysError> {
-        jwk::read(&self.get(url).await?, url.as_str())
+        jwk::read(&self.fetcher.get(url, self.end).await?, url.as_str())
     }
 
-    /// Where the issuer says that its keys are.
+    /// Returns where the issuer says that its keys are.
     async fn discover(&self, url: &Url, issuer: &str) -> Result<Url, KeysError> {
-        let (text, place) = (self.get(url).await?, url.to_string());
+        let (text, place) = (self.fetcher.get(url, self.end).await?, url.to_string());
         let what = "OpenID provider's configuration (OpenID Connect Discovery 1.0 §4.2)";
         let document = serde_json::from_slice(&text);
         let Document { issuer: theirs, jwks_uri } =
@@ -101,12 +99,6 @@ impl Reading<'_> {
             return Err(KeysError::Issuer { place, theirs, ours: issuer.to_owned() });
         }
         provider_url(&jwks_uri).map_err(|fault| KeysError::KeysUrl { place, url: jwks_uri, fault })
-    }
-
-    async fn get(&self, url: &Url) -> Result<Bytes, KeysError> {
-        let left = self.end.saturating_sub(self.clock.running());
-        let timed_out = |_elapsed| KeysError::TimedOut { place: url.to_string(), seconds: READING_LIMIT.as_secs() };
-        self.clock.timeout(left, self.fetcher.get(url)).await.map_err(timed_out)?
     }
 }
 

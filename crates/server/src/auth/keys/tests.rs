@@ -7,9 +7,9 @@ fn set(kids: &[(&str, &str)]) -> KeySet {
     jwk::read(json!({"keys": keys}).to_string().as_bytes(), "here").unwrap()
 }
 
-fn state() -> State {
+fn state() -> RingState {
     let now = Duration::ZERO;
-    State { keys: Arc::default(), is_reading: false, due: now, began: None, read_at: now, failures: 0 }
+    RingState { keys: Arc::default(), is_reading: false, due: now, began: None, read_at: now, failures: 0 }
 }
 
 fn failed() -> Result<KeySet, KeysError> {
@@ -33,7 +33,7 @@ fn after_failures_it_is_tried_again_after_1_s_doubling_to_a_minute() {
     let mut now = Duration::ZERO;
     for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
         state.begin(now);
-        assert!(matches!(state.end(failed(), interval, now), Outcome::Failed { keys: 0, .. }));
+        assert!(matches!(state.end(failed(), interval, now), ReadingOutcome::Failed { keys: 0, .. }));
         assert_eq!(state.due, now + Duration::from_secs(wait));
         now = state.due;
     }
@@ -41,7 +41,7 @@ fn after_failures_it_is_tried_again_after_1_s_doubling_to_a_minute() {
     state.failures = u32::MAX;
     state.end(failed(), interval, now);
     assert_eq!(state.due, now + RETRY_MAX);
-    assert!(matches!(state.end(Ok(set(&[("a", "AQAB")])), interval, now), Outcome::Read { added: 1, .. }));
+    assert!(matches!(state.end(Ok(set(&[("a", "AQAB")])), interval, now), ReadingOutcome::Read { added: 1, .. }));
     assert_eq!((state.failures, state.read_at), (0, now));
 }
 

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use server::auth::{check_certificates, check_key_set};
+use outbound::trust::Trust;
+use server::auth::check_key_set;
 use server::causes::with_causes;
 use server::config::origin::Fault;
 use server::config::show::Setting;
@@ -26,14 +27,13 @@ pub(super) fn faults(config: &Config, settings: &[Setting]) -> Vec<Fault> {
         let failed = files.as_ref().and_then(|files| tls::check(files).err());
         faults.extend(failed.and_then(|error| fault(format!("{section}.tls_certificate"), with_causes(&error))));
     }
-    let ca_file = config.telemetry.as_ref().and_then(|telemetry| telemetry.ca_file.as_deref());
-    let certificates = ca_file.and_then(|path| check_certificates(path).err());
-    faults.extend(certificates.and_then(|error| fault("telemetry.ca_file".to_owned(), with_causes(&error))));
-    let certificates = config.issuers_ca_file.as_deref().and_then(|path| check_certificates(path).err());
-    faults.extend(certificates.and_then(|error| fault("auth.ca_file".to_owned(), with_causes(&error))));
+    let telemetry = config.telemetry.as_ref().and_then(|telemetry| telemetry.ca_file.as_deref());
+    let (auth, webhooks) = (config.issuers_ca_file.as_deref(), config.webhooks.sender.ca_file.as_deref());
+    for (section, ca_file) in [("telemetry", telemetry), ("auth", auth), ("webhooks", webhooks)] {
+        let failed = ca_file.and_then(|path| Trust::authorities(Some(path)).err());
+        faults.extend(failed.and_then(|error| fault(format!("{section}.ca_file"), with_causes(&error))));
+    }
     let readable = |path: &Path| fs::read(path).err().map(|error| format!("{}: {error}", path.display()));
-    let ca_file = config.webhooks.sender.ca_file.as_deref().and_then(readable);
-    faults.extend(ca_file.and_then(|message| fault("webhooks.ca_file".to_owned(), message)));
     // One that is missing is made.
     let key_file = config.key_file.as_deref().filter(|path| path.exists()).and_then(readable);
     faults.extend(key_file.and_then(|message| fault("webhooks.key_file".to_owned(), message)));
