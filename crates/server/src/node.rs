@@ -186,7 +186,10 @@ impl Node {
 
     pub(crate) fn new_id_at(&self, now: Timestamp) -> EventId {
         let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
-        EventId::new(millis, rand::random())
+        // In one go: an array that is made by itself asks for each byte anew.
+        let mut random = [0; 10];
+        rand::fill(&mut random);
+        EventId::new(millis, random)
     }
 }
 

@@ -35,13 +35,13 @@ pub(crate) struct Route {
 /// Opens the span of a request: here alone, for either listener and whichever reader. Nearly all requests are of a frequent kind, and
 /// say nothing in the log but at its finest, so that their spans cost nothing above that.
 pub(crate) fn request_span<'i>(node: &Node, head: Head<'_>, route: Route, id: impl Fn() -> &'i HeaderValue) -> Span {
-    let method = known(head.method);
     if node.config.telemetry.is_none() {
         return match route.is_frequent {
-            true => tracing::debug_span!("request", id = ?id(), method),
-            false => tracing::info_span!("request", id = ?id(), method),
+            true => tracing::debug_span!("request", id = ?id(), method = known(head.method)),
+            false => tracing::info_span!("request", id = ?id(), method = known(head.method)),
         };
     }
+    let method = known(head.method);
     let span = tracing::info_span!(
         parent: None,
         "request",

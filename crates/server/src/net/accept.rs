@@ -87,7 +87,7 @@ impl<S: Service> Accepted<S> {
             let full = service.turn_away(NoRequest::Full);
             if tls.is_none() {
                 let mut text = Vec::new();
-                put_answer(&mut text, full, node.clock.moment(), true);
+                put_answer(&mut text, &full, node.clock.moment(), true);
                 // The kernel's buffer is empty, so this does not block; a client that is gone does not matter.
                 drop(socket.write(&text));
             }

@@ -75,7 +75,7 @@ impl<S: Service> Connection<S> {
         let mut word = Vec::new();
         if phase == Phase::Head {
             // Nothing was written in this phase, so the kernel's buffer has room.
-            put_answer(&mut word, self.service.turn_away(NoRequest::SlowHead), self.node.clock.moment(), true);
+            put_answer(&mut word, &self.service.turn_away(NoRequest::SlowHead), self.node.clock.moment(), true);
         }
         self.stream.try_end(&word);
     }

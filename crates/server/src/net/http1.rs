@@ -114,11 +114,11 @@ impl<S: Service> Connection<S> {
         match answer.upgrade.take() {
             Some(upgrade) => {
                 let mut head = Vec::new();
-                put_answer(&mut head, answer, taken, false);
+                put_answer(&mut head, &answer, taken, false);
                 Step::Upgraded { bytes: bytes_read, head, upgrade }
             }
             None => {
-                answers.put(answer, taken, self.is_stopping());
+                answers.put(&answer, taken, self.is_stopping());
                 Step::Answered(bytes_read)
             }
         }

@@ -35,7 +35,7 @@ pub(super) struct Answers {
 
 impl Answers {
     /// Puts an answer behind the others; the last one of a node that stops, or where it says so itself.
-    pub(super) fn put(&mut self, answer: Answer, taken: Moment, is_stopping: bool) {
+    pub(super) fn put(&mut self, answer: &Answer, taken: Moment, is_stopping: bool) {
         self.end = is_stopping || ends_connection(&answer.response);
         self.count += 1;
         put_answer(&mut self.text, answer, taken, self.end);
@@ -66,27 +66,27 @@ impl Answers {
 }
 
 /// Writes an answer behind others, as it is sent.
-pub(in crate::net) fn put_answer(text: &mut Vec<u8>, answer: Answer, now: Moment, is_last: bool) {
+pub(in crate::net) fn put_answer(text: &mut Vec<u8>, answer: &Answer, now: Moment, is_last: bool) {
     let Answer { response, id, .. } = answer;
-    let (head, body) = response.into_parts();
-    let Outgoing::Whole(body) = body else {
+    let Outgoing::Whole(body) = response.body() else {
         // Files are for the operators, whose requests the library answers.
         return;
     };
+    let status = response.status();
     text.reserve(256 + body.len());
     let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| text.extend_from_slice(part));
-    let reason = head.status.canonical_reason().unwrap_or_default();
-    put(&[b"HTTP/1.1 ", head.status.as_str().as_bytes(), b" ", reason.as_bytes(), b"\r\nx-request-id: ", id.as_bytes()]);
-    let headers = head.headers.iter().filter(|(name, _)| !is_last || *name != CONNECTION);
+    let reason = status.canonical_reason().unwrap_or_default();
+    put(&[b"HTTP/1.1 ", status.as_str().as_bytes(), b" ", reason.as_bytes(), b"\r\nx-request-id: ", id.as_bytes()]);
+    let headers = response.headers().iter().filter(|(name, _)| !is_last || *name != CONNECTION);
     headers.for_each(|(name, value)| put(&[b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()]));
     if is_last {
         put(&[b"\r\nconnection: close"]);
     }
     // RFC 9110 §8.6
-    if !head.status.is_informational() && head.status != StatusCode::NO_CONTENT {
+    if !status.is_informational() && status != StatusCode::NO_CONTENT {
         put(&[b"\r\ncontent-length: ", body.len().to_string().as_bytes()]);
     }
-    with_date(now, |date| put(&[b"\r\ndate: ", date.as_bytes(), b"\r\n\r\n", &body]));
+    with_date(now, |date| put(&[b"\r\ndate: ", date.as_bytes(), b"\r\n\r\n", body]));
 }
 
 /// The date of an answer (RFC 9110 §6.6.1).

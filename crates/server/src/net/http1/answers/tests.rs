@@ -10,7 +10,7 @@ fn answer(response: Response<Outgoing>) -> Answer {
 
 fn written(response: Response<Outgoing>, now: Moment, is_last: bool) -> String {
     let mut text = Vec::new();
-    put_answer(&mut text, answer(response), now, is_last);
+    put_answer(&mut text, &answer(response), now, is_last);
     String::from_utf8(text).unwrap()
 }
 
@@ -52,7 +52,7 @@ fn an_answer_that_goes_on_has_no_length() {
 #[test]
 fn answers_wait_for_so_many_others_and_for_one_that_waits() {
     let at = Clock::system().moment();
-    let put = |answers: &mut Answers| answers.put(answer(Response::new(Outgoing::default())), at, false);
+    let put = |answers: &mut Answers| answers.put(&answer(Response::new(Outgoing::default())), at, false);
     let mut answers = Answers::default();
     (1..TOGETHER_MAX).for_each(|_| put(&mut answers));
     assert!(!answers.are_due());
