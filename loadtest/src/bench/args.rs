@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::compare::{self, CompareArgs};
 use super::results::Results;
-use super::subject::Kind;
+use super::subject::{Kind, Reader};
 use super::swarm::Client;
 use super::work::{Churn, Connect, Events, Idle, Job, Manner, Missed, Punctual, steady};
 use crate::broker::raise_descriptor_limit;
@@ -59,6 +59,9 @@ pub(crate) struct UnicastArgs {
     common: Common,
     #[command(flatten)]
     flood: FloodArgs,
+    /// With `hyper`, bellwire is measured with its HTTP library's reader as well, in a column of its own.
+    #[arg(long, default_value = "own")]
+    reader: Reader,
 }
 
 #[derive(Debug, Args)]
@@ -164,7 +167,10 @@ pub(crate) async fn run(measurement: Measurement) -> Result<ExitCode> {
     raise_descriptor_limit();
     let (jobs, common) = match measurement {
         Measurement::Compare(args) => return compare::run(&args).await,
-        Measurement::Unicast(UnicastArgs { common, flood }) => (flood.jobs(&[1]), common),
+        Measurement::Unicast(UnicastArgs { mut common, flood, reader }) => {
+            common.server.extend((reader == Reader::Hyper).then_some(Kind::BellwireLibrary));
+            (flood.jobs(&[1]), common)
+        }
         Measurement::Fanout(FanoutArgs { common, flood, group }) => (flood.jobs(&group), common),
         Measurement::Steady(args) => (args.jobs(), args.common),
         Measurement::Connect(ConnectArgs { common, sessions }) => {

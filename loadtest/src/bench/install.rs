@@ -25,7 +25,7 @@ const CALLS: [(&str, &str); 4] = [
 /// Sees to it that a server can be started.
 pub(super) fn needed(kind: Kind) -> Result<()> {
     match kind {
-        Kind::Limit | Kind::Bellwire | Kind::BellwirePipelined => Ok(()),
+        Kind::Limit | Kind::Bellwire | Kind::BellwirePipelined | Kind::BellwireLibrary => Ok(()),
         Kind::Nchan => nchan().map(drop),
         Kind::Nats | Kind::NatsVerbose => nats().map(drop),
         Kind::Node => node().map(drop),

@@ -69,7 +69,8 @@ fn draw(body: &mut String, title: &str, row: &Row, top: u32) -> u32 {
     y += 8;
     for (kind, value) in bars {
         let (length, is_cut) = length(value, full);
-        let colour = if matches!(kind, Kind::Bellwire | Kind::BellwirePipelined) { "#1f6feb" } else { "#9aa4b2" };
+        let colour =
+            if matches!(kind, Kind::Bellwire | Kind::BellwirePipelined | Kind::BellwireLibrary) { "#1f6feb" } else { "#9aa4b2" };
         text(body, 10, y + 12, kind.name());
         writeln!(body, "<rect x=\"{LEFT}\" y=\"{y}\" width=\"{length:.1}\" height=\"{BAR}\" fill=\"{colour}\"/>").ok();
         let figure = if is_cut { format!("→ {}", shown(value)) } else { shown(value) };

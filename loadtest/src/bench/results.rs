@@ -87,10 +87,14 @@ impl Results {
     /// caller does not, either.
     pub(super) fn pairs(&self) -> Vec<Pair> {
         let kinds = self.kinds();
-        let others = kinds.iter().filter(|kind| !matches!(kind, Kind::Bellwire | Kind::BellwirePipelined));
+        let others =
+            kinds.iter().filter(|kind| !matches!(kind, Kind::Bellwire | Kind::BellwirePipelined | Kind::BellwireLibrary));
         let mut pairs: Vec<_> = others.map(|other| Pair { own: Kind::Bellwire, other: *other }).collect();
         if kinds.contains(&Kind::BellwirePipelined) && kinds.contains(&Kind::Nats) {
             pairs.push(Pair { own: Kind::BellwirePipelined, other: Kind::Nats });
+        }
+        if kinds.contains(&Kind::BellwireLibrary) && kinds.contains(&Kind::Bellwire) {
+            pairs.push(Pair { own: Kind::BellwireLibrary, other: Kind::Bellwire });
         }
         pairs
     }
@@ -146,7 +150,11 @@ pub(super) struct Pair {
 
 impl fmt::Display for Pair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let own = if self.own == Kind::BellwirePipelined { "pipelined " } else { "" };
+        let own = match self.own {
+            Kind::BellwirePipelined => "pipelined ",
+            Kind::BellwireLibrary => "library ",
+            _ => "",
+        };
         write!(f, "{own}÷ {}", self.other.name())
     }
 }

@@ -37,6 +37,8 @@ pub(super) enum Kind {
     Bellwire,
     /// The same with one caller, who sends events without waiting for the answers to those before.
     BellwirePipelined,
+    /// The same, its events read by the HTTP library instead of the reader of frequent requests.
+    BellwireLibrary,
     /// Nchan, a module of nginx.
     Nchan,
     /// NATS with its WebSocket listener; one caller who is told nothing.
@@ -106,6 +108,7 @@ impl Kind {
             Self::Limit => "limit",
             Self::Bellwire => "bellwire",
             Self::BellwirePipelined => "bellwire-pipelined",
+            Self::BellwireLibrary => "bellwire-library",
             Self::Nchan => "nchan",
             Self::Nats => "nats",
             Self::NatsVerbose => "nats-verbose",
@@ -116,8 +119,9 @@ impl Kind {
     pub(super) async fn start(self) -> Result<Server> {
         match self {
             Self::Limit => limit::start().await,
-            Self::Bellwire => bellwire::start(None).await,
-            Self::BellwirePipelined => Ok(Server { pipelines: true, ..bellwire::start(None).await? }),
+            Self::Bellwire => bellwire::start(None, Reader::Own).await,
+            Self::BellwirePipelined => Ok(Server { pipelines: true, ..bellwire::start(None, Reader::Own).await? }),
+            Self::BellwireLibrary => bellwire::start(None, Reader::Hyper).await,
             Self::Nchan => nchan::start().await,
             Self::Nats => nats::start(false).await,
             Self::NatsVerbose => nats::start(true).await,
@@ -129,7 +133,27 @@ impl Kind {
     pub(super) fn share(self, events: u64) -> u64 {
         match self {
             Self::Node => (events / 10).max(1),
-            Self::Limit | Self::Bellwire | Self::BellwirePipelined | Self::Nchan | Self::Nats | Self::NatsVerbose => events,
+            Self::Limit | Self::Nchan | Self::Nats | Self::NatsVerbose => events,
+            Self::Bellwire | Self::BellwirePipelined | Self::BellwireLibrary => events,
+        }
+    }
+}
+
+/// By which reader of bellwire events are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Reader {
+    /// That of frequent requests.
+    Own,
+    /// The HTTP library.
+    Hyper,
+}
+
+impl Reader {
+    /// The target of the request: the absolute form changes nothing but the reader (RFC 9112 §3.2.2).
+    fn target(self) -> &'static str {
+        match self {
+            Self::Own => "/notifications",
+            Self::Hyper => "http://x/notifications",
         }
     }
 }
@@ -202,11 +226,11 @@ impl Event {
     }
 
     /// A request in the contract that bellwire has.
-    fn in_contract(&self, token: &str) -> Vec<u8> {
+    fn in_contract(&self, token: &str, reader: Reader) -> Vec<u8> {
         let negotiators: Vec<_> =
             (self.first..self.first + self.count).map(|session| format!("\"{}\"", negotiator(session))).collect();
         let body = self.notification(&format!(r#""targets":{{"negotiatorId":[{}]}},"#, negotiators.join(",")));
-        http_post("/notifications", &format!("authorization: Bearer {token}\r\nreapit-customer: {CUSTOMER}\r\n"), &body)
+        http_post(reader.target(), &format!("authorization: Bearer {token}\r\nreapit-customer: {CUSTOMER}\r\n"), &body)
     }
 }
 
@@ -232,7 +256,7 @@ mod tests {
     #[test]
     fn an_event_is_a_notification_of_the_contract() {
         let event = Event { number: 42, call: 7, state: State::Incoming, first: 20, count: 2 };
-        let request = String::from_utf8(event.in_contract("t")).unwrap();
+        let request = String::from_utf8(event.in_contract("t", Reader::Own)).unwrap();
         let (head, body) = request.split_once("\r\n\r\n").unwrap();
         assert!(head.ends_with(&format!("content-length: {}", body.len())));
         let body: serde_json::Value = serde_json::from_str(body).unwrap();

@@ -75,7 +75,7 @@ impl Job {
         match self {
             Self::Events(_) => true,
             Self::Steady(_) | Self::Connect(_) | Self::Idle(_) | Self::Churn(_) => {
-                !matches!(kind, Kind::NatsVerbose | Kind::BellwirePipelined)
+                !matches!(kind, Kind::NatsVerbose | Kind::BellwirePipelined | Kind::BellwireLibrary)
             }
             Self::Missed(_) => kind == Kind::Bellwire,
         }

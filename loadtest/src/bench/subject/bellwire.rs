@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::process::Process;
-use super::{CUSTOMER, Event, Protocol, Server, Speech, negotiator, upgrade};
+use super::{CUSTOMER, Event, Protocol, Reader, Server, Speech, negotiator, upgrade};
 use crate::broker::Broker;
 use crate::people::Signer;
 
@@ -19,25 +19,26 @@ pub(super) struct Contract {
     signer: Signer,
     /// The caller's token.
     caller: String,
+    reader: Reader,
     /// Those of the sessions: who comes back brings the same.
     tokens: Vec<String>,
 }
 
 /// Starts it with its data below `data`; without, below the folder for temporary files.
-pub(in crate::bench) async fn start(data: Option<&Path>) -> Result<Server> {
+pub(in crate::bench) async fn start(data: Option<&Path>, reader: Reader) -> Result<Server> {
     let unlimited = ["REQUESTS", "POLLS", "SESSIONS", "NEW_TOKENS"].map(|name| format!("BELLWIRE_LIMITS__{name}_PER_SECOND"));
     let rates = unlimited.iter().map(|name| (name.as_str(), "0"));
     let environment: Vec<_> = rates.chain([("BELLWIRE_LIMITS__CONNECTIONS", CONNECTIONS)]).collect();
     let broker = Broker::start_in(data, SECRET, &environment).await?;
     let address = broker.api.parse()?;
-    let speech = Contract::new(SECRET)?;
+    let speech = Contract { reader, ..Contract::new(SECRET)? };
     Ok(Server::new(Protocol::Messages, Box::new(speech), Process::Broker(Box::new(broker)), address))
 }
 
 impl Contract {
     pub(super) fn new(secret: &str) -> Result<Self> {
         let signer = Signer::new(secret);
-        Ok(Self { caller: signer.application()?, signer, tokens: Vec::new() })
+        Ok(Self { caller: signer.application()?, reader: Reader::Own, signer, tokens: Vec::new() })
     }
 }
 
@@ -56,6 +57,6 @@ impl Speech for Contract {
     }
 
     fn post(&self, event: &Event) -> Vec<u8> {
-        event.in_contract(&self.caller)
+        event.in_contract(&self.caller, self.reader)
     }
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use super::{Figure, Meter, figure, micros};
-use crate::bench::subject::bellwire;
+use crate::bench::subject::{Reader, bellwire};
 use crate::bench::swarm::{Posts, Swarm};
 use crate::figures::{float, median};
 
@@ -48,7 +48,7 @@ impl Missed {
 
     /// Posts a second, and the processor time of each.
     async fn rate(&self, data: &Path) -> Result<(f64, f64)> {
-        let mut server = bellwire::start(Some(data)).await?;
+        let mut server = bellwire::start(Some(data), Reader::Own).await?;
         let mut swarm = Swarm::new(1)?;
         let posts = Posts { posts: self.posts, connections: self.connections, negotiators: NEGOTIATORS };
         swarm.post_all_missed(&mut server, Posts { posts: self.posts / 10 + 1, ..posts })?;
