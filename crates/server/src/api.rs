@@ -1,7 +1,8 @@
 //! What can be asked of the API, and how it is answered. Nothing here reads a socket: see [`routes`] for the table of contents.
 
 pub(crate) mod table; // paths → handlers, `Allow`, names of spans
-pub(crate) mod routes; // the API's table of contents
+pub(crate) mod call; // a request on its way to its handler
+mod routes; // the API's table of contents
 pub(crate) mod request; // what the headers and the query say
 pub(crate) mod identify; // who asks, and for whom
 mod notifications; // taking, listing and taking away notifications
@@ -21,10 +22,11 @@ use std::sync::Arc;
 use hyper::{Method, Response};
 use tracing::Instrument;
 
+use self::call::{Asking, Call, OfApplication, Reply};
 use self::faults::{ApiError, Unavailable};
 use self::identify::{Application, admit_stranger};
 use self::request::RequestId;
-use self::routes::{Asking, Call, OfApplication, ROUTES, Reply};
+use self::routes::ROUTES;
 use self::table::{Lookup, look_up};
 use crate::net::outgoing::Outgoing;
 use crate::net::request::{Head, Request};
@@ -45,7 +47,7 @@ impl Service for Api {
         let (Self(node), head) = (self, request.head);
         let found = look_up(ROUTES, head.method, head.path);
         let id = RequestId::of(node, &request);
-        let span = telemetry::request_span(node, head, found.route(), || id.get());
+        let span = telemetry::request_span(node, head, found.span_name(), || id.get());
         let origin = cors::allowed(&node.config.cors_origins, head.headers);
         let answering = async {
             match cors::preflight(origin.as_ref(), head) {
@@ -79,14 +81,7 @@ pub(crate) fn turn_away(node: &Node, because: NoRequest) -> Answer {
 async fn call(node: &Arc<Node>, request: Request<'_>, found: Lookup<'_, Call>) -> Result<Reply, ApiError> {
     let (call, ids) = match found {
         Lookup::Call(_, call, ids) => (call, ids),
-        Lookup::Method(route) => {
-            admit_stranger(node, request.head)?;
-            return Err(ApiError::Method(route.allow()));
-        }
-        Lookup::Nothing => {
-            admit_stranger(node, request.head)?;
-            return Err(ApiError::NotFound);
-        }
+        Lookup::Method(_) | Lookup::Nothing => return Err(Box::pin(no_such_call(node, request.head, found)).await),
     };
     let Request { head, body, memo } = request;
     match call {
@@ -97,6 +92,19 @@ async fn call(node: &Arc<Node>, request: Request<'_>, found: Lookup<'_, Call>) -
             handler(OfApplication { node, application: &application, head, body, ids }).await.map(Reply::from)
         }
         Call::Other(handler) => handler(Asking { node, head, body, ids }).await.map(Reply::from),
+    }
+}
+
+/// Refuses what the table does not have. Who asks is counted first: an application where only applications ask, else the address.
+async fn no_such_call(node: &Node, head: Head<'_>, found: Lookup<'_, Call>) -> ApiError {
+    let admitted = match webhooks::is_for_applications(head.path) {
+        true => Application::identify(node, head).await.map(drop),
+        false => admit_stranger(node, head),
+    };
+    match (admitted, found) {
+        (Err(error), _) => error,
+        (Ok(()), Lookup::Method(route)) => ApiError::Method(route.allow()),
+        (Ok(()), Lookup::Call(..) | Lookup::Nothing) => ApiError::NotFound,
     }
 }
 

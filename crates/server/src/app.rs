@@ -22,6 +22,7 @@ use crate::net::accept::accept;
 use crate::net::listener::{ListenError, Listener};
 use crate::node::{Node, NodeError, Serving};
 use crate::ops::Ops;
+use crate::slots::raise_descriptor_limit;
 use crate::workers::Workers;
 
 /// How often what is old is let go.
@@ -71,7 +72,7 @@ impl App {
     pub async fn bind(config: Config, clock: Clock) -> Result<Self, StartError> {
         let (api, ops) = Listener::bind_both(&config)?;
         let openapi = openapi::published(&config.products).map_err(StartError::OpenApi)?;
-        let serving = Serving { started: clock.now(), openapi };
+        let serving = Serving { started: clock.now(), connections: raise_descriptor_limit(), openapi };
         let node = Node::open(config, clock, Some(serving)).await?;
         handover::take_up(&node.registry, &node.connectors, node.clock.running(), node.store.take_handover().await?);
         let workers = Arc::new(Workers::start().map_err(StartError::Threads)?);

@@ -148,7 +148,10 @@ impl Acting<'_> {
                 tracing::warn!(connector = %connector.id, "a callback came again and says something else; the first word stands");
                 Ok(())
             }
-            Err(PostError::Malformed(malformed @ Malformed::Unreadable(_))) => Err(CallbackError::OfOurs(malformed)),
+            Err(PostError::Malformed(malformed @ Malformed::Unreadable(_))) => {
+                tracing::error!(connector = %connector.id, %malformed, "a callback became an event that cannot be read");
+                Err(CallbackError::OfOurs(malformed))
+            }
             Err(error) => Err(error.into()),
         }
     }

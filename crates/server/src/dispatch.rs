@@ -8,7 +8,6 @@ use serde::Serialize;
 use sessions::receipts::Poster;
 use sessions::registry::When;
 use store::error::StoreError;
-use store::idempotency::{Claim, Claimed};
 use store::missed::NewMissed;
 
 use crate::idempotency::{Key, Worked};
@@ -69,11 +68,9 @@ async fn show(node: &Node, event: &Live<'_>, posted: Posted<'_>) -> Worked {
         }
     };
     let Some(enqueue) = tell::match_call(node, event) else { return Worked::Done(receipt) };
-    let claim = key.map(|key| claim(key, receipt.clone()));
+    let claim = key.map(|key| key.claim(receipt.clone()));
     match Box::pin(node.store.enqueue(enqueue, claim, event.at())).await {
-        Ok(Claimed::First) => Worked::Done(receipt),
-        Ok(Claimed::Repeated(answer)) => Worked::Repeated(answer),
-        Ok(Claimed::Conflict) => Worked::Conflict,
+        Ok(claimed) => Worked::of(claimed, receipt),
         Err(error) => Worked::Shown(receipt, error),
     }
 }
@@ -87,17 +84,15 @@ async fn keep(node: &Node, event: &Missed<'_>, posted: Posted<'_>) -> Result<Wor
         id: event.id(),
         created: event.at(),
         notification: frame::encode_notification(event),
-        claim: posted.key.map(|key| claim(key, receipt.clone())),
+        claim: posted.key.map(|key| key.claim(receipt.clone())),
         enqueue: tell::match_call(node, event),
     };
-    let worked = match node.store.add_missed(missed).await? {
-        Claimed::Conflict => return Ok(Worked::Conflict),
-        Claimed::Repeated(answer) => Worked::Repeated(answer),
-        Claimed::First => Worked::Done(receipt),
-    };
-    // On a repeat as well: who asked first may have gone before this was reached.
-    let (call_id, created) = (event.call_id(), event.created());
-    event.recipients().for_each(|recipient| node.registry.miss(&recipient, &call_id, created));
+    let worked = Worked::of(node.store.add_missed(missed).await?, receipt);
+    if !matches!(worked, Worked::Conflict) {
+        // On a repeat as well: who asked first may have gone before this was reached.
+        let (call_id, created) = (event.call_id(), event.created());
+        event.recipients().for_each(|recipient| node.registry.miss(&recipient, &call_id, created));
+    }
     Ok(worked)
 }
 
@@ -116,9 +111,4 @@ fn receipt(event: &Told<'_>, counts: &[usize]) -> String {
     let targets = event.targets().iter().zip(counts);
     let targets = targets.map(|(&negotiator_id, sessions)| Reached { negotiator_id, sessions }).collect();
     json::encode(&Receipt { id: event.id(), targets })
-}
-
-fn claim(key: &Key, answer: String) -> Claim {
-    let Key { owner: (client_id, customer, key), body, .. } = *key;
-    Claim { client_id, customer, key, body, answer }
 }

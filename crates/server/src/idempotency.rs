@@ -13,7 +13,13 @@ use store::error::StoreError;
 use store::idempotency::{Claim, IDEMPOTENCY_KEY_AGE_MAX, KnownIdempotencyKey};
 
 /// Whose key it is.
-pub(crate) type Owner = (ClientId, Option<CustomerId>, IdempotencyKey);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Owner {
+    pub(crate) client_id: ClientId,
+    /// `None`: it speaks for all of its customers.
+    pub(crate) customer: Option<CustomerId>,
+    pub(crate) key: IdempotencyKey,
+}
 
 /// What a call is made under, so that it can be repeated.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +39,14 @@ pub(crate) enum Kept {
     InStore,
 }
 
+impl Key {
+    /// What the store keeps, with what is answered.
+    pub(crate) fn claim(&self, answer: String) -> Claim {
+        let Owner { client_id, customer, key } = self.owner;
+        Claim { client_id, customer, key, body: self.body, answer }
+    }
+}
+
 /// What became of a call that was made.
 #[derive(Debug)]
 pub(crate) enum Worked {
@@ -44,6 +58,17 @@ pub(crate) enum Worked {
     Conflict,
     /// It was shown, and this would be answered; what subscribers are to be told is not on disk.
     Shown(String, StoreError),
+}
+
+impl Worked {
+    /// What the store says of a call's key; `answer` is what is answered where it was done now.
+    pub(crate) fn of(claimed: store::idempotency::Claimed, answer: String) -> Self {
+        match claimed {
+            store::idempotency::Claimed::First => Self::Done(answer),
+            store::idempotency::Claimed::Repeated(answer) => Self::Repeated(answer),
+            store::idempotency::Claimed::Conflict => Self::Conflict,
+        }
+    }
 }
 
 /// What is answered.
@@ -86,11 +111,11 @@ where
     let claimed = key.filter(|key| key.kept == Kept::InMemory).map(|key| keys.claim(key, now));
     let running = match claimed {
         None => None,
-        Some(Claimed::First(running)) => Some(running),
-        Some(Claimed::Before(answer)) => return Ok(Once::Repeated(answer)),
-        Some(Claimed::Conflict) => return Err(OnceError::Conflict),
-        Some(Claimed::StillRunning) => return Err(OnceError::Running),
-        Some(Claimed::Full) => return Err(OnceError::Full),
+        Some(Seen::First(running)) => Some(running),
+        Some(Seen::Before(answer)) => return Ok(Once::Repeated(answer)),
+        Some(Seen::Conflict) => return Err(OnceError::Conflict),
+        Some(Seen::StillRunning) => return Err(OnceError::Running),
+        Some(Seen::Full) => return Err(OnceError::Full),
     };
     let shown = running.as_ref().and_then(|running| running.shown.clone());
     let worked = work(shown).await?;
@@ -152,7 +177,7 @@ enum Stage {
 
 /// What is known of a key that is claimed.
 #[derive(Debug)]
-enum Claimed<'a> {
+enum Seen<'a> {
     /// Nothing: go on, and say what was answered.
     First(Running<'a>),
     /// The same was done before; this was the answer.
@@ -182,43 +207,41 @@ impl Keys {
         for KnownIdempotencyKey { claim: Claim { client_id, customer, key, body, answer }, created } in known {
             let left =
                 Duration::try_from((created + IDEMPOTENCY_KEY_AGE_MAX).duration_since(wall)).unwrap_or_default().min(age_max());
-            inner.insert((client_id, customer, key), Entry { body, end: now + left, stage: Stage::Done(answer) });
+            inner.insert(Owner { client_id, customer, key }, Entry { body, end: now + left, stage: Stage::Done(answer) });
         }
         Self { inner: Mutex::new(inner), keys_max }
     }
 
     /// Claims a key for a call with this body at `now`, which never goes back.
-    fn claim<'a>(&'a self, key: &'a Key, now: Duration) -> Claimed<'a> {
+    fn claim<'a>(&'a self, key: &'a Key, now: Duration) -> Seen<'a> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.forget(now);
         let count = inner.by_owner.len();
         let Key { owner, body, .. } = key;
         match inner.by_owner.get_mut(owner) {
-            Some(entry) if entry.body != *body => Claimed::Conflict,
-            Some(Entry { stage: Stage::Done(answer), .. }) => Claimed::Before(answer.clone()),
-            Some(Entry { stage: Stage::Running, .. }) => Claimed::StillRunning,
+            Some(entry) if entry.body != *body => Seen::Conflict,
+            Some(Entry { stage: Stage::Done(answer), .. }) => Seen::Before(answer.clone()),
+            Some(Entry { stage: Stage::Running, .. }) => Seen::StillRunning,
             Some(Entry { stage: stage @ Stage::Shown(_), end, .. }) => {
-                let Stage::Shown(receipt) = std::mem::replace(stage, Stage::Running) else { return Claimed::StillRunning };
-                Claimed::First(Running { keys: self, owner, end: *end, shown: Some(receipt) })
+                let Stage::Shown(receipt) = std::mem::replace(stage, Stage::Running) else { return Seen::StillRunning };
+                Seen::First(Running { keys: self, owner, end: *end, shown: Some(receipt) })
             }
-            None if self.keys_max > 0 && count >= self.keys_max => Claimed::Full,
+            None if self.keys_max > 0 && count >= self.keys_max => Seen::Full,
             None => {
                 let end = now + age_max();
                 inner.insert(*owner, Entry { body: *body, end, stage: Stage::Running });
-                Claimed::First(Running { keys: self, owner, end, shown: None })
+                Seen::First(Running { keys: self, owner, end, shown: None })
             }
         }
     }
-}
 
-impl Keys {
-    /// Forgets a customer's answers, or those that name one of its negotiators; calls that still run are left. Gives how many.
+    /// Forgets a customer's answers, or those that name one of its negotiators; calls that still run are left. Returns how many.
     pub(crate) fn forget_answers(&self, customer: CustomerId, negotiator: Option<NegotiatorId>) -> usize {
         let named = negotiator.map(|negotiator| format!("\"negotiatorId\":\"{negotiator}\""));
-        let is_theirs = |(_, of, _): &Owner, entry: &Entry| match &entry.stage {
+        let is_theirs = |owner: &Owner, entry: &Entry| match &entry.stage {
             Stage::Running => false,
             Stage::Shown(answer) | Stage::Done(answer) => {
-                *of == Some(customer) && named.as_ref().is_none_or(|named| answer.contains(named))
+                owner.customer == Some(customer) && named.as_ref().is_none_or(|named| answer.contains(named))
             }
         };
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -285,90 +308,4 @@ impl Drop for Running<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MINUTE: Duration = Duration::from_mins(1);
-
-    fn owner(key: &str) -> Owner {
-        (ClientId::parse("app").unwrap(), CustomerId::parse("SBOX").ok(), IdempotencyKey::parse(key).unwrap())
-    }
-
-    /// A key that lasts as long as the test.
-    fn key(name: &str, body: u8) -> &'static Key {
-        Box::leak(Box::new(Key { owner: owner(name), body: [body; 32], kept: Kept::InMemory }))
-    }
-
-    fn first<'a>(keys: &'a Keys, name: &str, now: Duration) -> Running<'a> {
-        match keys.claim(key(name, 1), now) {
-            Claimed::First(running) => running,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_key_is_good_for_one_body_for_ten_minutes() {
-        let keys = Keys::new(10, Vec::new(), Timestamp::UNIX_EPOCH, Duration::ZERO);
-        let running = first(&keys, "k", Duration::ZERO);
-        assert!(matches!(keys.claim(key("k", 1), Duration::ZERO), Claimed::StillRunning));
-        assert!(matches!(keys.claim(key("k", 2), Duration::ZERO), Claimed::Conflict));
-        running.finished("done".to_owned());
-        assert!(
-            matches!(keys.claim(key("k", 1), 10 * MINUTE - Duration::from_nanos(1)), Claimed::Before(answer) if answer == "done")
-        );
-        first(&keys, "k", 10 * MINUTE);
-    }
-
-    #[test]
-    fn what_was_shown_and_not_written_is_shown_once_and_written_later() {
-        let keys = Keys::new(10, Vec::new(), Timestamp::UNIX_EPOCH, Duration::ZERO);
-        first(&keys, "k", Duration::ZERO).shown("receipt".to_owned());
-        let again = first(&keys, "k", MINUTE);
-        assert_eq!(again.shown.as_deref(), Some("receipt"));
-        assert!(matches!(keys.claim(key("k", 1), MINUTE), Claimed::StillRunning));
-        drop(again);
-        let again = first(&keys, "k", MINUTE);
-        assert_eq!(again.shown.as_deref(), Some("receipt"), "though the call that was to write it was broken off");
-        again.finished("receipt".to_owned());
-        assert!(matches!(keys.claim(key("k", 1), MINUTE), Claimed::Before(_)));
-    }
-
-    #[test]
-    fn what_was_not_done_is_not_remembered() {
-        let keys = Keys::new(10, Vec::new(), Timestamp::UNIX_EPOCH, Duration::ZERO);
-        drop(first(&keys, "k", Duration::ZERO));
-        first(&keys, "k", Duration::ZERO).finished(String::new());
-    }
-
-    #[test]
-    fn failed_claims_take_no_room() {
-        let keys = Keys::new(2, Vec::new(), Timestamp::UNIX_EPOCH, Duration::ZERO);
-        for _ in 0..1000 {
-            drop(first(&keys, "k", Duration::ZERO));
-        }
-        assert!(keys.inner.lock().unwrap().by_end.is_empty());
-    }
-
-    #[test]
-    fn a_key_from_before_a_restart_is_kept_for_the_rest_of_its_time() {
-        let (client_id, customer, name) = owner("k");
-        let claim = Claim { client_id, customer, key: name, body: [1; 32], answer: "first".to_owned() };
-        let created = Timestamp::from_second(1000).unwrap();
-        let keys =
-            Keys::new(2, vec![KnownIdempotencyKey { claim, created }], created + 4 * jiff::SignedDuration::from_mins(1), MINUTE);
-        let just_before = 7 * MINUTE - Duration::from_nanos(1);
-        assert!(matches!(keys.claim(key("k", 1), just_before), Claimed::Before(_)));
-        first(&keys, "k", 7 * MINUTE);
-    }
-
-    #[test]
-    fn the_number_of_keys_is_bounded_and_falls_with_time() {
-        let keys = Keys::new(2, Vec::new(), Timestamp::UNIX_EPOCH, Duration::ZERO);
-        for key in ["a", "b"] {
-            first(&keys, key, Duration::ZERO).finished(String::new());
-        }
-        assert!(matches!(keys.claim(key("c", 1), Duration::ZERO), Claimed::Full));
-        assert!(matches!(keys.claim(key("a", 1), Duration::ZERO), Claimed::Before(_)), "known keys still answer");
-        first(&keys, "c", 10 * MINUTE).finished(String::new());
-    }
-}
+mod tests;

@@ -58,6 +58,11 @@ impl Memo {
     }
 }
 
+/// Whether both are the same. Looks at all of both, so that the time that it takes does not tell how much of a token was guessed.
+pub(crate) fn is_same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).fold(0, |differs, (one, other)| differs | (one ^ other)) == 0
+}
+
 #[cfg(test)]
 mod tests {
     use clock::Clock;

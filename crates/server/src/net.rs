@@ -9,6 +9,7 @@ pub(crate) mod accept; // a connection, from the kernel to the runtime that serv
 pub mod tls; // certificates, hand-shakes, records
 pub(crate) mod proxies; // whose a connection or a request is
 pub(crate) mod stream; // the two directions of a socket, and its phase
+mod answer; // an answer as bytes
 mod connection; // one socket, from its first byte to its last
 mod deadline; // how long it can be in each phase
 mod http1; // frequent requests, read without the HTTP library

@@ -27,7 +27,7 @@ use crate::directories::Directories;
 use crate::idempotency::Keys;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
-use crate::slots::{Slots, raise_descriptor_limit};
+use crate::slots::Slots;
 
 /// How many connections operators have, beside those of the API: a flood there does not shut them out.
 const OPERATOR_CONNECTIONS_MAX: usize = 64;
@@ -67,6 +67,8 @@ pub struct Node {
 pub(crate) struct Serving {
     /// When it began.
     pub(crate) started: Timestamp,
+    /// How many connections the system allows.
+    pub(crate) connections: usize,
     /// The published contract.
     pub(crate) openapi: Bytes,
 }
@@ -103,15 +105,15 @@ impl Node {
         let store = Store::open(&config.folder, config.store.clone(), store_metrics)?;
         let known = store.known_idempotency_keys(clock.now()).await?;
         let keys = Keys::new(config.limits.idempotency_keys, known, clock.now(), clock.running());
+        let connections = serving.as_ref().map_or(0, |serving| serving.connections);
         let registry =
             Registry::new(config.sessions.clone(), clock.clone(), session_metrics, renewal(auth.clone(), clock.clone()));
         let webhooks = open_webhooks(&config, &store, &clock, &mut measurements).await?;
-        let descriptors = raise_descriptor_limit();
         Ok(Self {
             auth,
             products,
             limits: Limits::new(&config.limits),
-            slots: Slots::new(config.limits.connections.unwrap_or(descriptors), metrics.connections.clone()),
+            slots: Slots::new(config.limits.connections.unwrap_or(connections), metrics.connections.clone()),
             operator_slots: Slots::new(OPERATOR_CONNECTIONS_MAX, metrics.operator_connections.clone()),
             keys,
             directories: Directories::load(&store).await?,
@@ -160,7 +162,8 @@ impl Node {
         self.webhooks.measure();
         self.auth.measure();
         let mut text = String::new();
-        encode(&mut text, &self.measurements).ok()?;
+        let encoded = encode(&mut text, &self.measurements);
+        encoded.inspect_err(|error| tracing::error!(%error, "the measurements cannot be written")).ok()?;
         Some(text)
     }
 

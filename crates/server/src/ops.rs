@@ -26,10 +26,10 @@ use serde::Serialize;
 use tracing::Instrument;
 
 use crate::api::answer::{empty, read_json};
+use crate::api::call::{Asking, Handler};
 use crate::api::faults::ApiError;
 use crate::api::identify::bearer;
 use crate::api::request::{RequestId, json_bytes};
-use crate::api::routes::{Asking, Handler};
 use crate::api::table::{Lookup, Route, look_up};
 use crate::api::turn_away;
 use crate::auth::TokenError;
@@ -160,8 +160,8 @@ impl Service for Ops {
         let Self(node) = self;
         let found = look_up(ROUTES, request.head.method, request.head.path);
         let id = RequestId::of(node, &request);
-        let route = telemetry::Route { path: found.path(), is_frequent: false };
-        let span = telemetry::request_span(node, request.head, route, || id.get());
+        let name = telemetry::SpanName { path: found.path(), is_frequent: false };
+        let span = telemetry::request_span(node, request.head, name, || id.get());
         let answering = async {
             call(node, request, found).await.unwrap_or_else(|error| {
                 error.count(node);

@@ -8,7 +8,7 @@ use sessions::registry::When;
 use sha2::{Digest, Sha256};
 
 use crate::dispatch::{Posted, dispatch};
-use crate::idempotency::{Kept, Key, Once, OnceError, once};
+use crate::idempotency::{Kept, Key, Once, OnceError, Owner, once};
 use crate::node::Node;
 use crate::speaker::{Authority, Speaker};
 
@@ -63,7 +63,8 @@ pub(crate) async fn post(node: &Node, speaker: &Speaker, bytes: &[u8], posting: 
             PostKey::OfProvider(key) => (key, Sha256::digest(bytes).into(), Kept::InMemory),
             PostKey::OfConnector(key, body) => (key, body, Kept::InStore),
         };
-        Key { owner: (event.client_id(), Some(event.customer()), key), body, kept }
+        let owner = Owner { client_id: event.client_id(), customer: Some(event.customer()), key };
+        Key { owner, body, kept }
     });
     let key = key.as_ref();
     let work = |shown| dispatch(node, &event, Posted { when, key, shown, asks });

@@ -26,7 +26,7 @@ const NO_PATH: &str = "/…";
 
 /// What a request is for, as its span is called.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Route {
+pub(crate) struct SpanName {
     /// Its path without ids, where there is such a path.
     pub(crate) path: Option<&'static str>,
     pub(crate) is_frequent: bool,
@@ -34,9 +34,9 @@ pub(crate) struct Route {
 
 /// Opens the span of a request: here alone, for either listener and whichever reader. Nearly all requests are of a frequent kind, and
 /// say nothing in the log but at its finest, so that their spans cost nothing above that.
-pub(crate) fn request_span<'i>(node: &Node, head: Head<'_>, route: Route, id: impl Fn() -> &'i HeaderValue) -> Span {
+pub(crate) fn request_span<'i>(node: &Node, head: Head<'_>, name: SpanName, id: impl Fn() -> &'i HeaderValue) -> Span {
     if node.config.telemetry.is_none() {
-        return match route.is_frequent {
+        return match name.is_frequent {
             true => tracing::debug_span!("request", id = ?id(), method = known(head.method)),
             false => tracing::info_span!("request", id = ?id(), method = known(head.method)),
         };
@@ -48,7 +48,7 @@ pub(crate) fn request_span<'i>(node: &Node, head: Head<'_>, route: Route, id: im
         id = ?id(),
         method,
         otel.kind = "server",
-        otel.name = format!("{method} {}", route.path.unwrap_or(NO_PATH)),
+        otel.name = format!("{method} {}", name.path.unwrap_or(NO_PATH)),
         otel.status_code = Empty,
         http.request.method = method,
         http.response.status_code = Empty,

@@ -5,9 +5,9 @@ use hyper::Response;
 use hyper::header::HeaderName;
 use protocol::id::ConnectorId;
 
+use super::call::Asking;
 use super::faults::{ApiError, Unavailable};
 use super::identify::admit_stranger;
-use super::routes::Asking;
 use crate::auth::TokenError;
 use crate::callbacks::{CallbackError, Came, Outcome, do_once};
 use crate::connectors::Connector;
@@ -69,10 +69,7 @@ impl From<CallbackError> for ApiError {
             CallbackError::Busy => Self::Unavailable(Unavailable::Connector),
             CallbackError::Post(error) => error.into(),
             CallbackError::Store(error) => error.into(),
-            CallbackError::OfOurs(malformed) => {
-                tracing::error!(%malformed, "a callback became an event that cannot be read");
-                Self::Internal
-            }
+            CallbackError::OfOurs(_) => Self::Internal,
         }
     }
 }

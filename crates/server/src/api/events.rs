@@ -6,15 +6,14 @@ use protocol::id::CustomerId;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use store::error::StoreError;
-use store::idempotency::{Claim, Claimed};
 use webhooks::report::{BODY_BYTES_MAX, EVENT_BYTES_MAX, Reports, read};
 
 use super::answer::json_response;
+use super::call::Asking;
 use super::faults::ApiError;
 use super::identify::Application;
 use super::request::{check_content_type, idempotency_key};
-use super::routes::Asking;
-use crate::idempotency::{Kept, Key, Once, Worked, once};
+use crate::idempotency::{Kept, Key, Once, Owner, Worked, once};
 use crate::net::outgoing::Outgoing;
 use crate::net::request::check_length;
 use crate::node::Node;
@@ -36,7 +35,7 @@ pub(super) async fn post(of: Asking<'_>) -> Result<Response<Outgoing>, ApiError>
     let reports = read(&body, node.webhooks.catalogues(), &|| node.new_id().hyphenated())?;
     check_allowed(&application, &reports)?;
     let key = key.map(|key| {
-        let owner = (application.client_id, None, key);
+        let owner = Owner { client_id: application.client_id, customer: None, key };
         Key { owner, body: Sha256::digest(&*body).into(), kept: Kept::InMemory }
     });
     let key = key.as_ref();
@@ -55,19 +54,9 @@ async fn take(node: &Node, reports: Reports, key: Option<&Key>) -> Result<Worked
     let mut ids: Vec<_> = reports.events.iter().map(|event| event.change.as_str()).collect();
     ids.dedup();
     let answer = json!({"events": reports.events.len(), "eventIds": ids}).to_string();
-    let claim = key.map(|&Key { owner: (client_id, customer, key), body, .. }| Claim {
-        client_id,
-        customer,
-        key,
-        body,
-        answer: answer.clone(),
-    });
+    let claim = key.map(|key| key.claim(answer.clone()));
     let enqueue = node.webhooks.match_reports(reports.events);
-    Ok(match node.store.enqueue(enqueue, claim, node.clock.now()).await? {
-        Claimed::First => Worked::Done(answer),
-        Claimed::Repeated(answer) => Worked::Repeated(answer),
-        Claimed::Conflict => Worked::Conflict,
-    })
+    Ok(Worked::of(node.store.enqueue(enqueue, claim, node.clock.now()).await?, answer))
 }
 
 /// Each catalogue has a scope of its own; a token that names a customer reports for that one alone.

@@ -16,10 +16,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::answer::json_response;
+use super::call::Asking;
 use super::faults::ApiError;
 use super::identify::identify;
 use super::paging::{Page, parameters};
-use super::routes::Asking;
 use crate::net::outgoing::Outgoing;
 use crate::net::request::Head;
 use crate::node::Node;

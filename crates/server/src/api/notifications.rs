@@ -16,16 +16,17 @@ use sha2::{Digest, Sha256};
 use store::missed::{ListVersion, Listed, Page};
 
 use super::answer::empty;
+use super::call::Asking;
 use super::faults::ApiError;
 use super::identify::{admit, authenticate, bearer, identify, list_owner, spoken_for};
 use super::request::{check_content_type, idempotency_key, prefers_representation, query};
-use super::routes::Asking;
 use crate::auth::Authenticated;
 use crate::idempotency::Once;
 use crate::memo::{Memo, Said};
 use crate::net::headers::{Headers, listed};
 use crate::net::outgoing::Outgoing;
 use crate::net::request::{Body, Head, Payload, Request, check_length};
+use crate::net::service::REQUEST_ID;
 use crate::node::Node;
 use crate::post::{PostKey, Posting, post as post_event};
 use crate::speaker::Speaker;
@@ -75,8 +76,8 @@ impl EventHead {
         let speaker = admit(node, verified.caller.clone(), customer, taken.running)?;
         check_content_type(headers)?;
         let (key, represent) = (idempotency_key(headers)?, prefers_representation(headers));
-        // A key is another each time.
-        if key.is_none() {
+        // A key is another each time, and so is the id of a request.
+        if key.is_none() && !headers.has(&REQUEST_ID) {
             memo.learn(Said { verified, customer, represent });
         }
         Ok(Self { speaker, key, represent })

@@ -16,15 +16,14 @@ use protocol::id::{DeviceId, EventId, Recipient};
 use sessions::session::socket::refuse;
 use sessions::session::{LoggedIn, Opening, Session, Upgraded};
 use sessions::ws::accept_key;
-use tokio::io::AsyncWriteExt;
 use tokio::runtime::Handle;
 use tracing::Instrument;
 
 use super::answer::empty;
+use super::call::Reply;
 use super::faults::{ApiError, Unavailable};
 use super::identify::{admit_stranger, authenticate, bearer, spoken_for};
 use super::request::query;
-use super::routes::Reply;
 use crate::auth::{Authenticated, Verified, check_lasts};
 use crate::net::headers::{Headers, listed};
 use crate::net::outgoing::Outgoing;
@@ -80,10 +79,8 @@ fn turn_down(node: &Arc<Node>, code: CloseCode) -> Upgrade {
     Box::new(move |socket| {
         let registry = node.registry.clone();
         let refusing = async move {
-            let Some(Upgraded { mut io, early, head }) = socket.await else { return };
-            // The answer to the hand-shake, where it goes out with the first word.
-            if io.write_all(&head.unwrap_or_default()).await.is_ok() {
-                refuse(io, &early, &registry, code).await;
+            if let Some(Upgraded { io, early, head }) = socket.await {
+                refuse(io, &head.unwrap_or_default(), &early, &registry, code).await;
             }
         };
         node.spawn_connection(refusing, &Handle::current());

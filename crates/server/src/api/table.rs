@@ -3,7 +3,7 @@
 use hyper::Method;
 
 /// How many ids a path can have.
-const IDS_MAX: usize = 2;
+pub(super) const IDS_MAX: usize = 2;
 
 /// A path as the published contract writes it, `/notifications/{id}`, with its calls.
 #[derive(Debug)]

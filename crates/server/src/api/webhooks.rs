@@ -15,10 +15,10 @@ use webhooks::sign::Secret;
 use webhooks::subscription::{Asker, Contract, Wish, is_permitted};
 
 use super::answer::{json_response, read_json};
+use super::call::OfApplication;
 use super::faults::ApiError;
 use super::identify::Application;
 use super::request::json_bytes;
-use super::routes::OfApplication;
 use crate::net::outgoing::Outgoing;
 use crate::net::request::{Body, Head, Payload};
 use crate::node::Node;
@@ -32,25 +32,33 @@ const NOT_REVIVABLE: &str = "The subscription is disabled, or would be: the call
 /// Bytes of a body at most: a thousand customers fit.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
+/// Below which paths only applications ask.
+const FOR_APPLICATIONS: [&str; 4] = ["/webhooks", "/resthooks", "/apirtc", avaya::BASE];
+
+/// Whether a path is one at which only applications ask.
+pub(super) fn is_for_applications(path: &str) -> bool {
+    FOR_APPLICATIONS.iter().any(|of| path.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
 /// Whether a path is one of Avaya's contract: refusals too are as it has them.
 pub(super) fn is_avaya(path: &str) -> bool {
     path.strip_prefix(avaya::BASE).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// Who asks, and where.
+/// The application that asks, and where it does.
 #[derive(Clone, Copy)]
-struct Asking<'a> {
+struct Tenant<'a> {
     node: &'a Node,
     application: &'a Application,
 }
 
 impl<'a> OfApplication<'a> {
-    fn asking(&self) -> Asking<'a> {
-        Asking { node: self.node, application: self.application }
+    fn tenant(&self) -> Tenant<'a> {
+        Tenant { node: self.node, application: self.application }
     }
 }
 
-impl Asking<'_> {
+impl Tenant<'_> {
     fn owner(self) -> Owner {
         Owner { application: self.application.client_id, bound_to: self.application.bound_to, by_operator: false }
     }
@@ -89,9 +97,9 @@ impl Asking<'_> {
 
 /// The topics that the application may subscribe to.
 pub(super) async fn topics(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
-    let asking = of.asking();
-    let (holds, installed) = (|scope: &str| asking.application.holds(scope), |_: &CustomerId| true);
-    let asker = asking.asker(&holds, &installed);
+    let tenant = of.tenant();
+    let (holds, installed) = (|scope: &str| tenant.application.holds(scope), |_: &CustomerId| true);
+    let asker = tenant.asker(&holds, &installed);
     let permitted = asker.catalogues.topics().filter(|topic| is_permitted(topic, &asker));
     let shown = permitted.map(|topic| {
         let example: Value = serde_json::from_str(topic.example).unwrap_or_default();

@@ -11,8 +11,8 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::answer::put_answer;
 use super::connection::Connection;
-use super::http1::put_answer;
 use super::listener::{Door, Listener};
 use super::proxies;
 use super::service::{NoRequest, Service};

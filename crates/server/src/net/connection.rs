@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use tokio_util::sync::CancellationToken;
 
+use super::answer::put_answer;
 use super::deadline::Watched;
-use super::http1::put_answer;
+use super::library::Before;
 use super::service::{NoRequest, Service};
 use super::stream::{Phase, Stream, read_out};
-use crate::memo::Memo;
 use crate::node::Node;
 
 /// One accepted connection.
@@ -20,13 +20,14 @@ pub(super) struct Connection<S> {
     pub(super) node: Arc<Node>,
     pub(super) service: Arc<S>,
     pub(super) stop: CancellationToken,
-    /// What it remembers of the head before. Guards the memo while it is taken and put back, between two requests.
-    pub(super) memo: Mutex<Memo>,
+    /// The head before and what it said, where the library reads one request after another. Guards them while they are taken and put
+    /// back, between two requests.
+    pub(super) before: Mutex<Before>,
 }
 
 impl<S: Service> Connection<S> {
     pub(super) fn new(stream: Stream, peer: SocketAddr, node: Arc<Node>, service: Arc<S>, stop: CancellationToken) -> Self {
-        Self { stream, peer, node, service, stop, memo: Mutex::default() }
+        Self { stream, peer, node, service, stop, before: Mutex::default() }
     }
 
     /// Serves requests over HTTP/1.1 until the client or a deadline ends the connection; after `stop`, until the answer that is due.

@@ -30,13 +30,12 @@ use self::answers::Answers;
 use self::begun::{Begun, HEADERS_MAX};
 use self::buffer::Buffer;
 use self::remembered::Remembered;
+use super::answer::put_answer;
 use super::connection::Connection;
 use super::request::{Body, Head, HeadParts, Request};
 use super::service::{Answer, Service, Upgrade};
 use super::stream::{Phase, Stream};
 use crate::memo::Memo;
-
-pub(super) use self::answers::put_answer;
 
 /// What a connection knows of the request before: the bytes of its head, and what they said.
 #[derive(Debug, Default)]

@@ -5,23 +5,27 @@ use std::error::Error;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, PoisonError};
 
+use clock::Moment;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONNECTION, EXPECT, HOST, HeaderMap, HeaderValue, UPGRADE};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderValue, UPGRADE};
+use hyper::http::request::Parts;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper_util::rt::TokioIo;
 use sessions::session::Upgraded;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
+use super::answer::ends_connection;
 use super::connection::Connection;
 use super::headers::Headers;
 use super::outgoing::Outgoing;
 use super::request::{self, Body, Head, HeadParts, check_length};
 use super::service::{Answer, REQUEST_ID, Service};
 use super::stream::{LINGER, Phase, Stream};
+use crate::memo::{Memo, is_same};
 use crate::node::Node;
 
 /// How large the head of a request can be: a token of 8 KiB, its neighbours, and as much again.
@@ -34,6 +38,42 @@ const STREAMS_MAX: u32 = 100;
 const SEND_BYTES_MAX: usize = 64 * 1024;
 /// How much of a body that nobody asked for is read to keep a connection.
 const UNREAD_BYTES_MAX: usize = 64 * 1024;
+
+/// What a connection knows of the request before: its head, and what that said.
+#[derive(Debug, Default)]
+pub(super) struct Before {
+    head: Option<Box<(Method, Uri, HeaderMap)>>,
+    memo: Memo,
+}
+
+impl Before {
+    /// Says of the next request whether its head is the one that the memo learned from.
+    fn begin(&mut self, parts: &Parts, now: Moment) {
+        let is_known = |(method, uri, headers): &(Method, Uri, HeaderMap)| {
+            *method == parts.method && *uri == parts.uri && is_equal(headers, &parts.headers)
+        };
+        let is_same = self.memo.holds(now.wall) && self.head.as_deref().is_some_and(is_known);
+        self.memo.begin(is_same);
+    }
+
+    /// Keeps the head, where the memo learned from it.
+    fn end(&mut self, parts: Parts) {
+        if self.memo.is_new() {
+            self.head = Some(Box::new((parts.method, parts.uri, parts.headers)));
+        }
+    }
+}
+
+/// Whether two heads have the same headers in the same order, but for the length. Looks at all of both, so that the time that it takes
+/// does not tell how much of a token was guessed.
+fn is_equal(one: &HeaderMap, other: &HeaderMap) -> bool {
+    let lasting = |headers: &HeaderMap| headers.len() - usize::from(headers.contains_key(CONTENT_LENGTH));
+    let lines = |headers| HeaderMap::iter(headers).filter(|(name, _)| *name != CONTENT_LENGTH);
+    lasting(one) == lasting(other)
+        && lines(one).zip(lines(other)).fold(true, |is_equal, ((name, value), (other_name, other_value))| {
+            is_equal & (name == other_name) & is_same(value.as_bytes(), other_value.as_bytes())
+        })
+}
 
 impl<S: Service> Connection<S> {
     /// Answers requests over HTTP/1.1, whatever they are.
@@ -76,7 +116,9 @@ impl<S: Service> Connection<S> {
     /// Answers the one request that a connection over HTTP/1.1 has at a time.
     async fn answer_one(&self, request: Request<Incoming>) -> Result<Response<Outgoing>, Infallible> {
         self.stream.enter(Phase::Busy);
-        let response = self.respond(request).await;
+        let mut before = std::mem::take(&mut *self.before.lock().unwrap_or_else(PoisonError::into_inner));
+        let response = self.respond(request, &mut before).await;
+        *self.before.lock().unwrap_or_else(PoisonError::into_inner) = before;
         let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         // What is read from disk takes its time, and the connection ends with it.
         if matches!(response.body(), Outgoing::Whole(_)) {
@@ -93,27 +135,26 @@ impl<S: Service> Connection<S> {
         if let Some(authority) = authority {
             request.headers_mut().insert(HOST, authority);
         }
-        let mut response = self.respond(request).await;
+        let mut response = self.respond(request, &mut Before::default()).await;
         // RFC 9113 §8.2.2: what concerns one connection has no place here.
         [CONNECTION, UPGRADE].iter().for_each(|name| drop(response.headers_mut().remove(name)));
         Ok(response)
     }
 
-    async fn respond(&self, request: Request<Incoming>) -> Response<Outgoing> {
+    async fn respond(&self, request: Request<Incoming>, before: &mut Before) -> Response<Outgoing> {
         let (mut parts, mut body) = request.into_parts();
+        let taken = self.node.clock.moment();
+        before.begin(&parts, taken);
         let head = HeadParts {
             method: &parts.method,
             path: parts.uri.path(),
             query: parts.uri.query(),
             headers: Headers::Map(&parts.headers),
             peer: self.peer.ip(),
-            taken: self.node.clock.moment(),
+            taken,
         };
-        let mut memo = std::mem::take(&mut *self.memo.lock().unwrap_or_else(PoisonError::into_inner));
-        memo.begin(false);
-        let request = request::Request { head: Head(&head), body: Body::Coming(&mut body), memo: &mut memo };
+        let request = request::Request { head: Head(&head), body: Body::Coming(&mut body), memo: &mut before.memo };
         let Answer { mut response, id, upgrade } = self.service.answer(request).await;
-        *self.memo.lock().unwrap_or_else(PoisonError::into_inner) = memo;
         if let Some(upgrade) = upgrade
             && let Some(on_upgrade) = parts.extensions.remove::<OnUpgrade>()
         {
@@ -122,6 +163,7 @@ impl<S: Service> Connection<S> {
         if parts.version != Version::HTTP_2 {
             self.finish_body(&parts.headers, &mut body, &mut response).await;
         }
+        before.end(parts);
         response.headers_mut().insert(REQUEST_ID, id);
         response
     }
@@ -141,11 +183,6 @@ impl<S: Service> Connection<S> {
             response.headers_mut().append(CONNECTION, HeaderValue::from_static("close"));
         }
     }
-}
-
-/// Whether the answer says that the connection ends with it.
-pub(super) fn ends_connection(response: &Response<Outgoing>) -> bool {
-    response.headers().get(CONNECTION).is_some_and(|value| value == "close")
 }
 
 /// The socket, and what the client sent behind its request.

@@ -37,7 +37,6 @@ pub(crate) struct HeadParts<'a> {
     /// As it was sent, still percent-encoded.
     pub(crate) path: &'a str,
     pub(crate) query: Option<&'a str>,
-    /// None where the connection's memo knows the head.
     pub(crate) headers: Headers<'a>,
     /// Who is at the other end of the connection.
     pub(crate) peer: IpAddr,

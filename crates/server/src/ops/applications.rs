@@ -13,8 +13,8 @@ use store::applications::Installed;
 use super::paging::Page;
 use super::{BODY_BYTES_MAX, done, json_body, parsed};
 use crate::api::answer::empty;
+use crate::api::call::Asking;
 use crate::api::faults::ApiError;
-use crate::api::routes::Asking;
 use crate::net::outgoing::Outgoing;
 
 #[derive(Debug, Deserialize)]

@@ -7,8 +7,8 @@ use hyper::Response;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use store::backup::{BackupError, Copied};
 
+use crate::api::call::Asking;
 use crate::api::faults::{ApiError, Unavailable};
-use crate::api::routes::Asking;
 use crate::net::outgoing::{FileBody, Outgoing};
 
 /// `GET /backup`: the database as it is now, one file of SQLite's. Without the key that secrets are sealed with.

@@ -6,8 +6,8 @@ use protocol::id::ConnectorId;
 use super::paging::Page;
 use super::{BODY_BYTES_MAX, done, json_body, parsed};
 use crate::api::answer::empty;
+use crate::api::call::Asking;
 use crate::api::faults::ApiError;
-use crate::api::routes::Asking;
 use crate::connectors::NewConnector;
 use crate::net::outgoing::Outgoing;
 

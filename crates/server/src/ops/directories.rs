@@ -8,8 +8,8 @@ use serde_json::json;
 use super::paging::Page;
 use super::{done, json_body, parsed};
 use crate::api::answer::empty;
+use crate::api::call::Asking;
 use crate::api::faults::ApiError;
-use crate::api::routes::Asking;
 use crate::net::outgoing::Outgoing;
 
 /// A directory of 5,000 people with their names.

@@ -12,8 +12,8 @@ use store::purge::Whose;
 
 use super::paging::Page;
 use super::parsed;
+use crate::api::call::Asking;
 use crate::api::faults::ApiError;
-use crate::api::routes::Asking;
 use crate::net::outgoing::Outgoing;
 use crate::node::Node;
 

@@ -13,8 +13,8 @@ use store::handover::Handover;
 use store::purge::Whose;
 
 use super::{BODY_BYTES_MAX, json_body};
+use crate::api::call::Asking;
 use crate::api::faults::ApiError;
-use crate::api::routes::Asking;
 use crate::net::outgoing::Outgoing;
 use crate::node::Node;
 
@@ -112,7 +112,11 @@ impl HandedOver {
             is_left
         });
         for (_, text) in handover.connectors.iter_mut().filter(|(id, _)| connectors.contains(id)) {
-            let mut state: connectors::state::SavedConnector = serde_json::from_str(text).unwrap_or_default();
+            let Ok(mut state) = serde_json::from_str::<connectors::state::SavedConnector>(text) else {
+                tracing::warn!("what a connector left to the next run is unreadable, and goes whole");
+                *text = json::encode(&connectors::state::SavedConnector::default());
+                continue;
+            };
             gone.connector_calls += state.forget(whose.negotiator.as_ref().map(NegotiatorId::as_str));
             *text = json::encode(&state);
         }

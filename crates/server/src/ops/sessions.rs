@@ -10,8 +10,8 @@ use sessions::registry::OpenSession;
 
 use super::paging::Page;
 use super::parsed;
+use crate::api::call::Asking;
 use crate::api::faults::ApiError;
-use crate::api::routes::Asking;
 use crate::net::outgoing::Outgoing;
 
 /// `GET /sessions`

@@ -4,8 +4,8 @@ use hyper::Response;
 use serde_json::json;
 
 use super::json;
+use crate::api::call::Asking;
 use crate::api::faults::ApiError;
-use crate::api::routes::Asking;
 use crate::net::outgoing::Outgoing;
 
 /// `GET /status`

@@ -7,8 +7,8 @@ use webhooks::engine::{AttemptsQuery, Shown};
 
 use super::paging::Page;
 use super::{BODY_BYTES_MAX, json, json_body};
+use crate::api::call::Asking;
 use crate::api::faults::ApiError;
-use crate::api::routes::Asking;
 use crate::api::webhooks::replays;
 use crate::net::outgoing::Outgoing;
 

@@ -325,6 +325,18 @@ async fn the_same_head_again_says_no_more_than_is_so_by_then() {
 }
 
 #[tokio::test]
+async fn the_same_head_of_a_page_is_answered_for_that_page_each_time() {
+    let node = TestNode::start_with(|config| config.cors_origins = vec!["https://crm.example".to_owned()]).await;
+    let text = with("origin: https://crm.example", &usual_of("a"));
+    for mut stream in [TcpStream::connect(&node.api).await.unwrap(), left_to_the_library(&node).await] {
+        for time in 0..3 {
+            let (head, _) = send(&mut stream, &text).await;
+            assert!(head.contains("\r\naccess-control-allow-origin: https://crm.example\r\n"), "{time}: {head}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn rates_count_the_same_head_each_time() {
     let node = TestNode::start_with(|config| config.limits.requests = Rate { per_second: 1, burst: 3 }).await;
     let text = usual(&event("incomingCall", &["ADV"]).to_string());

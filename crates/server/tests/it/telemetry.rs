@@ -114,15 +114,16 @@ async fn a_caller_decides_whether_its_trace_is_told_and_else_the_share() {
     let (folder, collector) = (tempfile::tempdir().unwrap(), Receiver::start().await);
     let mut program = start(&folder, &collector, "0.0");
     let mut provider = Caller::application(&program.api);
-    for traceparent in ["nonsense", &format!("00-{TRACE}-b7ad6b7169203331-00"), &format!("00-{TRACE}-b7ad6b7169203331-01")] {
+    let (told, untold) = (format!("00-{TRACE}-b7ad6b7169203331-01"), format!("00-{TRACE}-b7ad6b7169203331-00"));
+    // Twice the same head: it is said anew each time.
+    for traceparent in ["nonsense", &untold, &told, &told] {
         let answer = provider.post(event("endedCall", &["ADV"]).to_string(), &[("traceparent", traceparent)]).await;
         assert_eq!(answer.status, 202);
     }
     let told = spans(&collector, &["POST /notifications"]).await;
     program.signal(Signal::TERM);
     assert!(program.wait().success());
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!(hex(&told[0].trace_id), TRACE);
+    assert_eq!(told.iter().map(|span| hex(&span.trace_id)).collect::<Vec<_>>(), [TRACE, TRACE]);
 }
 
 #[tokio::test]

@@ -20,11 +20,12 @@ pub trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     fn reset(&self);
 }
 
-/// Completes an upgrade only to say why it is refused: scripts in a browser see no status.
-pub async fn refuse<S: Socket>(mut io: S, early: &[u8], registry: &Registry, code: CloseCode) {
+/// Completes an upgrade only to say why it is refused: scripts in a browser see no status. `head` is the answer to the upgrade, where
+/// it is yet to be sent.
+pub async fn refuse<S: Socket>(mut io: S, head: &[u8], early: &[u8], registry: &Registry, code: CloseCode) {
     let patience = registry.config().close_timeout;
     let said = timeout(patience, async {
-        io.write_all(&close_frame(code)).await?;
+        io.write_all(&[head, &close_frame(code)].concat()).await?;
         io.flush().await
     });
     let said = said.await;

@@ -7,10 +7,10 @@ use webhooks::engine::{Given, Shown};
 use webhooks::profile::APIRTC;
 use webhooks::vendor::apirtc;
 
-use super::{Asking, bytes};
+use super::{Tenant, bytes};
 use crate::api::answer::{empty, json_response};
+use crate::api::call::OfApplication;
 use crate::api::faults::ApiError;
-use crate::api::routes::OfApplication;
 use crate::net::outgoing::Outgoing;
 use crate::node::Node;
 
@@ -26,7 +26,7 @@ enum Set {
 /// `GET /apirtc/webhook`
 pub(in crate::api) async fn show(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
     let company = company(&of)?;
-    Ok(json_response(StatusCode::OK, &apirtc::show(own(of.asking(), company)?.as_ref())))
+    Ok(json_response(StatusCode::OK, &apirtc::show(own(of.tenant(), company)?.as_ref())))
 }
 
 /// `POST /apirtc/webhook`
@@ -41,10 +41,10 @@ pub(in crate::api) async fn replace(of: OfApplication<'_>) -> Result<Response<Ou
 
 /// `DELETE /apirtc/webhook`
 pub(in crate::api) async fn delete(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
-    let (company, asking) = (company(&of)?, of.asking());
+    let (company, tenant) = (company(&of)?, of.tenant());
     let _changing = of.node.webhooks.exclusively().await;
-    let hook = own(asking, company)?.ok_or(ApiError::NoSuch("hook"))?;
-    of.node.webhooks.delete(&hook.id, &asking.owner()).await?;
+    let hook = own(tenant, company)?.ok_or(ApiError::NoSuch("hook"))?;
+    of.node.webhooks.delete(&hook.id, &tenant.owner()).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
@@ -58,13 +58,13 @@ fn company(of: &OfApplication<'_>) -> Result<CustomerId, ApiError> {
 }
 
 async fn set(of: OfApplication<'_>, set: Set) -> Result<Response<Outgoing>, ApiError> {
-    let (company, asking) = (company(&of)?, of.asking());
+    let (company, tenant) = (company(&of)?, of.tenant());
     let body = bytes(of.node, of.head, of.body).await?;
-    let (holds, installed) = (|scope: &str| asking.application.holds(scope), |_: &CustomerId| true);
-    let wanted = apirtc::read(&body, company, &asking.asker(&holds, &installed))?;
-    let engine = &asking.node.webhooks;
+    let (holds, installed) = (|scope: &str| tenant.application.holds(scope), |_: &CustomerId| true);
+    let wanted = apirtc::read(&body, company, &tenant.asker(&holds, &installed))?;
+    let engine = &tenant.node.webhooks;
     let _changing = engine.exclusively().await;
-    let before = own(asking, company)?;
+    let before = own(tenant, company)?;
     if before.is_some() && set == Set::New {
         return Err(ApiError::Conflict("The company has a hook already; PUT replaces it".to_owned()));
     }
@@ -72,13 +72,13 @@ async fn set(of: OfApplication<'_>, set: Set) -> Result<Response<Outgoing>, ApiE
         return Err(ApiError::invalid("url", "is required"));
     }
     let hook = match (wanted, before) {
-        (Some((wish, headers)), Some(before)) => Some(engine.update(&before.id, &asking.owner(), wish, Some(headers)).await?),
+        (Some((wish, headers)), Some(before)) => Some(engine.update(&before.id, &tenant.owner(), wish, Some(headers)).await?),
         (Some((wish, headers)), None) => {
             let given = Given { secret: None, headers: Some(headers) };
-            Some(engine.create(asking.owner(), wish, given).await?)
+            Some(engine.create(tenant.owner(), wish, given).await?)
         }
         // Without a URL it is only switched off.
-        (None, Some(before)) => Some(engine.set_active(&before.id, &asking.owner(), false).await?),
+        (None, Some(before)) => Some(engine.set_active(&before.id, &tenant.owner(), false).await?),
         (None, None) => None,
     };
     let status = match set {
@@ -90,12 +90,12 @@ async fn set(of: OfApplication<'_>, set: Set) -> Result<Response<Outgoing>, ApiE
 
 /// The company's hook, whichever application made it; one that another made is told as a conflict. One of an application that the
 /// company has uninstalled is told nothing, and is none.
-fn own(asking: Asking<'_>, company: CustomerId) -> Result<Option<Shown>, ApiError> {
-    let engine = &asking.node.webhooks;
+fn own(tenant: Tenant<'_>, company: CustomerId) -> Result<Option<Shown>, ApiError> {
+    let engine = &tenant.node.webhooks;
     let all = engine.subscriptions(None).into_iter();
     let is_its = |shown: &Shown| shown.profile == APIRTC.name && shown.customers == [company];
-    let Some(hook) = all.filter(is_its).find(|shown| is_installed(asking.node, shown, company)) else { return Ok(None) };
-    let own = engine.subscription(&hook.id, Some(&asking.owner()));
+    let Some(hook) = all.filter(is_its).find(|shown| is_installed(tenant.node, shown, company)) else { return Ok(None) };
+    let own = engine.subscription(&hook.id, Some(&tenant.owner()));
     own.map(Some).ok_or_else(|| ApiError::Conflict("The company's hook was made by another application".to_owned()))
 }
 

@@ -10,11 +10,11 @@ use webhooks::profile::AVAYA;
 use webhooks::subscription::Wish;
 use webhooks::vendor::avaya;
 
-use super::{Asking, bytes};
+use super::{Tenant, bytes};
 use crate::api::answer::{empty, json_response};
+use crate::api::call::OfApplication;
 use crate::api::faults::ApiError;
 use crate::api::paging::parameters;
-use crate::api::routes::OfApplication;
 use crate::net::outgoing::Outgoing;
 use crate::net::request::{Body, Head};
 use crate::node::Node;
@@ -31,7 +31,7 @@ const SCOPE: &str = "events.avaya.read";
 /// A request about an account.
 #[derive(Clone, Copy)]
 struct Account<'a> {
-    asking: Asking<'a>,
+    tenant: Tenant<'a>,
     id: &'a str,
     customer: CustomerId,
 }
@@ -73,29 +73,29 @@ pub(in crate::api) async fn delete(of: OfApplication<'_>) -> Result<Response<Out
 }
 
 /// The customer whose account it is, if the application may act for it.
-fn customer(asking: Asking<'_>, id: &str) -> Result<CustomerId, ApiError> {
+fn customer(tenant: Tenant<'_>, id: &str) -> Result<CustomerId, ApiError> {
     if !avaya::is_account(id) {
         return Err(ApiError::invalid("accountId", avaya::ACCOUNT_RULE));
     }
-    if !asking.application.holds(SCOPE) {
+    if !tenant.application.holds(SCOPE) {
         return Err(ApiError::NoScope);
     }
     // Whose an account is, is told to nobody who may not act for it.
     let is_own = |customer: &CustomerId| {
-        let is_bound_to = asking.application.bound_to.is_none_or(|bound| bound == *customer);
-        is_bound_to && asking.application.is_installed(customer)
+        let is_bound_to = tenant.application.bound_to.is_none_or(|bound| bound == *customer);
+        is_bound_to && tenant.application.is_installed(customer)
     };
-    asking.node.webhooks.account(id).filter(is_own).ok_or(ApiError::NoSuch("account"))
+    tenant.node.webhooks.account(id).filter(is_own).ok_or(ApiError::NoSuch("account"))
 }
 
 impl<'a> Account<'a> {
     fn of(of: &OfApplication<'a>) -> Result<Self, ApiError> {
-        let (asking, [id, _]) = (of.asking(), of.ids);
-        Ok(Self { asking, id, customer: customer(asking, id)? })
+        let (tenant, [id, _]) = (of.tenant(), of.ids);
+        Ok(Self { tenant, id, customer: customer(tenant, id)? })
     }
 
     fn owner(self) -> Owner {
-        Owner { bound_to: Some(self.customer), ..self.asking.owner() }
+        Owner { bound_to: Some(self.customer), ..self.tenant.owner() }
     }
 
     fn is_own(self, shown: &Shown) -> bool {
@@ -103,7 +103,7 @@ impl<'a> Account<'a> {
     }
 
     fn find(self, id: &str) -> Result<Shown, ApiError> {
-        let found = self.asking.node.webhooks.subscription(id, Some(&self.owner()));
+        let found = self.tenant.node.webhooks.subscription(id, Some(&self.owner()));
         found.filter(|shown| self.is_own(shown)).ok_or(ApiError::NoSuch("subscription"))
     }
 
@@ -119,7 +119,7 @@ impl<'a> Account<'a> {
         if let Some(fault) = provider.as_deref().and_then(avaya::provider_fault) {
             return Err(ApiError::invalid("channelProviderId", fault));
         }
-        let all = self.asking.node.webhooks.subscriptions(Some(&self.owner()));
+        let all = self.tenant.node.webhooks.subscriptions(Some(&self.owner()));
         let is_wanted = |shown: &Shown| {
             let of = shown.vendor.get("channelProviderId").and_then(Value::as_str);
             self.is_own(shown) && provider.as_deref().is_none_or(|wanted| of == Some(wanted))
@@ -129,10 +129,10 @@ impl<'a> Account<'a> {
     }
 
     async fn read(self, head: Head<'_>, body: Body<'_>) -> Result<Wish, ApiError> {
-        let body = bytes(self.asking.node, head, body).await?;
-        let application = self.asking.application;
+        let body = bytes(self.tenant.node, head, body).await?;
+        let application = self.tenant.application;
         let (holds, installed) = (|scope: &str| application.holds(scope), |_: &CustomerId| true);
-        Ok(avaya::read(&body, self.id, self.customer, &self.asking.asker(&holds, &installed))?)
+        Ok(avaya::read(&body, self.id, self.customer, &self.tenant.asker(&holds, &installed))?)
     }
 }
 

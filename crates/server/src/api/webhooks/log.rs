@@ -8,16 +8,16 @@ use serde_json::json;
 use webhooks::engine::{Attempts, AttemptsQuery, DeliveryId, Retried};
 
 use crate::api::answer::{empty, json_response};
+use crate::api::call::OfApplication;
 use crate::api::faults::ApiError;
 use crate::api::paging::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, number, parameters};
-use crate::api::routes::OfApplication;
 use crate::net::outgoing::Outgoing;
 
 /// `GET /webhooks/subscriptions/{id}/attempts`
 pub(in crate::api) async fn attempts(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
-    let (asking, [id, _], query) = (of.asking(), of.ids, of.head.query.unwrap_or_default());
+    let (tenant, [id, _], query) = (of.tenant(), of.ids, of.head.query.unwrap_or_default());
     let asked = read(query)?;
-    let found = asking.node.webhooks.attempts(id, Some(&asking.owner()), asked).await?;
+    let found = tenant.node.webhooks.attempts(id, Some(&tenant.owner()), asked).await?;
     let Attempts { shown, next } = found.ok_or(ApiError::NoSuch("subscription"))?;
     let links = next.map_or_else(
         || json!({}),
@@ -57,17 +57,17 @@ fn moment(value: &str) -> Result<Timestamp, String> {
 
 /// `GET /webhooks/deliveries/{id}`
 pub(in crate::api) async fn delivery(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
-    let (asking, [id, _]) = (of.asking(), of.ids);
+    let (tenant, [id, _]) = (of.tenant(), of.ids);
     let id = DeliveryId::parse(id).ok_or(ApiError::NoSuch("delivery"))?;
-    let found = asking.node.webhooks.delivery(id, Some(&asking.owner())).await?;
+    let found = tenant.node.webhooks.delivery(id, Some(&tenant.owner())).await?;
     Ok(json_response(StatusCode::OK, &found.ok_or(ApiError::NoSuch("delivery"))?.shown))
 }
 
 /// `POST /webhooks/deliveries/{id}/retry`
 pub(in crate::api) async fn retry(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
-    let (asking, [id, _]) = (of.asking(), of.ids);
+    let (tenant, [id, _]) = (of.tenant(), of.ids);
     let id = DeliveryId::parse(id).ok_or(ApiError::NoSuch("delivery"))?;
-    match asking.node.webhooks.retry(id, &asking.owner()).await? {
+    match tenant.node.webhooks.retry(id, &tenant.owner()).await? {
         Retried::Unknown => Err(ApiError::NoSuch("delivery")),
         Retried::Closed => Err(ApiError::Conflict("The subscription takes nothing now; activate it first".to_owned())),
         Retried::Queued => Ok(empty(StatusCode::ACCEPTED)),

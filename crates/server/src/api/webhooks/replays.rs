@@ -11,8 +11,8 @@ use webhooks::engine::{Replay, ReplayRequest, Which};
 
 use super::parsed;
 use crate::api::answer::json_response;
+use crate::api::call::OfApplication;
 use crate::api::faults::ApiError;
-use crate::api::routes::OfApplication;
 use crate::net::outgoing::Outgoing;
 use crate::node::Node;
 
@@ -26,10 +26,10 @@ pub(crate) struct Range {
 
 /// `POST /webhooks/subscriptions/{id}/replay`
 pub(in crate::api) async fn begin(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
-    let (asking, [id, _]) = (of.asking(), of.ids);
+    let (tenant, [id, _]) = (of.tenant(), of.ids);
     let range: Range = parsed(of).await?;
-    asking.node.webhooks.subscription(id, Some(&asking.owner())).ok_or(ApiError::NoSuch("subscription"))?;
-    let replay = ask(asking.node, id, &range).await?;
+    tenant.node.webhooks.subscription(id, Some(&tenant.owner())).ok_or(ApiError::NoSuch("subscription"))?;
+    let replay = ask(tenant.node, id, &range).await?;
     let mut response = json_response(StatusCode::ACCEPTED, &show(&replay));
     if let Ok(location) = HeaderValue::from_str(&format!("/webhooks/replays/{}", replay.id)) {
         response.headers_mut().insert(LOCATION, location);
@@ -82,7 +82,7 @@ pub(in crate::api) async fn stop(of: OfApplication<'_>) -> Result<Response<Outgo
 }
 
 fn own(of: &OfApplication<'_>) -> Result<Replay, ApiError> {
-    let (engine, owner, [id, _]) = (&of.node.webhooks, of.asking().owner(), of.ids);
+    let (engine, owner, [id, _]) = (&of.node.webhooks, of.tenant().owner(), of.ids);
     let is_theirs = |replay: &Replay| engine.subscription(&replay.subscription_id, Some(&owner)).is_some();
     engine.replay_of(id).filter(is_theirs).ok_or(ApiError::NoSuch("replay"))
 }

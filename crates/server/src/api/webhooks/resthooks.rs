@@ -13,9 +13,9 @@ use webhooks::subscription::Contract;
 use super::bytes;
 use super::subscriptions::created;
 use crate::api::answer::{empty, json_response};
+use crate::api::call::OfApplication;
 use crate::api::faults::ApiError;
 use crate::api::paging::{Page, parameters};
-use crate::api::routes::OfApplication;
 use crate::net::outgoing::Outgoing;
 
 const PROFILE: &str = "reapit";
@@ -23,9 +23,9 @@ const PROFILE: &str = "reapit";
 /// `POST /resthooks`
 pub(in crate::api) async fn create(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
     check_bound(&of)?;
-    let asking = of.asking();
+    let tenant = of.tenant();
     let body = bytes(of.node, of.head, of.body).await?;
-    Ok(created(&asking.create(&body, Contract::Resthooks).await?.resthook, "/resthooks"))
+    Ok(created(&tenant.create(&body, Contract::Resthooks).await?.resthook, "/resthooks"))
 }
 
 /// `GET /resthooks/{id}`
@@ -36,9 +36,9 @@ pub(in crate::api) async fn one(of: OfApplication<'_>) -> Result<Response<Outgoi
 /// `PUT /resthooks/{id}`
 pub(in crate::api) async fn update(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
     find(&of)?;
-    let (asking, [id, _]) = (of.asking(), of.ids);
+    let (tenant, [id, _]) = (of.tenant(), of.ids);
     let body = bytes(of.node, of.head, of.body).await?;
-    asking.update(id, &body, Contract::Resthooks).await?;
+    tenant.update(id, &body, Contract::Resthooks).await?;
     Ok(done())
 }
 
@@ -46,7 +46,7 @@ pub(in crate::api) async fn update(of: OfApplication<'_>) -> Result<Response<Out
 pub(in crate::api) async fn delete(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
     find(&of)?;
     let [id, _] = of.ids;
-    of.node.webhooks.delete(id, &of.asking().owner()).await?;
+    of.node.webhooks.delete(id, &of.tenant().owner()).await?;
     Ok(done())
 }
 
@@ -57,7 +57,7 @@ fn check_bound(of: &OfApplication<'_>) -> Result<(), ApiError> {
 fn find(of: &OfApplication<'_>) -> Result<Shown, ApiError> {
     check_bound(of)?;
     let [id, _] = of.ids;
-    let found = of.node.webhooks.subscription(id, Some(&of.asking().owner()));
+    let found = of.node.webhooks.subscription(id, Some(&of.tenant().owner()));
     found.filter(|shown| shown.profile == PROFILE).ok_or(ApiError::NoSuch("rest hook"))
 }
 
@@ -83,7 +83,7 @@ pub(in crate::api) async fn list(of: OfApplication<'_>) -> Result<Response<Outgo
         "sortby" => Err("must be created, modified, or one of them behind a -".to_owned()),
         _ => Err("is not known here; known are pageSize, pageNumber, sortBy, active".to_owned()),
     })?;
-    let mut all = of.node.webhooks.subscriptions(Some(&of.asking().owner()));
+    let mut all = of.node.webhooks.subscriptions(Some(&of.tenant().owner()));
     all.retain(|shown| shown.profile == PROFILE && active.is_none_or(|active| shown.active == active));
     match sort.as_str() {
         "modified" => all.sort_by_key(|shown| shown.modified),

@@ -14,9 +14,9 @@ use webhooks::subscription::Contract;
 
 use super::{bytes, parsed};
 use crate::api::answer::{empty, json_response};
+use crate::api::call::OfApplication;
 use crate::api::faults::ApiError;
 use crate::api::paging::{Page, parameters};
-use crate::api::routes::OfApplication;
 use crate::net::outgoing::Outgoing;
 
 /// For how long the old secret is good where nothing is said.
@@ -24,21 +24,21 @@ const GRACE_DEFAULT: Duration = Duration::from_secs(24 * 3600);
 
 /// `GET /webhooks/subscriptions/{id}`
 pub(in crate::api) async fn one(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
-    let (owner, [id, _]) = (of.asking().owner(), of.ids);
+    let (owner, [id, _]) = (of.tenant().owner(), of.ids);
     let shown = of.node.webhooks.subscription(id, Some(&owner)).ok_or(ApiError::NoSuch("subscription"))?;
     Ok(json_response(StatusCode::OK, &shown.native))
 }
 
 /// `PUT /webhooks/subscriptions/{id}`
 pub(in crate::api) async fn update(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
-    let (asking, [id, _]) = (of.asking(), of.ids);
+    let (tenant, [id, _]) = (of.tenant(), of.ids);
     let body = bytes(of.node, of.head, of.body).await?;
-    Ok(ok(&asking.update(id, &body, Contract::Native).await?))
+    Ok(ok(&tenant.update(id, &body, Contract::Native).await?))
 }
 
 /// `DELETE /webhooks/subscriptions/{id}`
 pub(in crate::api) async fn delete(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
-    let (owner, [id, _]) = (of.asking().owner(), of.ids);
+    let (owner, [id, _]) = (of.tenant().owner(), of.ids);
     of.node.webhooks.delete(id, &owner).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
@@ -54,7 +54,7 @@ pub(in crate::api) async fn deactivate(of: OfApplication<'_>) -> Result<Response
 }
 
 async fn set_active(of: OfApplication<'_>, active: bool) -> Result<Response<Outgoing>, ApiError> {
-    let (owner, [id, _]) = (of.asking().owner(), of.ids);
+    let (owner, [id, _]) = (of.tenant().owner(), of.ids);
     Ok(ok(&of.node.webhooks.set_active(id, &owner, active).await?))
 }
 
@@ -74,7 +74,7 @@ pub(in crate::api) async fn list(of: OfApplication<'_>) -> Result<Response<Outgo
         }
         _ => Err("is not known here; known are pageSize, pageNumber, active".to_owned()),
     })?;
-    let all = of.node.webhooks.subscriptions(Some(&of.asking().owner()));
+    let all = of.node.webhooks.subscriptions(Some(&of.tenant().owner()));
     let wanted = all.into_iter().filter(|shown| active.is_none_or(|active| shown.active == active));
     let wanted: Vec<Value> = wanted.map(|shown| shown.native).collect();
     Ok(json_response(StatusCode::OK, &page.of(&wanted, "/webhooks/subscriptions", query)))
@@ -82,9 +82,9 @@ pub(in crate::api) async fn list(of: OfApplication<'_>) -> Result<Response<Outgo
 
 /// `POST /webhooks/subscriptions`
 pub(in crate::api) async fn create(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
-    let asking = of.asking();
+    let tenant = of.tenant();
     let body = bytes(of.node, of.head, of.body).await?;
-    Ok(created(&asking.create(&body, Contract::Native).await?.native, "/webhooks/subscriptions"))
+    Ok(created(&tenant.create(&body, Contract::Native).await?.native, "/webhooks/subscriptions"))
 }
 
 /// The answer to a subscription that was made.
@@ -105,12 +105,12 @@ struct Ping {
 
 /// `POST /webhooks/subscriptions/{id}/ping`
 pub(in crate::api) async fn ping(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
-    let (asking, [id, _]) = (of.asking(), of.ids);
+    let (tenant, [id, _]) = (of.tenant(), of.ids);
     let Ping { topic_id } = parsed(of).await?;
-    asking.node.webhooks.subscription(id, Some(&asking.owner())).ok_or(ApiError::NoSuch("subscription"))?;
-    asking.node.limits.pings.admit(id.to_owned(), asking.node.clock.running())?;
-    let Some(mut pinged) = asking.node.webhooks.ping(id, &topic_id).await else {
-        let topics = asking.node.webhooks.topics_of(id).join(", ");
+    tenant.node.webhooks.subscription(id, Some(&tenant.owner())).ok_or(ApiError::NoSuch("subscription"))?;
+    tenant.node.limits.pings.admit(id.to_owned(), tenant.node.clock.running())?;
+    let Some(mut pinged) = tenant.node.webhooks.ping(id, &topic_id).await else {
+        let topics = tenant.node.webhooks.topics_of(id).join(", ");
         return Err(ApiError::invalid("topicId", format!("must be one of the subscription's topics: {topics}")));
     };
     pinged.record.for_its_owner();
@@ -127,7 +127,7 @@ struct Rotate {
 
 /// `POST /webhooks/subscriptions/{id}/secret/rotate`
 pub(in crate::api) async fn rotate(of: OfApplication<'_>) -> Result<Response<Outgoing>, ApiError> {
-    let (asking, [id, _]) = (of.asking(), of.ids);
+    let (tenant, [id, _]) = (of.tenant(), of.ids);
     let Rotate { secret, grace_period_seconds } = parsed(of).await?;
     let mut faults = Faults::default();
     let given = secret.as_deref().map(Secret::parse);
@@ -140,6 +140,6 @@ pub(in crate::api) async fn rotate(of: OfApplication<'_>) -> Result<Response<Out
         faults.add("gracePeriodSeconds", format!("must be a whole number, 0 to {}", GRACE_MAX.as_secs()));
     }
     let Some(grace) = grace.filter(|_| faults.is_empty()) else { return Err(ApiError::Invalid(faults)) };
-    let rotated = asking.node.webhooks.rotate(id, &asking.owner(), given.flatten(), grace).await;
+    let rotated = tenant.node.webhooks.rotate(id, &tenant.owner(), given.flatten(), grace).await;
     Ok(ok(&rotated?))
 }

@@ -48,7 +48,8 @@ impl<'a> Begun<'a> {
         if let Some(before) = before
             && let Some(Known { head_bytes, body_bytes }) = before.find(bytes)
         {
-            return Self::with_body(bytes, before.line(), (Headers::Lines(&[]), true), (head_bytes, body_bytes));
+            let head = Found { line: before.line(), headers: before.headers(lines), head_bytes, body_bytes, is_same: true };
+            return head.with_body(bytes);
         }
         let line = match Line::read(bytes) {
             Ok(line) if is_frequent(&line.method, line.path) => line,
@@ -57,9 +58,9 @@ impl<'a> Begun<'a> {
         };
         match httparse::parse_headers(bytes.get(line.bytes..).unwrap_or_default(), lines) {
             Ok(Status::Complete((headers_bytes, lines))) => match plain_length(&line.method, lines) {
-                Some(length) => {
+                Some(body_bytes) => {
                     let head_bytes = line.bytes + headers_bytes;
-                    Self::with_body(bytes, line, (Headers::Lines(lines), false), (head_bytes, length))
+                    Found { line, headers: Headers::Lines(lines), head_bytes, body_bytes, is_same: false }.with_body(bytes)
                 }
                 None => Self::Other,
             },
@@ -67,18 +68,25 @@ impl<'a> Begun<'a> {
             Err(_) => Self::Other,
         }
     }
+}
 
-    fn with_body(
-        bytes: &'a [u8],
-        line: Line<'a>,
-        (headers, is_same): (Headers<'a>, bool),
-        (head_bytes, body_bytes): (usize, usize),
-    ) -> Self {
-        let (Line { method, path, query, .. }, end) = (line, head_bytes + body_bytes);
+/// A head, of which the body may be missing.
+struct Found<'a> {
+    line: Line<'a>,
+    headers: Headers<'a>,
+    head_bytes: usize,
+    body_bytes: usize,
+    is_same: bool,
+}
+
+impl<'a> Found<'a> {
+    fn with_body(self, bytes: &'a [u8]) -> Begun<'a> {
+        let Self { line: Line { method, path, query, .. }, headers, head_bytes, body_bytes, is_same } = self;
+        let end = head_bytes + body_bytes;
         match bytes.get(head_bytes..end) {
-            Some(body) => Self::Whole(Whole { method, path, query, headers, body, bytes: end, is_same }),
-            None if end > BUFFER_BYTES => Self::Other,
-            None => Self::Part,
+            Some(body) => Begun::Whole(Whole { method, path, query, headers, body, bytes: end, is_same }),
+            None if end > BUFFER_BYTES => Begun::Other,
+            None => Begun::Part,
         }
     }
 }
@@ -101,7 +109,7 @@ pub(super) enum Incomplete {
 }
 
 impl<'a> Line<'a> {
-    /// Reads a line whose target is a path and perhaps a query, in visible ASCII and without a fragment.
+    /// Reads a line whose target is a path and perhaps a query, of characters that the library takes in a query as well.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, Incomplete> {
         let begin = bytes.get(..LINE_BYTES_MAX).unwrap_or(bytes);
         let Some(end) = begin.iter().position(|byte| *byte == b'\n') else {
@@ -112,7 +120,7 @@ impl<'a> Line<'a> {
         let line = begin.get(..=end).and_then(|line| line.strip_suffix(VERSION)).ok_or(Incomplete::Other)?;
         let line = std::str::from_utf8(line).map_err(|_no_text| Incomplete::Other)?;
         let (method, target) = line.split_once(' ').ok_or(Incomplete::Other)?;
-        let is_plain = target.starts_with('/') && target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        let is_plain = target.starts_with('/') && target.bytes().all(|byte| byte.is_ascii_graphic() && !b"#\"<>".contains(&byte));
         let method = Method::from_bytes(method.as_bytes()).ok().filter(|_| is_plain).ok_or(Incomplete::Other)?;
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         Ok(Self { method, path, query, bytes: end + 1 })

@@ -2,11 +2,14 @@
 
 use std::ops::Range;
 
+use httparse::{EMPTY_HEADER, Header, Status, parse_headers};
 use hyper::Method;
+use hyper::header::CONTENT_LENGTH;
 
-use super::begun::Line;
+use super::begun::{HEADERS_MAX, Line};
 use super::buffer::BUFFER_BYTES;
-use crate::net::service::REQUEST_ID;
+use crate::memo::is_same;
+use crate::net::headers::Headers;
 
 const LENGTH: &[u8] = b"content-length:";
 /// As many digits as the length of a plain request can have.
@@ -22,6 +25,8 @@ pub(super) struct Remembered {
     method: Method,
     path: Box<str>,
     query: Option<Box<str>>,
+    /// All but the length.
+    lines: Vec<(Box<str>, Box<[u8]>)>,
 }
 
 /// The same head again.
@@ -32,16 +37,27 @@ pub(super) struct Known {
 }
 
 impl Remembered {
-    /// Remembers a head of which all was well, if it is not large. One that brings an id is another each time.
+    /// Remembers a head that was learned from, if it is not large.
     pub(super) fn new(head: &[u8]) -> Option<Self> {
-        let has_id = lines(head).any(|line| head.get(line).is_some_and(|line| begins_with(line, REQUEST_ID.as_str().as_bytes())));
         let length = lines(head).find(|line| head.get(line.clone()).is_some_and(|line| begins_with(line, LENGTH)))?;
         let line = head.get(length.clone())?;
         let digits = line.iter().position(u8::is_ascii_digit)?;
         let (before, rest) = head.split_at_checked(length.start + digits)?;
         let behind = rest.iter().position(|byte| !byte.is_ascii_digit()).and_then(|end| rest.get(end..))?;
-        let Line { method, path, query, .. } = Line::read(head).ok().filter(|_| !has_id && head.len() <= HEAD_BYTES_MAX)?;
-        Some(Self { before: before.into(), behind: behind.into(), method, path: path.into(), query: query.map(Into::into) })
+        let first = Line::read(head).ok().filter(|_| head.len() <= HEAD_BYTES_MAX)?;
+        let mut parsed = [EMPTY_HEADER; HEADERS_MAX];
+        let Ok(Status::Complete((_, parsed))) = parse_headers(head.get(first.bytes..)?, &mut parsed) else { return None };
+        let lasting = parsed.iter().filter(|line| !line.name.eq_ignore_ascii_case(CONTENT_LENGTH.as_str()));
+        let lines = lasting.map(|line| (line.name.into(), line.value.into())).collect();
+        let Line { method, path, query, .. } = first;
+        Some(Self {
+            before: before.into(),
+            behind: behind.into(),
+            method,
+            path: path.into(),
+            query: query.map(Into::into),
+            lines,
+        })
     }
 
     /// How long head and body are, if `bytes` begin with the same head.
@@ -51,8 +67,16 @@ impl Remembered {
         let (length, rest) = rest.split_at_checked(digits)?;
         let (behind, _body) = rest.split_at_checked(self.behind.len())?;
         let body_bytes = std::str::from_utf8(length).ok()?.parse().ok().filter(|length| *length <= BUFFER_BYTES)?;
-        let is_same = is_equal(before, &self.before) && is_equal(behind, &self.behind);
-        is_same.then_some(Known { head_bytes: before.len() + digits + behind.len(), body_bytes })
+        let is_known = is_same(before, &self.before) && is_same(behind, &self.behind);
+        is_known.then_some(Known { head_bytes: before.len() + digits + behind.len(), body_bytes })
+    }
+
+    /// Puts the headers into `room`, all but the length, and returns them.
+    pub(super) fn headers<'a>(&'a self, room: &'a mut [Header<'a>]) -> Headers<'a> {
+        for (line, (name, value)) in room.iter_mut().zip(&self.lines) {
+            *line = Header { name, value };
+        }
+        Headers::Lines(room.get(..self.lines.len()).unwrap_or_default())
     }
 
     /// Returns what the first line says.
@@ -73,11 +97,6 @@ fn lines(head: &[u8]) -> impl Iterator<Item = Range<usize>> {
 
 fn begins_with(line: &[u8], name: &[u8]) -> bool {
     line.get(..name.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(name))
-}
-
-/// Looks at all of both, so that the time that it takes does not tell how much of a token was guessed.
-fn is_equal(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len() && one.iter().zip(other).fold(0, |differs, (one, other)| differs | (one ^ other)) == 0
 }
 
 #[cfg(test)]

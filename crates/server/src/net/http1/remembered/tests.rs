@@ -34,7 +34,6 @@ fn another_head_is_another_wherever_it_differs() {
 
 #[test]
 fn what_is_not_said_again_is_not_remembered() {
-    assert!(remembered(&HEAD.replace("host: x", "X-Request-Id: 1")).is_none());
     assert!(remembered(&HEAD.replace("Content-Length: 4\r\n", "")).is_none());
     assert!(remembered(&HEAD.replace("host: x", "host: 4")).is_some());
     let padded = |bytes: usize| HEAD.replace("host: x", &format!("host: {}", "x".repeat(bytes - HEAD.len() + 1)));
