@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clock::Clock;
 use futures::FutureExt;
-use futures::future::select_all;
+use futures::future::{BoxFuture, select_all};
 use protocol::close::CloseCode;
 use store::error::StoreError;
 use tokio::runtime::Handle;
@@ -67,9 +67,15 @@ pub struct Broken;
 impl App {
     /// Opens the store and listens; nothing is accepted before [`App::run`].
     ///
+    /// Boxed, as [`App::run`] is: so all of it is compiled here, once, and not again in each program that runs a node.
+    ///
     /// # Errors
     /// [`StartError`].
-    pub async fn bind(config: Config, clock: Clock) -> Result<Self, StartError> {
+    pub fn bind(config: Config, clock: Clock) -> BoxFuture<'static, Result<Self, StartError>> {
+        Box::pin(Self::bound(config, clock))
+    }
+
+    async fn bound(config: Config, clock: Clock) -> Result<Self, StartError> {
         let (api, ops) = Listener::bind_both(&config)?;
         let openapi = openapi::published(&config.products).map_err(StartError::OpenApi)?;
         let serving = Serving { started: clock.now(), connections: raise_descriptor_limit(), openapi };
@@ -92,7 +98,15 @@ impl App {
     ///
     /// # Errors
     /// [`Broken`], after the same shutdown, where it did not serve until then.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Broken> {
+    pub fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> BoxFuture<'static, Result<(), Broken>> {
+        self.boxed_run(Box::pin(shutdown))
+    }
+
+    fn boxed_run(self, shutdown: BoxFuture<'static, ()>) -> BoxFuture<'static, Result<(), Broken>> {
+        Box::pin(self.run_until(shutdown))
+    }
+
+    async fn run_until(self, shutdown: BoxFuture<'static, ()>) -> Result<(), Broken> {
         let Self { node, api, ops, workers } = self;
         let (next, stop, core) = (workers.clone(), CancellationToken::new(), TaskTracker::new());
         let certificates = [api.caretaker(), ops.caretaker()];

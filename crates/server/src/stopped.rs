@@ -10,9 +10,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use client::api::{Answer, ApiError};
 use clock::Clock;
+use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Full};
-use hyper::Request;
 use hyper::header::{HOST, HeaderValue};
+use hyper::{Request, Response};
 use outbound::body::pour;
 use tokio::io::AsyncWrite;
 use webhooks::engine::EngineError;
@@ -20,6 +21,7 @@ use webhooks::engine::EngineError;
 use crate::config::Config;
 use crate::memo::Memo;
 use crate::net::headers::Headers;
+use crate::net::outgoing::Outgoing;
 use crate::net::request::{Body, Head, HeadParts, Request as Asked};
 use crate::net::service::Service;
 use crate::node::{KEY_FILE, Node, NodeError};
@@ -66,7 +68,11 @@ impl Stopped {
     ///
     /// # Errors
     /// [`StoppedError`]; of a running node that its folder is in use.
-    pub async fn open(config: Config) -> Result<Self, StoppedError> {
+    pub fn open(config: Config) -> BoxFuture<'static, Result<Self, StoppedError>> {
+        Box::pin(Self::opened(config))
+    }
+
+    async fn opened(config: Config) -> Result<Self, StoppedError> {
         check_owner(&config.folder)?;
         let (folder, key) = (config.folder.clone(), config.folder.join(KEY_FILE));
         let key_is_elsewhere = config.key_file.is_none() && !key.exists();
@@ -100,19 +106,7 @@ impl Stopped {
         request: Request<Full<Bytes>>,
         sink: &mut (impl AsyncWrite + Unpin),
     ) -> Result<Answer, ApiError> {
-        let (mut parts, body) = request.into_parts();
-        parts.headers.insert(HOST, HeaderValue::from_static("localhost"));
-        let body = body.collect().await.unwrap_or_else(|never| match never {}).to_bytes();
-        let head = HeadParts {
-            method: &parts.method,
-            path: parts.uri.path(),
-            query: parts.uri.query(),
-            headers: Headers::Map(&parts.headers),
-            peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            taken: self.node.clock.moment(),
-        };
-        let asked = Asked { head: Head(&head), body: Body::Here(&body), memo: &mut Memo::default() };
-        let (head, body) = Ops(self.node.clone()).answer(asked).await.response.into_parts();
+        let (head, body) = self.answer(request).await.into_parts();
         let mut answer = Answer { status: head.status, headers: head.headers, body: Bytes::new() };
         if answer.status.is_success() {
             pour(body, sink).await.map_err(ApiError::Cut)?;
@@ -122,6 +116,25 @@ impl Stopped {
             answer.body = Bytes::from(whole);
         }
         Ok(answer)
+    }
+
+    /// Boxed, so that all handlers are compiled here, once.
+    fn answer(&self, request: Request<Full<Bytes>>) -> BoxFuture<'_, Response<Outgoing>> {
+        Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            parts.headers.insert(HOST, HeaderValue::from_static("localhost"));
+            let body = body.collect().await.unwrap_or_else(|never| match never {}).to_bytes();
+            let head = HeadParts {
+                method: &parts.method,
+                path: parts.uri.path(),
+                query: parts.uri.query(),
+                headers: Headers::Map(&parts.headers),
+                peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                taken: self.node.clock.moment(),
+            };
+            let asked = Asked { head: Head(&head), body: Body::Here(&body), memo: &mut Memo::default() };
+            Ops(self.node.clone()).answer(asked).await.response
+        })
     }
 
     /// Finishes what was begun, and gives the folder up.
