@@ -28,7 +28,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use protocol::id::{ClientId, CustomerId, EventId};
 use store::Store;
-use store::documents::Kind;
+use store::documents::{Kind, readable};
 use store::error::StoreError;
 use store::webhooks::{DeliveryState, EndpointQueue};
 use tokio::runtime::Handle;
@@ -293,7 +293,7 @@ impl Engine {
                 .map_err(|Unopened| EngineError::Sealed(format!("signing key of {application}")))?;
         }
         for (id, text) in store.documents(Kind::Health).await? {
-            if let Ok(health) = serde_json::from_str(&text) {
+            if let Some(health) = readable(Kind::Health, &id, serde_json::from_str(&text)) {
                 self.health().insert(id, health);
             }
         }

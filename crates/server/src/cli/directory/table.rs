@@ -165,7 +165,9 @@ pub(super) fn written(people: &[Person]) -> String {
             ]);
         }
     }
-    String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
+    #[expect(clippy::expect_used, reason = "an operator would take an empty file for an empty directory")]
+    let text = writer.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).expect("written to memory, from strings");
+    text
 }
 
 #[cfg(test)]
