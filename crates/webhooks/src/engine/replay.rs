@@ -8,7 +8,7 @@ use protocol::json;
 use serde::{Deserialize, Serialize};
 use store::documents::{Kind, readable};
 use store::error::StoreError;
-use store::webhooks::{Candidate, DeliveryState, Requeue};
+use store::webhooks::{Candidate, DeliveryState, Requeue, TakenRange};
 
 use crate::book::{Endpoint, Routing, is_for};
 use crate::engine::{AGAIN_AFTER, Engine};
@@ -180,7 +180,8 @@ impl Engine {
     }
 
     async fn step(&self, replay: &Replay, endpoint: &Arc<Endpoint>) -> Result<(), StoreError> {
-        let (number, range) = (endpoint.subscription.number, (replay.since, replay.until));
+        let number = endpoint.subscription.number;
+        let range = TakenRange { since: replay.since, until: replay.until };
         let candidates = self.shared.store.candidates(number, replay.after, range, STEP_ROWS).await?;
         let mut next = replay.clone();
         if let Some(last) = candidates.last() {
