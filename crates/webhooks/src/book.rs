@@ -11,7 +11,7 @@ use serde_json::Value;
 use store::Store;
 
 use crate::change::is_stamps_only;
-use crate::event::Event;
+use crate::event::TopicEvent;
 use crate::profile::Profile;
 use crate::report::{Reported, SANDBOX};
 use crate::sign::Signer;
@@ -114,7 +114,7 @@ impl<'a> Routing<'a> {
     ///
     /// # Errors
     /// Where the document is no JSON: it has changed on disk.
-    pub fn of(event: &'a Event<'a>, document: &'a str, application: Option<&'a str>) -> Result<Self, serde_json::Error> {
+    pub fn of(event: &'a TopicEvent<'a>, document: &'a str, application: Option<&'a str>) -> Result<Self, serde_json::Error> {
         Ok(Self {
             topic: &event.topic,
             document,
@@ -141,7 +141,10 @@ impl<'a> Routing<'a> {
     }
 
     fn event(&self) -> &Value {
-        #[expect(clippy::expect_used, reason = "the document of a report is written by `Event::encode`, of parts that were read")]
+        #[expect(
+            clippy::expect_used,
+            reason = "the document of a report is written by `TopicEvent::encode`, of parts that were read"
+        )]
         self.read.get_or_init(|| serde_json::from_str(self.document).expect("an event of our own is JSON"))
     }
 }

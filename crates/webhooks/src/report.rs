@@ -7,7 +7,7 @@ mod check; // what a topic asks of a report
 
 use std::borrow::Cow;
 
-use catalogues::{Catalogues, OWN, Told, Topic};
+use catalogues::{Catalogues, OWN, ReportContent, Topic};
 use jiff::Timestamp;
 use protocol::fault::{Faults, Malformed, Members, shown};
 use protocol::id::CustomerId;
@@ -17,7 +17,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::change::{diff, is_stamps_only};
-use crate::event::Event;
+use crate::event::TopicEvent;
 use crate::report::check::{check, check_entity};
 
 /// Bytes of one report at most.
@@ -194,7 +194,7 @@ impl<'a> Report<'a> {
         let diff = both.and_then(|(old, new)| diff(old, new));
         let application = topic.concerned(new.or(self.data));
         let key = topic.ordered_by(self.data).map(|by| format!("{} {} {by}", topic.catalogue, self.customer));
-        let event = Event {
+        let event = TopicEvent {
             id: Cow::Owned(id),
             change: Cow::Borrowed(change),
             catalogue: Cow::Borrowed(&topic.catalogue),
@@ -300,7 +300,7 @@ fn related<'a>(
     faults: &mut Faults,
 ) -> Vec<Subject<'a>> {
     let Some(of) = of else { return Vec::new() };
-    if of.told == Told::Data {
+    if of.told == ReportContent::Data {
         faults.add("related", format!("is not used by topics of the catalogue {}", of.catalogue));
         return Vec::new();
     }

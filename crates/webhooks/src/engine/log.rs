@@ -11,7 +11,7 @@ use store::webhooks::{AttemptRow, AttemptsPage, DeliveryState, Requeue};
 
 use super::attempt::Record;
 use crate::engine::{Engine, Owner};
-use crate::event::Event;
+use crate::event::TopicEvent;
 
 /// A delivery: an event for an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl Engine {
         let endpoint = self.book().numbered(id.endpoint).cloned();
         let Some(endpoint) = endpoint.and_then(|endpoint| self.seen(&endpoint.subscription.id, owner)) else { return Ok(None) };
         let Some(row) = self.shared.store.delivery(id.event, id.endpoint).await? else { return Ok(None) };
-        let event = Event::read(&row.document);
+        let event = TopicEvent::read(&row.document);
         let event = event.inspect_err(|error| tracing::error!(event = id.event, %error, "an event cannot be read"));
         let Ok(event) = event else { return Ok(None) };
         let body = (endpoint.profile.render)(&event, row.sends.max(1));

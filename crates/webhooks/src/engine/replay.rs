@@ -12,7 +12,7 @@ use store::webhooks::{Candidate, DeliveryState, Requeue, TakenRange};
 
 use crate::book::{Endpoint, Routing, is_for};
 use crate::engine::{AGAIN_AFTER, Engine};
-use crate::event::Event;
+use crate::event::TopicEvent;
 
 /// Events that one step looks at.
 const STEP_ROWS: u32 = 500;
@@ -232,7 +232,7 @@ impl Engine {
     }
 
     fn would_be_told(&self, candidate: &Candidate, endpoint: &Endpoint) -> Result<bool, serde_json::Error> {
-        let event = Event::read(&candidate.document)?;
+        let event = TopicEvent::read(&candidate.document)?;
         let concerned = self.concerned(&event);
         Ok(is_for(endpoint, &Routing::of(&event, &candidate.document, concerned.as_deref())?, &self.shared.grants))
     }
