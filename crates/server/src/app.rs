@@ -24,7 +24,7 @@ use crate::node::{Node, NodeError, Serving};
 use crate::ops::Ops;
 use crate::workers::Workers;
 
-/// How often what is old is let go.
+/// How often what is old is deleted.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(30);
 /// The grace of a shutdown in parts: one each is kept for requests in flight and for the store, the sessions have the rest.
 const PARTS: u32 = 8;
