@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin, stdin};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::line::{Line, Resume, State, What, call_of};
+use crate::line::{DesktopLine, Resume, State, What, call_of};
 use crate::people::{People, Signer};
 
 /// The line that ends the list of cursors.
@@ -190,7 +190,7 @@ impl Seat {
     }
 
     fn tell(&self, what: What) {
-        let line = Line { desktop: self.number, at: Timestamp::now().as_millisecond(), what };
+        let line = DesktopLine { desktop: self.number, at: Timestamp::now().as_millisecond(), what };
         // The soak is gone if this fails, and standard input ends with it.
         drop(writeln!(std::io::stdout(), "{line}"));
     }

@@ -1,10 +1,10 @@
-//! What was posted against what was heard. Pure: it is told facts with their times, and gives the account at the end.
+//! What was posted against what was heard. Pure: it is told facts with their times, and returns the account at the end.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 
-use crate::line::{Line, Resume, State, What};
+use crate::line::{DesktopLine, Resume, State, What};
 use crate::people::{Negotiator, People};
 use crate::provider::Posted;
 
@@ -131,7 +131,7 @@ impl Ledger {
         call.events.insert(posted.state, (posted.from, posted.taken));
     }
 
-    pub(crate) fn heard(&mut self, line: Line) {
+    pub(crate) fn heard(&mut self, line: DesktopLine) {
         let Some(desk) = self.desks.get_mut(line.desktop) else { return };
         match line.what {
             What::Opened { resume, cursor, calls } => {

@@ -54,7 +54,7 @@ pub(crate) enum What {
 
 /// A line: what happened at which desktop, in milliseconds of Unix time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Line {
+pub(crate) struct DesktopLine {
     pub(crate) desktop: usize,
     pub(crate) at: i64,
     pub(crate) what: What,
@@ -95,7 +95,7 @@ pub(crate) fn call_of(id: &str) -> Option<u64> {
     id.strip_prefix('k')?.parse().ok()
 }
 
-impl fmt::Display for Line {
+impl fmt::Display for DesktopLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} ", self.desktop, self.at)?;
         match &self.what {
@@ -115,7 +115,7 @@ impl fmt::Display for Line {
 }
 
 /// Reads a line; `None` where it was cut off with its process.
-pub(crate) fn parse(line: &str) -> Option<Line> {
+pub(crate) fn parse(line: &str) -> Option<DesktopLine> {
     let mut words = line.split(' ');
     let (desktop, at) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
     let what = match words.next()? {
@@ -134,7 +134,7 @@ pub(crate) fn parse(line: &str) -> Option<Line> {
         "stalls" => What::Stalls { millis: words.next()?.parse().ok()? },
         _ => return None,
     };
-    Some(Line { desktop, at, what })
+    Some(DesktopLine { desktop, at, what })
 }
 
 #[cfg(test)]
@@ -154,7 +154,7 @@ mod tests {
             What::Stalls { millis: 5_000 },
         ];
         for what in whats {
-            let line = Line { desktop: 7, at: 1_700_000_000_000, what };
+            let line = DesktopLine { desktop: 7, at: 1_700_000_000_000, what };
             assert_eq!(parse(&line.to_string()), Some(line));
         }
         assert_eq!(parse("7 17000000"), None);

@@ -24,7 +24,7 @@ use tokio::time::{Instant, interval, sleep, timeout};
 use crate::broker::{Broker, raise_descriptor_limit};
 use crate::desktops::{CALM, GO};
 use crate::ledger::{Account, Ledger};
-use crate::line::{Line, call_of, parse};
+use crate::line::{DesktopLine, call_of, parse};
 use crate::people::{Negotiator, People, Signer};
 use crate::provider::{Posted, Provider};
 
@@ -101,7 +101,7 @@ struct Soak {
     broker: Broker,
     ledger: Ledger,
     crews: Vec<Crew>,
-    heard: mpsc::Receiver<Line>,
+    heard: mpsc::Receiver<DesktopLine>,
     bar: ProgressBar,
     /// What the broker counted, all its runs together.
     counts: BTreeMap<String, u64>,
@@ -115,7 +115,7 @@ const COUNTS: [&str; 4] =
 struct Crew {
     range: Range<usize>,
     process: Option<Child>,
-    lines: mpsc::Sender<Line>,
+    lines: mpsc::Sender<DesktopLine>,
 }
 
 fn crews(people: People, processes: usize) -> Vec<Range<usize>> {

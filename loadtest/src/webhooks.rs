@@ -179,7 +179,7 @@ async fn latency(args: &WebhooksArgs, rate: u32) -> Result<Histogram<u64>> {
     arrivals(&receiver, &due, |_| true)
 }
 
-/// Posts single reports at fixed times, to the customers in turn; gives when each was due.
+/// Posts single reports at fixed times, to the customers in turn. Returns when each was due.
 async fn paced(stage: &Stage, customers: &[&str], rate: u32, numbers: std::ops::Range<u64>) -> Result<Vec<(u64, Instant)>> {
     let (mut ticks, mut under_way, mut due) = (ticks(rate), JoinSet::new(), Vec::new());
     let mut idle: Vec<Api> = (0..16).map(|_| Api::new(&stage.broker.api)).collect();

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::when::When;
+use crate::when::Trigger;
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../protocol/catalogues");
 
@@ -51,11 +51,11 @@ pub struct Topic {
     /// The scope that an application needs; none where there is none.
     pub scope: Option<String>,
     /// When it fires with a change of its entity that is reported under another topic.
-    pub when: Option<When>,
+    pub when: Option<Trigger>,
     /// Where in `new` or `data` the one application stands that it concerns.
     pub application: Option<String>,
     /// What a report of it tells.
-    pub told: Told,
+    pub told: ReportContent,
     /// Whether `data` can be left out.
     pub data_optional: bool,
     /// What `entityId` is.
@@ -74,7 +74,7 @@ pub struct Topic {
 /// What a report of a topic tells.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Told {
+pub enum ReportContent {
     /// An entity before and after: `old` and `new`.
     #[default]
     Versions,
@@ -110,7 +110,7 @@ struct File {
     #[serde(rename = "description")]
     _description: String,
     #[serde(default)]
-    told: Told,
+    told: ReportContent,
     #[serde(default)]
     order: Option<String>,
     #[serde(default)]
@@ -126,7 +126,7 @@ struct Entry {
     description: String,
     scope: Option<String>,
     schema: String,
-    when: Option<When>,
+    when: Option<Trigger>,
     application: Option<String>,
     #[serde(default)]
     data_optional: bool,
@@ -209,7 +209,7 @@ impl Catalogues {
     }
 
     /// The status topics that a change of an entity, reported as `reported`, can fire besides, and when each is.
-    pub fn statuses<'c>(&'c self, reported: &'c Topic) -> Vec<(&'c Topic, &'c When)> {
+    pub fn statuses<'c>(&'c self, reported: &'c Topic) -> Vec<(&'c Topic, &'c Trigger)> {
         let Some((entity, "created" | "modified")) = reported.id.rsplit_once('.') else { return Vec::new() };
         let of_entity = format!("{entity}.");
         let from_here = self.by_topic.range::<str, _>((Bound::Included(of_entity.as_str()), Bound::Unbounded));

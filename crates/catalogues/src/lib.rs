@@ -5,5 +5,5 @@
 pub mod when; // which changes fire a status topic
 pub mod catalogue; // the topics
 
-pub use self::catalogue::{CatalogueError, Catalogues, Entity, OWN, Told, Topic, is_uuid};
-pub use self::when::When;
+pub use self::catalogue::{CatalogueError, Catalogues, Entity, OWN, ReportContent, Topic, is_uuid};
+pub use self::when::Trigger;

@@ -6,7 +6,7 @@ use serde_json::Value;
 /// When a status topic fires with a change of its entity.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
-pub enum When {
+pub enum Trigger {
     /// A value becomes one of these.
     Becomes {
         /// JSON pointer (RFC 6901) to the value.
@@ -40,7 +40,7 @@ pub enum When {
     },
 }
 
-impl When {
+impl Trigger {
     /// Whether the change from `old` (absent: a new entity) to `new` counts.
     #[must_use]
     pub fn fires(&self, old: Option<&Value>, new: &Value) -> bool {
@@ -77,14 +77,15 @@ mod tests {
 
     #[test]
     fn a_value_becomes_one_of_these_only_when_it_was_none_of_them() {
-        let when: When = serde_json::from_value(json!({"path": "/s", "to": ["a", "b"], "created": true})).unwrap();
+        let when: Trigger = serde_json::from_value(json!({"path": "/s", "to": ["a", "b"], "created": true})).unwrap();
         let (was, is) = (json!({"s": "x"}), json!({"s": "a"}));
         assert!(when.fires(Some(&was), &is));
         assert!(when.fires(None, &is));
         assert!(!when.fires(Some(&json!({"s": "b"})), &is), "from one to the other of them is nothing new");
         assert!(!when.fires(Some(&is), &was));
         assert!(when.fires(Some(&json!({})), &is));
-        let existing: When = serde_json::from_value(json!({"path": "/s", "to": ["a"], "from": ["x"], "created": false})).unwrap();
+        let existing: Trigger =
+            serde_json::from_value(json!({"path": "/s", "to": ["a"], "from": ["x"], "created": false})).unwrap();
         assert!(!existing.fires(None, &is));
         assert!(existing.fires(Some(&was), &is));
         assert!(!existing.fires(Some(&json!({"s": "y"})), &is));
@@ -92,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_value_is_changed_set_or_all_true() {
-        let rule = |rule: Value| serde_json::from_value::<When>(rule).unwrap();
+        let rule = |rule: Value| serde_json::from_value::<Trigger>(rule).unwrap();
         let changed = rule(json!({"changed": "/a/b"}));
         assert!(changed.fires(Some(&json!({"a": {"b": 1}})), &json!({"a": {"b": 2}})));
         assert!(!changed.fires(Some(&json!({"a": {"b": 1}})), &json!({"a": {"b": 1}})));

@@ -34,7 +34,7 @@ struct Open {
 
 /// An answer, whole.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct CallAnswer {
     /// What became of it.
     pub status: StatusCode,
     /// The headers.
@@ -45,7 +45,7 @@ pub struct Answer {
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum ApiError {
+pub enum CallError {
     /// The node cannot be reached.
     #[error("cannot connect to {authority}")]
     Connect {
@@ -65,7 +65,7 @@ pub enum ApiError {
     TooLarge,
 }
 
-impl From<OutboundError> for ApiError {
+impl From<OutboundError> for CallError {
     fn from(error: OutboundError) -> Self {
         match error {
             OutboundError::Unsent { source, .. } | OutboundError::Head(source) | OutboundError::Broken(source) => {
@@ -81,7 +81,7 @@ impl From<OutboundError> for ApiError {
     }
 }
 
-impl Answer {
+impl CallAnswer {
     /// Returns a header as text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -99,11 +99,11 @@ impl Api {
     /// Sends a request and reads the whole answer. A connection that the node had closed while it was idle is opened again.
     ///
     /// # Errors
-    /// [`ApiError`].
+    /// [`CallError`].
     ///
     /// # Cancel safety
     /// The request may have been done; the connection is opened anew next time.
-    pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, ApiError> {
+    pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<CallAnswer, CallError> {
         let mut open = self.opened().await?;
         let answer = open.exchange(self.with_host(request), read).await?;
         self.open = Some(open);
@@ -114,20 +114,20 @@ impl Api {
     /// The connection is not used again.
     ///
     /// # Errors
-    /// [`ApiError`]; part of the answer may have been written.
+    /// [`CallError`]; part of the answer may have been written.
     pub async fn download(
         &mut self,
         request: Request<Full<Bytes>>,
         sink: &mut (impl AsyncWrite + Unpin),
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<CallAnswer, CallError> {
         let request = self.with_host(request);
         let receive = async |response: Response<Incoming>| {
             if !response.status().is_success() {
                 return read(response).await;
             }
             let (head, body) = response.into_parts();
-            pour(body, sink).await.map_err(ApiError::Cut)?;
-            Ok(Answer { status: head.status, headers: head.headers, body: Bytes::new() })
+            pour(body, sink).await.map_err(CallError::Cut)?;
+            Ok(CallAnswer { status: head.status, headers: head.headers, body: Bytes::new() })
         };
         self.opened().await?.exchange(request, receive).await
     }
@@ -140,7 +140,7 @@ impl Api {
     }
 
     /// Returns the connection that was kept, or a new one.
-    async fn opened(&mut self) -> Result<Open, ApiError> {
+    async fn opened(&mut self) -> Result<Open, CallError> {
         let kept = match self.open.take() {
             Some(mut open) => open.is_usable().await.then_some(open),
             None => None,
@@ -153,8 +153,8 @@ impl Api {
 }
 
 impl Open {
-    async fn connect(address: &Address) -> Result<Self, ApiError> {
-        let failed = |source| ApiError::Connect { authority: address.authority().to_owned(), source };
+    async fn connect(address: &Address) -> Result<Self, CallError> {
+        let failed = |source| CallError::Connect { authority: address.authority().to_owned(), source };
         let stream = address.connect().await.map_err(|error| failed(error.into()))?;
         let (connection, driver) = begin(stream, HEADS).await?;
         Ok(Self { connection, driver })
@@ -173,15 +173,15 @@ impl Open {
     async fn exchange(
         &mut self,
         request: Request<Full<Bytes>>,
-        receive: impl AsyncFnOnce(Response<Incoming>) -> Result<Answer, ApiError>,
-    ) -> Result<Answer, ApiError> {
+        receive: impl AsyncFnOnce(Response<Incoming>) -> Result<CallAnswer, CallError>,
+    ) -> Result<CallAnswer, CallError> {
         let Self { connection, driver } = self;
         driver.during(async { receive(connection.send(request, pending()).await?).await }).await
     }
 }
 
-async fn read(response: Response<Incoming>) -> Result<Answer, ApiError> {
+async fn read(response: Response<Incoming>) -> Result<CallAnswer, CallError> {
     let ((head, body), mut text) = (response.into_parts(), BytesMut::new());
     body::read(body, &mut text, ANSWER_BYTES_MAX, pending()).await?;
-    Ok(Answer { status: head.status, headers: head.headers, body: text.freeze() })
+    Ok(CallAnswer { status: head.status, headers: head.headers, body: text.freeze() })
 }

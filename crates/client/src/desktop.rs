@@ -1,6 +1,6 @@
 //! A session that comes back: it resumes, renews its token, drops repeats and follows the rule of the close codes.
 
-mod line; // one open session: what is heard, what is acknowledged, when the token is to be renewed
+mod live; // one open session: what is heard, what is acknowledged, when the token is to be renewed
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -12,9 +12,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::address::Address;
 use crate::policy::{Advice, Next, Policy, TOKEN_REFUSED};
-use crate::session::{Heard, OpenError, Session};
+use crate::session::{Heard, Session, SessionError};
 
-use self::line::{Line, Step};
+use self::live::{LiveSession, Step};
 
 /// How many event ids are remembered to tell a repeat.
 const SEEN_MAX: usize = 256;
@@ -69,13 +69,13 @@ pub struct Desktop {
     /// How far the node's clock is ahead of ours, at the most: what came late must not look fresh.
     ahead: SignedDuration,
     policy: Policy,
-    state: State,
+    state: DesktopState,
 }
 
-enum State {
+enum DesktopState {
     Away { until: Instant },
     Opening(Pin<Box<dyn Future<Output = Result<Opened, Unopened>> + Send>>),
-    Open(Box<Line>),
+    Open(Box<LiveSession>),
     Stopped(u16),
 }
 
@@ -86,7 +86,7 @@ struct Opened {
 }
 
 enum Unopened {
-    Refused(OpenError),
+    Refused(SessionError),
     /// There is no token, or it took too long.
     Failed,
 }
@@ -114,7 +114,7 @@ impl Desktop {
             repeats: 0,
             ahead: SignedDuration::ZERO,
             policy: Policy::default(),
-            state: State::Away { until: Instant::now() },
+            state: DesktopState::Away { until: Instant::now() },
         }
     }
 
@@ -139,21 +139,21 @@ impl Desktop {
 
     /// Drops the line and comes back: the machine woke up, or is in another network now.
     pub fn line_broke(&mut self) {
-        if let State::Open(_) = self.state {
+        if let DesktopState::Open(_) = self.state {
             let _news = self.ended(BROKEN);
         }
     }
 
     /// Says what the person at this device did with a call: `shown` or `dismissed`. Without a line nobody is told.
     pub async fn say(&mut self, what: &str, call_id: &str) {
-        if let State::Open(line) = &mut self.state {
+        if let DesktopState::Open(line) = &mut self.state {
             line.say(&json!({"type": what, "callId": call_id})).await;
         }
     }
 
     /// Logs out; takes at most a second.
     pub async fn close(self) {
-        if let State::Open(line) = self.state {
+        if let DesktopState::Open(line) = self.state {
             let _late = timeout(CLOSE, line.close()).await;
         }
     }
@@ -165,18 +165,18 @@ impl Desktop {
     pub async fn next(&mut self) -> News {
         loop {
             let news = match &mut self.state {
-                State::Stopped(code) => return News::Stopped(*code),
-                State::Away { until } => {
+                DesktopState::Stopped(code) => return News::Stopped(*code),
+                DesktopState::Away { until } => {
                     sleep_until(*until).await;
                     self.begin();
                     None
                 }
-                State::Opening(opening) => match opening.await {
+                DesktopState::Opening(opening) => match opening.await {
                     Ok(opened) => self.opened(opened),
                     Err(Unopened::Refused(error)) => Some(self.refused(&error)),
                     Err(Unopened::Failed) => Some(self.away(BROKEN, None)),
                 },
-                State::Open(line) => match line.next().await {
+                DesktopState::Open(line) => match line.next().await {
                     Step::Renew => {
                         line.fetching = Some((self.fetch)());
                         None
@@ -204,7 +204,7 @@ impl Desktop {
             let session = Session::open(address, &token, &query).await.map_err(Unopened::Refused)?;
             Ok(Opened { session, token, begun })
         };
-        self.state = State::Opening(Box::pin(async { timeout(OPEN, opening).await.unwrap_or(Err(Unopened::Failed)) }));
+        self.state = DesktopState::Opening(Box::pin(async { timeout(OPEN, opening).await.unwrap_or(Err(Unopened::Failed)) }));
     }
 
     fn query(&self) -> String {
@@ -220,26 +220,26 @@ impl Desktop {
 
     fn opened(&mut self, Opened { session, token, begun }: Opened) -> Option<News> {
         self.token = Some(token);
-        self.state = State::Open(Box::new(Line::new(session, begun)));
+        self.state = DesktopState::Open(Box::new(LiveSession::new(session, begun)));
         None
     }
 
     /// A refused upgrade means what its close code would mean.
-    fn refused(&mut self, error: &OpenError) -> News {
+    fn refused(&mut self, error: &SessionError) -> News {
         let code = match error {
-            OpenError::Refused { status: 401, .. } => TOKEN_REFUSED,
-            OpenError::Refused { status: 403, .. } => 4003,
-            OpenError::Refused { status: 429 | 503, .. } => 4100,
+            SessionError::Refused { status: 401, .. } => TOKEN_REFUSED,
+            SessionError::Refused { status: 403, .. } => 4003,
+            SessionError::Refused { status: 429 | 503, .. } => 4100,
             // A proxy's word while the node restarts, or a fault that will be mended: never a reason to stay away.
-            OpenError::Refused { status: 408 | 500.., .. } => 1011,
-            OpenError::Refused { .. } => 1002,
-            OpenError::Failed(_) => BROKEN,
+            SessionError::Refused { status: 408 | 500.., .. } => 1011,
+            SessionError::Refused { .. } => 1002,
+            SessionError::Failed(_) => BROKEN,
         };
         self.away(code, None)
     }
 
     fn ended(&mut self, code: u16) -> News {
-        let State::Open(line) = &self.state else { return News::Stopped(code) };
+        let DesktopState::Open(line) = &self.state else { return News::Stopped(code) };
         let slot = line.slot.map(|slot| slot.saturating_duration_since(Instant::now()));
         self.policy.was_open(line.since.elapsed());
         if code == 4203 {
@@ -251,7 +251,7 @@ impl Desktop {
     fn away(&mut self, code: u16, slot: Option<Duration>) -> News {
         let wait = match self.policy.after(code, slot, rand::random()) {
             Next::Stop => {
-                self.state = State::Stopped(code);
+                self.state = DesktopState::Stopped(code);
                 return News::Stopped(code);
             }
             Next::NewToken(wait) => {
@@ -260,7 +260,7 @@ impl Desktop {
             }
             Next::ComeBack(wait) => wait,
         };
-        self.state = State::Away { until: Instant::now() + wait };
+        self.state = DesktopState::Away { until: Instant::now() + wait };
         News::Away(code)
     }
 
@@ -270,7 +270,7 @@ impl Desktop {
             Some("event") => self.told(message),
             Some("sync") => Some(News::Sync(message)),
             Some("goaway") => {
-                if let State::Open(line) = &mut self.state {
+                if let DesktopState::Open(line) = &mut self.state {
                     line.slot = millis(message.get("reconnectInMs")).map(|slot| Instant::now() + slot);
                 }
                 None
@@ -292,7 +292,7 @@ impl Desktop {
             base: advised("baseMs").unwrap_or(usual.base),
             cap: advised("capMs").unwrap_or(usual.cap),
         };
-        if let State::Open(line) = &mut self.state {
+        if let DesktopState::Open(line) = &mut self.state {
             let pings = welcome.get("pingSeconds").and_then(Value::as_u64).unwrap_or(25);
             line.give_up_after(Duration::from_secs(pings).mul_f64(1.2) + SILENCE);
             // The welcome was written after the session was asked for, and may have waited for us to read it.
@@ -309,7 +309,7 @@ impl Desktop {
 
     fn plan_renewal(&mut self, message: &Value, now: Timestamp) {
         let life = time(message, "tokenExpires").and_then(|expires| Duration::try_from(expires.duration_since(now)).ok());
-        if let State::Open(line) = &mut self.state {
+        if let DesktopState::Open(line) = &mut self.state {
             line.renew = life.map(|life| Instant::now() + life.mul_f64(0.8));
         }
     }
@@ -318,7 +318,7 @@ impl Desktop {
     fn told(&mut self, event: Value) -> Option<News> {
         let id = event.get("id").and_then(Value::as_str)?.to_owned();
         self.cursor = Some(id.clone());
-        if let State::Open(line) = &mut self.state {
+        if let DesktopState::Open(line) = &mut self.state {
             line.acknowledge = Some(id.clone());
         }
         if self.seen.contains(&id) {
@@ -334,7 +334,7 @@ impl Desktop {
     }
 
     async fn renew(&mut self, token: Option<String>) -> Option<News> {
-        let State::Open(line) = &mut self.state else { return None };
+        let DesktopState::Open(line) = &mut self.state else { return None };
         line.renew = token.is_none().then(|| Instant::now() + FETCH_AGAIN);
         if let Some(token) = token {
             line.say(&json!({"type": "refresh", "token": token})).await;

@@ -60,7 +60,7 @@ impl Policy {
     }
 
     /// A session ended with `code`; 1006 where the line broke or there was no connection. `slot` is how long it is until the time
-    /// that `goaway` gave.
+    /// that `goaway` named.
     /// `random` is between 0 and 1.
     pub fn after(&mut self, code: u16, slot: Option<Duration>, random: f64) -> Next {
         if code == TOKEN_REFUSED && !std::mem::replace(&mut self.token_refused, true) {

@@ -45,7 +45,7 @@ pub enum Heard {
 
 /// Why a session was not opened.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum SessionError {
     /// The node refused.
     #[error("refused with {status}: {body}")]
     Refused {
@@ -63,9 +63,9 @@ impl Session {
     /// Opens a session at `address`; `query` is what stands behind `/session`, e.g. `?device=laptop`.
     ///
     /// # Errors
-    /// [`OpenError`].
-    pub async fn open(address: impl Into<Address>, token: &str, query: &str) -> Result<Self, OpenError> {
-        let (address, failed) = (address.into(), |error| OpenError::Failed(Box::new(error)));
+    /// [`SessionError`].
+    pub async fn open(address: impl Into<Address>, token: &str, query: &str) -> Result<Self, SessionError> {
+        let (address, failed) = (address.into(), |error| SessionError::Failed(Box::new(error)));
         let mut request = format!("ws://{}/session{query}", address.authority()).into_client_request().map_err(failed)?;
         let bearer = format!("Bearer {token}").parse().map_err(|_invalid| failed(Error::Utf8("token".to_owned())))?;
         request.headers_mut().insert("authorization", bearer);
@@ -73,7 +73,7 @@ impl Session {
         let config = WebSocketConfig::default().read_buffer_size(4 * 1024).write_buffer_size(0);
         match client_async_with_config(request, stream, Some(config)).await {
             Ok((socket, _)) => Ok(Self { socket, heard: Instant::now(), silence: SILENCE }),
-            Err(Error::Http(response)) => Err(OpenError::Refused {
+            Err(Error::Http(response)) => Err(SessionError::Refused {
                 status: response.status().as_u16(),
                 body: String::from_utf8_lossy(response.body().as_deref().unwrap_or_default()).into_owned(),
             }),

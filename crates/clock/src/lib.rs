@@ -105,7 +105,7 @@ impl Clock {
         self.wait_until(self.running() + time).await;
     }
 
-    /// Gives what `work` gives, unless this much time passes first.
+    /// Returns what `work` returns, unless this much time passes first.
     ///
     /// # Errors
     /// [`Elapsed`].

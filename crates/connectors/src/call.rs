@@ -39,7 +39,7 @@ pub(crate) struct Call {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct User {
     marks: BTreeSet<(Timestamp, Mark)>,
-    told: Option<(Timestamp, Told)>,
+    told: Option<(Timestamp, Level)>,
     is_missed: bool,
 }
 
@@ -62,7 +62,7 @@ enum Mark {
 
 /// How much a person was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-enum Told {
+enum Level {
     Rings,
     Answered,
     Over,

@@ -17,7 +17,7 @@ pub struct Callback<'a> {
 
 /// Why a callback cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
+pub enum UnreadableCallback {
     /// Not JSON.
     #[error("the body is not readable JSON: {0}")]
     Json(#[from] serde_json::Error),

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::callback::{Callback, Unreadable, key};
+use crate::callback::{Callback, UnreadableCallback, key};
 use crate::fact::{Note, Reading};
 use crate::people::People;
 
@@ -92,8 +92,13 @@ impl fmt::Display for Vendor {
 /// Reads a callback of `vendor`. `rings_for` are those for whom calls ring where the vendor names nobody.
 ///
 /// # Errors
-/// [`Unreadable`], which says why. Avaya's are never refused.
-pub fn read(vendor: Vendor, callback: Callback<'_>, people: People<'_>, rings_for: &[String]) -> Result<Reading, Unreadable> {
+/// [`UnreadableCallback`], which says why. Avaya's are never refused.
+pub fn read(
+    vendor: Vendor,
+    callback: Callback<'_>,
+    people: People<'_>,
+    rings_for: &[String],
+) -> Result<Reading, UnreadableCallback> {
     match understand(vendor, callback, people, rings_for) {
         // Avaya wants 200 whatever comes: what is an error to it disables the subscription.
         Err(_) if vendor == Vendor::Avaya => Ok(Reading::new(key(&[callback.body])).noted(Note::Unreadable)),
@@ -101,9 +106,14 @@ pub fn read(vendor: Vendor, callback: Callback<'_>, people: People<'_>, rings_fo
     }
 }
 
-fn understand(vendor: Vendor, callback: Callback<'_>, people: People<'_>, rings_for: &[String]) -> Result<Reading, Unreadable> {
+fn understand(
+    vendor: Vendor,
+    callback: Callback<'_>,
+    people: People<'_>,
+    rings_for: &[String],
+) -> Result<Reading, UnreadableCallback> {
     let value: Value = serde_json::from_slice(callback.body)?;
-    let Value::Object(members) = value else { return Err(Unreadable::NoObject) };
+    let Value::Object(members) = value else { return Err(UnreadableCallback::NoObject) };
     match vendor {
         Vendor::Enreach => enreach::read(callback, &members, people),
         Vendor::Avaya => avaya::read(callback, &members, people),

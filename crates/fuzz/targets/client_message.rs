@@ -5,12 +5,12 @@ use std::sync::LazyLock;
 
 use jsonschema::Validator;
 use libfuzzer_sys::fuzz_target;
-use protocol::message::{ClientFault, ClientMessage, MessageErrorCode, Said};
+use protocol::message::{ClientFault, ClientMessage, ClientMessageKind, MessageErrorCode};
 use serde_json::{Value, json};
 
 static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_norway::from_str(include_str!("../../../protocol/asyncapi.yaml")).unwrap());
-static PUBLISHED: LazyLock<[Validator; 5]> = LazyLock::new(|| Said::TYPES.map(schema));
+static PUBLISHED: LazyLock<[Validator; 5]> = LazyLock::new(|| ClientMessageKind::TYPES.map(schema));
 static ERROR: LazyLock<Validator> = LazyLock::new(|| schema("error"));
 
 fn schema(name: &str) -> Validator {
@@ -20,12 +20,12 @@ fn schema(name: &str) -> Validator {
 
 /// The message as another client would write it.
 fn written(message: &ClientMessage) -> Value {
-    let mut json = match &message.said {
-        Said::Ack(id) => json!({"type": "ack", "id": id}),
-        Said::Shown(call) => json!({"type": "shown", "callId": call}),
-        Said::Dismissed(call) => json!({"type": "dismissed", "callId": call}),
-        Said::Refresh(token) => json!({"type": "refresh", "token": token}),
-        Said::Ping => json!({"type": "ping"}),
+    let mut json = match &message.kind {
+        ClientMessageKind::Ack(id) => json!({"type": "ack", "id": id}),
+        ClientMessageKind::Shown(call) => json!({"type": "shown", "callId": call}),
+        ClientMessageKind::Dismissed(call) => json!({"type": "dismissed", "callId": call}),
+        ClientMessageKind::Refresh(token) => json!({"type": "refresh", "token": token}),
+        ClientMessageKind::Ping => json!({"type": "ping"}),
     };
     if let Some(reference) = &message.reference {
         json["ref"] = json!(reference);
@@ -34,7 +34,7 @@ fn written(message: &ClientMessage) -> Value {
 }
 
 fn is_published(json: &Value) -> bool {
-    let place = Said::TYPES.iter().position(|name| json["type"] == *name);
+    let place = ClientMessageKind::TYPES.iter().position(|name| json["type"] == *name);
     place.is_some_and(|place| PUBLISHED[place].is_valid(json))
 }
 

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use protocol::authorise::{Caller, Identity};
 use serde_json::{Map, Value, json};
-use server::config::{Issuer, Keys, Secret};
+use server::config::{ConfigSecret, Issuer, Keys};
 use server::fuzzing::Verifier;
 
 const SECRET: &str = "a-secret-of-at-least-32-characters!";
@@ -32,7 +32,7 @@ static TRUSTING: LazyLock<Verifier> = LazyLock::new(|| {
     let x = URL_SAFE_NO_PAD.encode(KEY.public_key().as_ref());
     let keys = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k", "use": "sig", "x": x}]});
     std::fs::write(&file, keys.to_string()).unwrap();
-    let secret = Issuer { name: "secret".to_owned(), audience: None, keys: Keys::Secret(Secret::from(SECRET)) };
+    let secret = Issuer { name: "secret".to_owned(), audience: None, keys: Keys::Secret(ConfigSecret::from(SECRET)) };
     let keys = Issuer { name: "keys".to_owned(), audience: Some("us".to_owned()), keys: Keys::JwksFile(file) };
     Verifier::trusting(vec![secret, keys]).unwrap()
 });

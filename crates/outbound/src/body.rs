@@ -7,7 +7,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use crate::error::{OutboundError, Stage, within};
+use crate::error::{ExchangeStage, OutboundError, within};
 
 /// Reads `body` to its end into `text`, which has `max` bytes at most. In the case of an error `text` holds what came before it.
 ///
@@ -16,7 +16,7 @@ use crate::error::{OutboundError, Stage, within};
 /// # Errors
 /// [`OutboundError::BodyTooLarge`], [`OutboundError::Broken`], [`OutboundError::TimedOut`].
 pub async fn read(body: Incoming, text: &mut BytesMut, max: usize, limit: impl Future<Output = ()>) -> Result<(), OutboundError> {
-    within(Stage::Body, limit, read_on(body, text, max)).await?
+    within(ExchangeStage::Body, limit, read_on(body, text, max)).await?
 }
 
 async fn read_on(mut body: Incoming, text: &mut BytesMut, max: usize) -> Result<(), OutboundError> {

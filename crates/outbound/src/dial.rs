@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use tokio::net::{TcpStream, lookup_host};
 
-use crate::error::{OutboundError, Stage, within};
+use crate::error::{ExchangeStage, OutboundError, within};
 
 /// Returns the addresses of `host`, a name or an address, as the system knows them.
 ///
@@ -17,7 +17,7 @@ use crate::error::{OutboundError, Stage, within};
 /// # Errors
 /// [`OutboundError::Resolve`], [`OutboundError::TimedOut`].
 pub async fn resolve(host: &str, port: u16, limit: impl Future<Output = ()>) -> Result<Vec<SocketAddr>, OutboundError> {
-    let found = within(Stage::Resolve, limit, lookup_host((host, port))).await?;
+    let found = within(ExchangeStage::Resolve, limit, lookup_host((host, port))).await?;
     let failed = |source| OutboundError::Resolve { name: host.to_owned(), source };
     Ok(found.map_err(failed)?.collect())
 }
@@ -27,7 +27,7 @@ pub async fn resolve(host: &str, port: u16, limit: impl Future<Output = ()>) -> 
 /// They are tried one after the other. `each` makes the limit of one address, so that there is time for the next; `limit` is that of
 /// all.
 ///
-/// Cancel safety: the address that is being tried is let go.
+/// Cancel safety: the connection that is being tried is closed.
 ///
 /// # Errors
 /// [`OutboundError::Connect`] with the last address, [`OutboundError::NoAddress`], [`OutboundError::TimedOut`].
@@ -39,7 +39,7 @@ pub async fn dial<W: Future<Output = ()>>(
     let trying = async {
         let mut last = OutboundError::NoAddress;
         for address in addresses {
-            match within(Stage::Connect, each(), TcpStream::connect(address)).await {
+            match within(ExchangeStage::Connect, each(), TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
                     // A request is written at once; an answer to it is waited for. A socket that refuses this has just ended.
                     drop(stream.set_nodelay(true));
@@ -54,5 +54,5 @@ pub async fn dial<W: Future<Output = ()>>(
         }
         Err(last)
     };
-    within(Stage::Connect, limit, trying).await?
+    within(ExchangeStage::Connect, limit, trying).await?
 }

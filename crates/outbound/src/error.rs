@@ -34,7 +34,7 @@ pub enum OutboundError {
     Tls(#[source] io::Error),
     /// A stage took longer than its limit.
     #[error("{0} took too long")]
-    TimedOut(Stage),
+    TimedOut(ExchangeStage),
     /// The connection had ended before anything of the request was sent: it can be sent again on another one.
     #[error("the connection had ended before the request was sent")]
     Unsent {
@@ -59,7 +59,7 @@ pub enum OutboundError {
 
 /// What a connection and its request go through, each with a limit of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub enum ExchangeStage {
     /// Asking the system for the addresses of a name.
     Resolve,
     /// Connecting to one of them.
@@ -72,7 +72,7 @@ pub enum Stage {
     Body,
 }
 
-impl std::fmt::Display for Stage {
+impl std::fmt::Display for ExchangeStage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Resolve => "resolving the host's name",
@@ -107,7 +107,7 @@ impl From<OutboundError> for io::Error {
 
 /// Returns what `work` returns, unless `limit` ends first.
 pub(crate) async fn within<T>(
-    stage: Stage,
+    stage: ExchangeStage,
     limit: impl Future<Output = ()>,
     work: impl Future<Output = T>,
 ) -> Result<T, OutboundError> {

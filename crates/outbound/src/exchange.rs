@@ -13,7 +13,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 
-use crate::error::{OutboundError, Stage, within};
+use crate::error::{ExchangeStage, OutboundError, within};
 use crate::stream::Stream;
 
 /// The least that the HTTP library takes as the bound of a head.
@@ -99,9 +99,11 @@ impl Connection {
         request: Request<Full<Bytes>>,
         limit: impl Future<Output = ()>,
     ) -> Result<Response<Incoming>, OutboundError> {
-        within(Stage::Head, limit, self.0.try_send_request(request)).await?.map_err(|mut error| match error.take_message() {
-            Some(request) => OutboundError::Unsent { request: Box::new(request), source: error.into_error() },
-            None => OutboundError::broken(error.into_error()),
+        within(ExchangeStage::Head, limit, self.0.try_send_request(request)).await?.map_err(|mut error| {
+            match error.take_message() {
+                Some(request) => OutboundError::Unsent { request: Box::new(request), source: error.into_error() },
+                None => OutboundError::broken(error.into_error()),
+            }
         })
     }
 }

@@ -21,7 +21,7 @@ pub struct PoolLimits {
 
 /// A connection, and where it leads. `K` tells apart what must not be mixed: hosts, and whether certificates are looked at.
 #[derive(Debug)]
-pub struct Kept<K> {
+pub struct PooledConnection<K> {
     /// The connection.
     pub connection: Connection,
     /// The address that it was made to.
@@ -34,7 +34,7 @@ pub struct Kept<K> {
     since: Duration,
 }
 
-impl<K> Kept<K> {
+impl<K> PooledConnection<K> {
     /// Returns a new connection, which has carried nothing.
     pub fn new(connection: Connection, peer: IpAddr, key: K) -> Self {
         Self { connection, peer, used: false, key, since: Duration::ZERO }
@@ -51,7 +51,7 @@ pub struct Pool<K> {
 
 #[derive(Debug)]
 struct Idle<K> {
-    by_key: HashMap<K, Vec<Kept<K>>>,
+    by_key: HashMap<K, Vec<PooledConnection<K>>>,
     count: usize,
 }
 
@@ -64,7 +64,7 @@ impl<K: Clone + Eq + Hash> Pool<K> {
 
     /// Takes the connection that was used last, if it is still good: open, not idle for too long, and to an address that is still
     /// allowed. Those that are not good end.
-    pub fn take(&self, key: &K, now: Duration, is_allowed: impl Fn(IpAddr) -> bool) -> Option<Kept<K>> {
+    pub fn take(&self, key: &K, now: Duration, is_allowed: impl Fn(IpAddr) -> bool) -> Option<PooledConnection<K>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = &mut *idle;
         let kept = idle.by_key.get_mut(key)?;
@@ -80,7 +80,7 @@ impl<K: Clone + Eq + Hash> Pool<K> {
     }
 
     /// Keeps a connection whose answer was read to its end; where there is no room, it ends.
-    pub fn put(&self, mut kept: Kept<K>, now: Duration) {
+    pub fn put(&self, mut kept: PooledConnection<K>, now: Duration) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         kept.since = now;
         if idle.count >= self.limits.in_all_max {
@@ -96,7 +96,8 @@ impl<K: Clone + Eq + Hash> Pool<K> {
     /// Ends those that were idle for too long at `now`, or have ended themselves. [`Duration::MAX`] ends all.
     pub fn sweep(&self, now: Duration) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_good = |kept: &Kept<K>| now.saturating_sub(kept.since) < self.limits.idle_max && !kept.connection.is_closed();
+        let is_good =
+            |kept: &PooledConnection<K>| now.saturating_sub(kept.since) < self.limits.idle_max && !kept.connection.is_closed();
         idle.by_key.values_mut().for_each(|kept| kept.retain(is_good));
         idle.by_key.retain(|_, kept| !kept.is_empty());
         idle.count = idle.by_key.values().map(Vec::len).sum();

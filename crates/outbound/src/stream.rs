@@ -11,7 +11,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::dial::{dial, resolve};
-use crate::error::{OutboundError, Stage, within};
+use crate::error::{ExchangeStage, OutboundError, within};
 use crate::trust::Trust;
 
 /// Where a connection leads, and how it is secured.
@@ -46,7 +46,7 @@ impl Stream {
     /// Connects to a host that the system knows, and shakes hands where the destination is secured. `each` and `limit` as for
     /// [`dial`]; `limit` is that of the whole.
     ///
-    /// Cancel safety: the connection is let go.
+    /// Cancel safety: the connection is closed.
     ///
     /// # Errors
     /// [`OutboundError`], as [`resolve`], [`dial`] and [`Stream::secure`] have it.
@@ -66,7 +66,7 @@ impl Stream {
 
     /// Shakes hands with `host` by TLS: the name that is asked for (SNI), and that the certificate must be for.
     ///
-    /// Cancel safety: the connection is let go.
+    /// Cancel safety: the connection is closed.
     ///
     /// # Errors
     /// [`OutboundError::Tls`], [`OutboundError::TimedOut`].
@@ -78,7 +78,7 @@ impl Stream {
     ) -> Result<Self, OutboundError> {
         let name = ServerName::try_from(host.to_owned()).map_err(|error| OutboundError::Tls(io::Error::other(error)))?;
         let shaking = TlsConnector::from(trust.0.clone()).connect(name, stream);
-        let secured = within(Stage::Tls, limit, shaking).await?.map_err(OutboundError::Tls)?;
+        let secured = within(ExchangeStage::Tls, limit, shaking).await?.map_err(OutboundError::Tls)?;
         Ok(Self(Layer::Secured(Box::new(secured))))
     }
 }

@@ -1,6 +1,6 @@
 //! May this caller say this? `Caller` + `Envelope` → `Live` or `Missed`, or a refusal.
 //!
-//! The only door to [`Event`]: an `Event` *is* authorised, and is live or missed by type, so that nothing behind this has to ask.
+//! The only way to an [`Event`]: an `Event` *is* authorised, and is live or missed by type, so that nothing behind this has to ask.
 //! Pure; what is known of the application is passed in.
 
 use std::borrow::Cow;
@@ -199,7 +199,7 @@ impl Caller {
     }
 }
 
-/// Lets `caller` say what `envelope` says to negotiators of `customer`, whom [`Caller::speaks_for`] gave.
+/// Lets `caller` say what `envelope` says to negotiators of `customer`, whom [`Caller::speaks_for`] returned.
 ///
 /// # Errors
 /// As [`Caller::permit`].

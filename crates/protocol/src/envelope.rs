@@ -2,7 +2,7 @@
 //!
 //! Whether the caller may say what the envelope says is not decided here, but in [`crate::authorise`].
 
-mod usual; // one that is as it should be
+mod fast; // one that is as it should be
 
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// [`Malformed::Unreadable`] with line and column, [`Malformed::Invalid`] with all that is wrong.
     pub fn parse(body: &'a [u8], known: &KnownProducts) -> Result<Self, Malformed> {
-        usual::read(body, known).map_or_else(|| read_thoroughly(body, known), Ok)
+        fast::read(body, known).map_or_else(|| read_thoroughly(body, known), Ok)
     }
 }
 
@@ -99,7 +99,7 @@ fn read<'a>(json: Json<'a>, known: &KnownProducts, faults: &mut Faults) -> Optio
     Some(Envelope { sub_type: sub_type?, products: products?, targets: targets?, payload: payload? })
 }
 
-/// Takes a member that must be one of `names`, and gives the place of it.
+/// Takes a member that must be one of `names`, and returns the place of it.
 fn one_of(members: &mut Members<'_>, name: &str, names: &[&str], faults: &mut Faults) -> Option<usize> {
     let json = members.require(name, faults)?;
     let message = match &json {

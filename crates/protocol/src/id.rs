@@ -177,7 +177,7 @@ impl EventId {
         self.0.as_bytes()
     }
 
-    /// Takes back what [`EventId::as_bytes`] gave.
+    /// Takes back what [`EventId::as_bytes`] returned.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))

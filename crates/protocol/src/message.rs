@@ -206,14 +206,14 @@ enum ServerMessage<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientMessage {
     /// What it says.
-    pub said: Said,
+    pub kind: ClientMessageKind,
     /// The client's own mark, which the answer repeats.
     pub reference: Option<String>,
 }
 
 /// What a client can say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Said {
+pub enum ClientMessageKind {
     /// Everything up to and including this event has been received.
     Ack(EventId),
     /// The person at this device saw the call.
@@ -226,7 +226,7 @@ pub enum Said {
     Ping,
 }
 
-impl Said {
+impl ClientMessageKind {
     /// The types that are known.
     pub const TYPES: [&str; 5] = ["ack", "shown", "dismissed", "refresh", "ping"];
 }
@@ -270,8 +270,8 @@ impl ClientMessage {
         let raw = raw.ok_or_else(|| ClientFault::Message(bad("a message is an object with a type", None)))?;
         let reference =
             raw.reference().ok_or_else(|| ClientFault::Message(bad("ref is a string of 1 to 64 characters", None)))?;
-        match raw.said() {
-            Ok(said) => Ok(Self { said, reference }),
+        match raw.message_kind() {
+            Ok(kind) => Ok(Self { kind, reference }),
             Err((code, message)) => Err(ClientFault::Message(MessageError { code, message, reference })),
         }
     }
@@ -289,7 +289,7 @@ impl Raw {
         }
     }
 
-    fn said(&self) -> Result<Said, (MessageErrorCode, String)> {
+    fn message_kind(&self) -> Result<ClientMessageKind, (MessageErrorCode, String)> {
         let text = |value: &Option<serde_json::Value>| value.as_ref().and_then(|value| value.as_str()).map(str::to_owned);
         let bad = |message: &str| (MessageErrorCode::BadMessage, message.to_owned());
         let kind = text(&self.kind).ok_or_else(|| bad("type is required, a string"))?;
@@ -300,14 +300,18 @@ impl Raw {
         match kind.as_str() {
             "ack" => {
                 let id = text(&self.id).and_then(|id| EventId::parse(&id).ok());
-                id.map(Said::Ack).ok_or_else(|| bad("ack needs the id of an event"))
+                id.map(ClientMessageKind::Ack).ok_or_else(|| bad("ack needs the id of an event"))
             }
-            "shown" => call_id().map(Said::Shown),
-            "dismissed" => call_id().map(Said::Dismissed),
-            "refresh" => text(&self.token).map(Said::Refresh).ok_or_else(|| bad("token is required, a string")),
-            "ping" => Ok(Said::Ping),
+            "shown" => call_id().map(ClientMessageKind::Shown),
+            "dismissed" => call_id().map(ClientMessageKind::Dismissed),
+            "refresh" => text(&self.token).map(ClientMessageKind::Refresh).ok_or_else(|| bad("token is required, a string")),
+            "ping" => Ok(ClientMessageKind::Ping),
             other => {
-                let message = format!("type {} is not known; known are {}", crate::fault::shown(other), Said::TYPES.join(", "));
+                let message = format!(
+                    "type {} is not known; known are {}",
+                    crate::fault::shown(other),
+                    ClientMessageKind::TYPES.join(", ")
+                );
                 Err((MessageErrorCode::UnknownType, message))
             }
         }

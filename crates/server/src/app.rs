@@ -25,7 +25,7 @@ use crate::ops::Ops;
 use crate::slots::raise_descriptor_limit;
 use crate::workers::Workers;
 
-/// How often what is old is let go.
+/// How often what is old is deleted.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(30);
 /// The grace of a shutdown in parts: one each is kept for requests in flight and for the store, the sessions have the rest.
 const PARTS: u32 = 8;

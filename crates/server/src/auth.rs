@@ -210,7 +210,7 @@ impl Verified {
         !self.is_withdrawn() && check_times(self, now).is_ok()
     }
 
-    /// Whether both are what one verification gave.
+    /// Whether both are what one verification returned.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.caller, &other.caller)
     }

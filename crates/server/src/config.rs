@@ -3,7 +3,7 @@
 pub mod origin; // where a value came from, and what is wrong with one
 mod lines; // a text's values and their lines
 pub mod show; // the effective configuration, for who asks
-mod door; // addresses, TLS, and who stands between
+mod listeners; // addresses, TLS, and who stands between
 mod telemetry; // where traces go
 mod read; // the table of values → `Config`, key by key
 pub(crate) mod issuers; // who may issue tokens, and where their keys come from
@@ -19,11 +19,11 @@ use protocol::id::Product;
 use toml::{Table, Value};
 use url::Url;
 
-use self::origin::{Fault, Origin};
+use self::origin::{ConfigFault, Origin};
 use self::reader::Reader;
-use self::show::Setting;
+use self::show::ShownSetting;
 
-pub use self::door::{Proxies, TlsFiles, ToldBy};
+pub use self::listeners::{Proxies, TlsFiles, ToldBy};
 pub use self::telemetry::Telemetry;
 
 /// The defaults, which are also the reference.
@@ -55,7 +55,7 @@ pub struct Config {
     /// Its certificate, where it speaks TLS.
     pub ops_tls: Option<TlsFiles>,
     /// What operators must bring.
-    pub ops_token: Option<Secret>,
+    pub ops_token: Option<ConfigSecret>,
     /// Who may issue tokens.
     pub issuers: Vec<Issuer>,
     /// How many verified tokens are remembered.
@@ -76,7 +76,7 @@ pub struct Config {
     pub key_file: Option<PathBuf>,
     /// The kernel's send buffer for each connection, in bytes.
     pub send_buffer: u32,
-    /// The limits of the door.
+    /// The server's own limits.
     pub limits: Limits,
     /// How long a shutdown can take.
     pub shutdown_grace: Duration,
@@ -90,7 +90,7 @@ pub struct Config {
     pub log_filter: String,
 }
 
-/// The limits of the door; 0 means none.
+/// The server's own limits; 0 means none.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Requests of an application for one customer.
@@ -143,7 +143,7 @@ pub struct Issuer {
 #[derive(Debug, Clone)]
 pub enum Keys {
     /// HS256.
-    Secret(Secret),
+    Secret(ConfigSecret),
     /// A key set in a file.
     JwksFile(PathBuf),
     /// A key set at a URL.
@@ -154,7 +154,7 @@ pub enum Keys {
 
 /// A secret; its `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Vec<u8>);
+pub struct ConfigSecret(Vec<u8>);
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,7 +182,7 @@ pub struct Flags {
 
 /// All that is wrong with a configuration.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub struct ConfigError(pub Vec<Fault>);
+pub struct ConfigError(pub Vec<ConfigFault>);
 
 /// What a configuration is read for.
 #[derive(Debug, Clone)]
@@ -190,7 +190,7 @@ enum Purpose {
     /// Serving.
     Serve,
     /// Serving while things are tried out, with this secret.
-    Develop(Secret),
+    Develop(ConfigSecret),
     /// What can be done to the folder of a node that is stopped: nobody is let in, so it does not matter who would be.
     Folder,
 }
@@ -203,7 +203,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl Secret {
+impl ConfigSecret {
     /// The bytes themselves.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
@@ -211,13 +211,13 @@ impl Secret {
     }
 }
 
-impl From<&str> for Secret {
+impl From<&str> for ConfigSecret {
     fn from(text: &str) -> Self {
         Self(text.as_bytes().to_vec())
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for ConfigSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
@@ -225,10 +225,10 @@ impl fmt::Debug for Secret {
 
 /// The secret of `--dev`: that in `BELLWIRE_DEV_SECRET`, else a well-known one.
 #[must_use]
-pub fn dev_secret() -> Secret {
+pub fn dev_secret() -> ConfigSecret {
     #[expect(clippy::disallowed_methods, reason = "this is config.rs, which alone reads the environment")]
     let named = std::env::var(DEV_SECRET_NAME);
-    Secret::from(named.as_deref().unwrap_or(DEV_SECRET))
+    ConfigSecret::from(named.as_deref().unwrap_or(DEV_SECRET))
 }
 
 impl Config {
@@ -244,7 +244,7 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`] with every fault.
-    pub fn explained(flags: &Flags) -> Result<(Self, Vec<Setting>), ConfigError> {
+    pub fn explained(flags: &Flags) -> Result<(Self, Vec<ShownSetting>), ConfigError> {
         let purpose = if flags.dev { Purpose::Develop(dev_secret()) } else { Purpose::Serve };
         read_all(&file_of(flags)?, environment(), flags, purpose)
     }
@@ -276,7 +276,7 @@ fn file_of(flags: &Flags) -> Result<String, ConfigError> {
     let Some(path) = &flags.config else { return Ok(String::new()) };
     std::fs::read_to_string(path).map_err(|error| {
         let message = format!("{}: {error}", path.display());
-        ConfigError(vec![Fault { key: String::new(), message, origin: Origin::Flag("--config") }])
+        ConfigError(vec![ConfigFault { key: String::new(), message, origin: Origin::Flag("--config") }])
     })
 }
 
@@ -290,7 +290,7 @@ fn read_all(
     environment: impl Iterator<Item = (String, String)>,
     flags: &Flags,
     purpose: Purpose,
-) -> Result<(Config, Vec<Setting>), ConfigError> {
+) -> Result<(Config, Vec<ShownSetting>), ConfigError> {
     let (reference, lines) = parse(DEFAULT, Path::new("bellwire.default.toml"))?;
     let mut reader = Reader::new(reference, &lines);
     let path = flags.config.as_deref().unwrap_or(Path::new("file"));
@@ -314,7 +314,7 @@ fn read_all(
 }
 
 /// Those of the file by line, then those of what was said otherwise, then those of what was not said.
-fn in_order(mut faults: Vec<Fault>) -> Vec<Fault> {
+fn in_order(mut faults: Vec<ConfigFault>) -> Vec<ConfigFault> {
     faults.sort_by_key(|fault| match &fault.origin {
         Origin::File { line, .. } => (0, *line),
         Origin::Environment(_) | Origin::Flag(_) => (1, 0),
@@ -328,20 +328,20 @@ fn parse(text: &str, path: &Path) -> Result<(Table, lines::Lines), ConfigError> 
     lines::read(text).map_err(|faults| {
         let fault = |(line, message)| {
             let origin = Origin::File { path: path.to_owned(), line };
-            Fault { key: String::new(), message, origin }
+            ConfigFault { key: String::new(), message, origin }
         };
         ConfigError(faults.into_iter().map(fault).collect())
     })
 }
 
 /// What `--dev` brings, which no key of the file can say.
-fn dev_settings(purpose: &Purpose) -> Vec<Setting> {
+fn dev_settings(purpose: &Purpose) -> Vec<ShownSetting> {
     if !matches!(purpose, Purpose::Develop(_)) {
         return Vec::new();
     }
     let is_named = std::env::var_os(DEV_SECRET_NAME).is_some();
     let origin = if is_named { Origin::Environment(DEV_SECRET_NAME.to_owned()) } else { Origin::Default };
-    let setting = |key: &str, value: Value, origin| Setting::new(key.to_owned(), &value, origin);
+    let setting = |key: &str, value: Value, origin| ShownSetting::new(key.to_owned(), &value, origin);
     vec![setting("--dev", Value::Boolean(true), Origin::Flag("--dev")), setting("--dev secret", Value::from("known"), origin)]
 }
 

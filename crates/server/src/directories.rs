@@ -49,7 +49,7 @@ impl Directories {
         self.0.put(store, customer, make).await
     }
 
-    /// Takes that of a customer away; gives whether there was one.
+    /// Takes that of a customer away. Returns whether there was one.
     ///
     /// # Errors
     /// Any [`StoreError`].

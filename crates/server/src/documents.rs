@@ -8,7 +8,7 @@ use protocol::json;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use store::Store;
-use store::documents::Kind;
+use store::documents::{Kind, readable};
 use store::error::StoreError;
 
 /// All documents of a kind.
@@ -22,16 +22,16 @@ pub(crate) struct Documents<K, V> {
 }
 
 impl<K: Ord + Copy + Display, V> Documents<K, V> {
-    /// Reads them all; one that cannot be read is left out and logged.
+    /// Reads them all; one that cannot be read, or whose id `read` does not take, is left out and logged.
     pub(crate) async fn load<T: DeserializeOwned>(
         store: &Store,
         kind: Kind,
         read: impl Fn(&str, T) -> Option<(K, V)>,
     ) -> Result<Self, StoreError> {
         let read = |(id, text): (String, String)| {
-            let document = serde_json::from_str(&text);
-            let document = document.inspect_err(|error| tracing::error!(?kind, id, %error, "a document cannot be read"));
-            read(&id, document.ok()?).map(|(id, value)| (id, Arc::new(value)))
+            let document = readable(kind, &id, serde_json::from_str(&text))?;
+            let (id, value) = readable(kind, &id, read(&id, document).ok_or("its id is not valid"))?;
+            Some((id, Arc::new(value)))
         };
         let by_id = store.documents(kind).await?.into_iter().filter_map(read).collect();
         Ok(Self { kind, by_id: RwLock::new(by_id), writing: tokio::sync::Mutex::new(()) })
@@ -46,7 +46,7 @@ impl<K: Ord + Copy + Display, V> Documents<K, V> {
         by_id.iter().map(|(id, value)| (*id, value.clone())).collect()
     }
 
-    /// Sets one: `make` is given the one before, and gives what is written and what is kept. Durable when it returns.
+    /// Sets one: `make` is given the one before, and returns what is written and what is kept. Durable when it returns.
     pub(crate) async fn put<T: Serialize>(
         &self,
         store: &Store,
@@ -61,11 +61,33 @@ impl<K: Ord + Copy + Display, V> Documents<K, V> {
         Ok(())
     }
 
-    /// Takes one away; gives whether there was one.
+    /// Takes one away. Returns whether there was one.
     pub(crate) async fn remove(&self, store: &Store, id: &K) -> Result<bool, StoreError> {
         let _writing = self.writing.lock().await;
         let removed = store.remove_document(self.kind, id.to_string()).await?;
         self.by_id.write().unwrap_or_else(PoisonError::into_inner).remove(id);
         Ok(removed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::registry::Registry;
+    use protocol::id::CustomerId;
+    use store::metrics::Metrics;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_document_that_cannot_be_read_is_left_out_and_the_others_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), store::Config::default(), Metrics::register(&mut Registry::default())).unwrap();
+        for (id, text) in [("SBOX", "1"), ("RES", "one"), ("no id", "2")] {
+            store.put_document(Kind::Directory, id.to_owned(), text.to_owned()).await.unwrap();
+        }
+        let read = |id: &str, number: u8| Some((CustomerId::parse(id).ok()?, number));
+        let documents = Documents::load(&store, Kind::Directory, read).await.unwrap();
+        let all: Vec<_> = documents.all().iter().map(|(id, number)| (id.to_string(), **number)).collect();
+        assert_eq!(all, [("SBOX".to_owned(), 1)]);
     }
 }

@@ -1,4 +1,4 @@
-//! The door of the fuzz targets (`crates/fuzz`) to what is private here; beside theirs only tests are built with it, so that it
+//! What the fuzz targets (`crates/fuzz`) call of what is private here; beside theirs only tests are built with it, so that it
 //! stays whole.
 
 use std::sync::Arc;

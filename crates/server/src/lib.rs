@@ -1,9 +1,9 @@
-//! The door, the wiring and the shutdown of bellwire: from what is known at the bottom to what starts it on top.
+//! bellwire's server, its wiring and its shutdown: from what is known at the bottom to what starts it on top.
 //!
 //! The order is that of who may name whom: a room names those above it in this list, and none below. A test holds it.
 
 pub mod config; // file, environment and flags → `Config`, or every fault
-pub mod metrics; // what an operator sees of the door
+pub mod metrics; // what an operator sees of the server
 pub mod causes; // an error with what it came from
 pub mod limits; // how often who may ask
 mod slots; // room for connections and sessions
@@ -28,4 +28,4 @@ mod workers; // the threads that serve connections
 pub mod app; // how it starts and stops
 pub mod stopped; // a node that does not serve, for what operators do to its folder
 #[cfg(any(test, fuzzing))]
-pub mod fuzzing; // the door of the fuzz targets
+pub mod fuzzing; // what the fuzz targets call

@@ -1,4 +1,4 @@
-//! What an operator sees of the door. The other crates register their own.
+//! What an operator sees of the server. The other crates register their own.
 
 use std::sync::OnceLock;
 
@@ -11,7 +11,7 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 use protocol::payload::SubType;
 use sessions::metrics::latency_buckets;
 
-/// The door's measurements; cheap to clone.
+/// The server's measurements; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     events: Family<OfSubType, Counter>,

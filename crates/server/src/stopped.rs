@@ -1,4 +1,4 @@
-//! A node that does not serve: what operators do to the folder of a stopped node goes through the same door as on a running one, so
+//! A node that does not serve: what operators do to the folder of a stopped node goes the same way as on a running one, so
 //! that each rule stands in one place. The folder's lock decides whether it is stopped.
 
 use std::io;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use client::api::{Answer, ApiError};
+use client::api::{CallAnswer, CallError};
 use clock::Clock;
 use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Full};
@@ -90,29 +90,29 @@ impl Stopped {
     /// Does what an operator asks for.
     ///
     /// # Errors
-    /// [`ApiError`] where the answer cannot be read.
-    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, ApiError> {
+    /// [`CallError`] where the answer cannot be read.
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<CallAnswer, CallError> {
         let mut whole = Vec::new();
         let answer = self.download(request, &mut whole).await?;
-        Ok(if answer.body.is_empty() { Answer { body: Bytes::from(whole), ..answer } } else { answer })
+        Ok(if answer.body.is_empty() { CallAnswer { body: Bytes::from(whole), ..answer } } else { answer })
     }
 
     /// As [`Stopped::send`]; the body of a success goes to `sink`.
     ///
     /// # Errors
-    /// [`ApiError`] where the answer cannot be read or written.
+    /// [`CallError`] where the answer cannot be read or written.
     pub async fn download(
         &self,
         request: Request<Full<Bytes>>,
         sink: &mut (impl AsyncWrite + Unpin),
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<CallAnswer, CallError> {
         let (head, body) = self.answer(request).await.into_parts();
-        let mut answer = Answer { status: head.status, headers: head.headers, body: Bytes::new() };
+        let mut answer = CallAnswer { status: head.status, headers: head.headers, body: Bytes::new() };
         if answer.status.is_success() {
-            pour(body, sink).await.map_err(ApiError::Cut)?;
+            pour(body, sink).await.map_err(CallError::Cut)?;
         } else {
             let mut whole = Vec::new();
-            pour(body, &mut whole).await.map_err(ApiError::Cut)?;
+            pour(body, &mut whole).await.map_err(CallError::Cut)?;
             answer.body = Bytes::from(whole);
         }
         Ok(answer)

@@ -49,7 +49,7 @@ pub struct RingConfig {
     pub age_max: Duration,
     /// How many entries are kept, at least 1. Default 128.
     pub events_max: usize,
-    /// How many bytes the rings of the whole node can hold. Default 256 MiB; beyond, a ring that grows lets its oldest go.
+    /// How many bytes the rings of the whole node can hold. Default 256 MiB; beyond, a ring that grows drops its oldest.
     pub bytes_max: usize,
 }
 

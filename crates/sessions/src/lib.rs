@@ -5,7 +5,7 @@
 
 pub mod config; // every bound and every wait
 pub mod metrics; // what an operator sees of the sessions
-pub mod registry; // recipient → their state: the door of this crate
+pub mod registry; // recipient → their state: the way into this crate
 pub mod recipient; // one lock a recipient: the order of events is decided here; what they can come back for, and what rings
 mod delivery; // an event on its way: encoded once, shared by all who get it
 pub mod outbox; // what waits for one session, bounded, and its way to the socket
@@ -16,6 +16,6 @@ mod context; // what recipients and sessions share
 mod wheel; // reminders without a timer each
 mod sync; // the locks, exchanged for a model check
 #[cfg(any(test, fuzzing))]
-pub mod fuzzing; // the door of the fuzz targets
+pub mod fuzzing; // what the fuzz targets call
 #[cfg(test)]
 mod testing; // what the tests share

@@ -58,24 +58,30 @@ use crate::sync::{Mutex, MutexGuard, lock};
 /// What the session's task has to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Todo {
+    /// Write what waits.
+    Write,
+    /// Do what was asked for.
+    Asked(Request),
+}
+
+/// What the session's task can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Request {
     /// Look what is due.
     Check,
     /// Tell the client that the session will be closed after this time.
     GoAway(Duration),
     /// Close, and write nothing more.
     Close(CloseCode),
-    /// Write what waits.
-    Write,
 }
 
-impl Todo {
+impl Request {
     /// A session that is to go away looks what is due afterwards anyway, and one that closes needs neither.
     fn urgency(self) -> u8 {
         match self {
             Self::Check => 0,
             Self::GoAway(_) => 1,
             Self::Close(_) => 2,
-            Self::Write => 3,
         }
     }
 }
@@ -94,7 +100,7 @@ struct Inner {
     backlog: Backlog,
     line: Line,
     /// What the session's task was asked for, beside writing what waits; a close stands until the session has ended.
-    asked: Option<Todo>,
+    asked: Option<Request>,
     liveness: Liveness,
     /// The session's task, while it waits for something to do.
     waker: Option<Waker>,
@@ -129,7 +135,7 @@ impl Outbox {
         inner.line.end();
     }
 
-    /// Lets the socket go.
+    /// Drops the socket.
     pub(crate) fn shut(&self) {
         let mut inner = self.lock();
         inner.line = Line::Shut;
@@ -138,17 +144,17 @@ impl Outbox {
 
     /// Asks the session to close after what waits. The first reason stands.
     pub(crate) fn close(&self, code: CloseCode) {
-        self.ask(Todo::Close(code));
+        self.ask(Request::Close(code));
     }
 
     /// Tells the client that the session will be closed after `slot`.
     pub(crate) fn go_away(&self, slot: Duration) {
-        self.ask(Todo::GoAway(slot));
+        self.ask(Request::GoAway(slot));
     }
 
-    fn ask(&self, todo: Todo) {
+    fn ask(&self, request: Request) {
         let mut inner = self.lock();
-        inner.ask(todo);
+        inner.ask(request);
         wake(inner);
     }
 
@@ -179,7 +185,7 @@ impl Outbox {
             return;
         }
         self.no_longer_waits(inner.backlog.drop_waiting());
-        inner.ask(Todo::Close(code));
+        inner.ask(Request::Close(code));
     }
 
     fn no_longer_waits(&self, gone: Gone) {
@@ -213,14 +219,14 @@ impl Inner {
 
     /// Whether the session is to get events: it neither closes nor has ended.
     fn takes_events(&self) -> bool {
-        !matches!(self.asked, Some(Todo::Close(_))) && !self.line.has_ended()
+        !matches!(self.asked, Some(Request::Close(_))) && !self.line.has_ended()
     }
 
     /// Asks the session's task for something. The more urgent stands; of two of a kind the first: so does the first reason to
     /// close.
-    fn ask(&mut self, todo: Todo) {
-        if !self.line.has_ended() && self.asked.is_none_or(|before| before.urgency() < todo.urgency()) {
-            self.asked = Some(todo);
+    fn ask(&mut self, request: Request) {
+        if !self.line.has_ended() && self.asked.is_none_or(|before| before.urgency() < request.urgency()) {
+            self.asked = Some(request);
         }
     }
 

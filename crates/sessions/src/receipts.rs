@@ -108,7 +108,7 @@ pub(crate) enum Word {
 #[derive(Debug)]
 pub(crate) struct Receipts {
     trails: DashMap<EventId, Arc<Trail>, ahash::RandomState>,
-    // Guards the order in which trails are let go. Inside, trails are closed.
+    // Guards the order in which trails are dropped. Inside, trails are closed.
     order: Mutex<VecDeque<(Duration, EventId)>>,
     /// Recent posters: all their events share one.
     // Guards the table while one is looked up.

@@ -165,7 +165,7 @@ impl RecipientState {
         if inner.forgotten {
             return Err(Forgotten);
         }
-        // The ring lets go when it takes this event; where that is late, at its reminder.
+        // The ring drops what is old when it takes this event; where that is late, at its reminder.
         inner.expire_calls(now);
         inner.touched = now;
         let (fate, crowded_out) = inner.calls.apply(delivery, now);

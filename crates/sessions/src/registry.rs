@@ -18,7 +18,7 @@ use protocol::close::CloseCode;
 use protocol::frame::EncodedFrame;
 use protocol::id::{EventId, Recipient};
 
-pub use self::operators::{OpenSession, Purged};
+pub use self::operators::{OpenSession, PurgedStates};
 pub(crate) use self::seat::Seat;
 
 use crate::config::Config;

@@ -1,4 +1,4 @@
-//! One session, one task: what the client says comes here, and what its socket did not take at once is brought out.
+//! One session, one task: what the client says comes here, and what its socket did not take at once is written here.
 
 pub mod socket; // the socket beneath it, and how one is turned away
 mod desk; // what a session knows, and what is done about each message of the client
@@ -18,7 +18,7 @@ use tokio::time::{Sleep, sleep, timeout};
 
 use crate::delivery::Item;
 use crate::metrics::{Closed, Code, Resumed};
-use crate::outbox::{Progress, Todo};
+use crate::outbox::{Progress, Request, Todo};
 use crate::receipts::Who;
 use crate::recipient::{Joined, Joining};
 use crate::registry::Registry;
@@ -210,9 +210,9 @@ impl<S: Socket> Session<S> {
                 biased;
                 outgoing = poll_fn(|cx| outbox.poll_next(cx)) => match outgoing {
                     Todo::Write => Box::pin(desk.write()).await,
-                    Todo::Close(code) => Err(End::Close(code)),
-                    Todo::Check => desk.check(reader),
-                    Todo::GoAway(after) => {
+                    Todo::Asked(Request::Close(code)) => Err(End::Close(code)),
+                    Todo::Asked(Request::Check) => desk.check(reader),
+                    Todo::Asked(Request::GoAway(after)) => {
                         *slot = Some(Box::pin(sleep(after)));
                         desk.say(&encode_go_away(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)));
                         Ok(())

@@ -21,7 +21,7 @@ pub use self::log::{AttemptRow, AttemptsPage, DeliveryRow};
 pub use self::outcome::{AttemptOutcome, Disposition, OutcomeBatch};
 pub use self::purge::PurgeStep;
 pub use self::queue::{DueRow, EndpointQueue, Settled};
-pub use self::replay::{Candidate, Requeue};
+pub use self::replay::{Candidate, Requeue, TakenRange};
 
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

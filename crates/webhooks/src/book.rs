@@ -11,7 +11,7 @@ use serde_json::Value;
 use store::Store;
 
 use crate::change::is_stamps_only;
-use crate::event::Event;
+use crate::event::TopicEvent;
 use crate::profile::Profile;
 use crate::report::{Reported, SANDBOX};
 use crate::sign::Signer;
@@ -19,7 +19,7 @@ use crate::subscription::Subscription;
 use crate::url::CallbackUrl;
 
 /// A subscription that can be delivered to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Endpoint {
     /// The subscription.
     pub subscription: Subscription,
@@ -62,7 +62,7 @@ pub struct Routing<'a> {
     /// The topic's id.
     pub topic: &'a str,
     /// The event as it is kept.
-    pub document: &'a str,
+    document: &'a str,
     /// The same, read when somebody's filters ask for it.
     read: OnceCell<Value>,
     /// Whose event it is.
@@ -111,10 +111,19 @@ impl Grants {
 
 impl<'a> Routing<'a> {
     /// What decides who is told of an event as it is kept.
-    #[must_use]
-    pub fn of(event: &'a Event<'a>, document: &'a str, application: Option<&'a str>) -> Self {
-        let (stamps_only, read) = (event.diff.is_some_and(is_stamps_only), OnceCell::new());
-        Self { topic: &event.topic, document, read, customer: event.customer, sandbox: event.sandbox, stamps_only, application }
+    ///
+    /// # Errors
+    /// Where the document is no JSON: it has changed on disk.
+    pub fn of(event: &'a TopicEvent<'a>, document: &'a str, application: Option<&'a str>) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            topic: &event.topic,
+            document,
+            read: OnceCell::from(serde_json::from_str::<Value>(document)?),
+            customer: event.customer,
+            sandbox: event.sandbox,
+            stamps_only: event.diff.is_some_and(is_stamps_only),
+            application,
+        })
     }
 
     /// What decides who is told of a report.
@@ -132,7 +141,11 @@ impl<'a> Routing<'a> {
     }
 
     fn event(&self) -> &Value {
-        self.read.get_or_init(|| serde_json::from_str(self.document).unwrap_or_default())
+        #[expect(
+            clippy::expect_used,
+            reason = "the document of a report is written by `TopicEvent::encode`, of parts that were read"
+        )]
+        self.read.get_or_init(|| serde_json::from_str(self.document).expect("an event of our own is JSON"))
     }
 }
 

@@ -28,7 +28,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use protocol::id::{ClientId, CustomerId, EventId};
 use store::Store;
-use store::documents::Kind;
+use store::documents::{Kind, readable};
 use store::error::StoreError;
 use store::webhooks::{DeliveryState, EndpointQueue};
 use tokio::runtime::Handle;
@@ -37,19 +37,19 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::book::{Book, Endpoint, Grants};
-use crate::event::Event;
+use crate::event::TopicEvent;
 use crate::guard::Guard;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::profile::PROFILES;
-use crate::schedule::{Limits, Schedule};
+use crate::schedule::{Schedule, SendLimits};
 use crate::seal::{KeyError, Sealer, Unopened};
 use crate::sender::{self, Sender, SenderError};
 use crate::sign::AppKey;
 
 pub use self::attempt::Pinged;
 pub use self::log::{Attempts, AttemptsQuery, Delivery, DeliveryId, Retried};
-pub use self::purge::Purged;
+pub use self::purge::PurgedEvents;
 pub use self::replay::{Replay, ReplayRequest, Which};
 pub use self::show::Shown;
 pub use self::subscriptions::{ChangeError, GRACE_MAX, Given, Headers, Owner};
@@ -66,7 +66,7 @@ const OUTCOMES_MAX: usize = 8192;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// How much is on its way at once.
-    pub limits: Limits,
+    pub limits: SendLimits,
     /// How receivers are reached.
     pub sender: sender::Config,
     /// Networks that are not public and may be sent to all the same.
@@ -86,7 +86,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            limits: Limits::default(),
+            limits: SendLimits::default(),
             sender: sender::Config::default(),
             egress_allow: Vec::new(),
             ports: vec![443],
@@ -293,7 +293,7 @@ impl Engine {
                 .map_err(|Unopened| EngineError::Sealed(format!("signing key of {application}")))?;
         }
         for (id, text) in store.documents(Kind::Health).await? {
-            if let Ok(health) = serde_json::from_str(&text) {
+            if let Some(health) = readable(Kind::Health, &id, serde_json::from_str(&text)) {
                 self.health().insert(id, health);
             }
         }
@@ -370,7 +370,7 @@ impl Engine {
     }
 
     /// The one application that an event concerns; none where its topic is for all.
-    fn concerned(&self, event: &Event<'_>) -> Option<String> {
+    fn concerned(&self, event: &TopicEvent<'_>) -> Option<String> {
         self.shared.catalogues.topic(&event.topic)?.concerned(event.new.or(event.data))
     }
 

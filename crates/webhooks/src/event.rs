@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 /// What happened, of one topic. Borrows from the text that it is kept in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Event<'a> {
+pub struct TopicEvent<'a> {
     /// Its own id, constant over all attempts to all subscribers; a UUID.
     #[serde(borrow)]
     pub id: Cow<'a, str>,
@@ -50,8 +50,8 @@ pub struct Event<'a> {
     pub data: Option<&'a RawValue>,
 }
 
-impl<'a> Event<'a> {
-    /// Reads what [`Event::encode`] wrote.
+impl<'a> TopicEvent<'a> {
+    /// Reads what [`TopicEvent::encode`] wrote.
     ///
     /// # Errors
     /// Anything else.

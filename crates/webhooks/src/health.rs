@@ -71,7 +71,7 @@ impl Health {
         self.disabled_at.get_or_insert(now);
     }
 
-    /// Lets time pass: gives whether that disabled it.
+    /// Lets time pass. Returns whether that disabled it.
     pub fn pass(&mut self, policy: HealthPolicy, now: Timestamp) -> bool {
         let due = self.unhealthy_since.map(|since| later(since, policy.disabled_after));
         if self.disabled_at.is_none() && due.is_some_and(|due| now >= due) {

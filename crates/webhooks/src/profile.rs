@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::event::Event;
+use crate::event::TopicEvent;
 use crate::render;
 use crate::url::Ports;
 
@@ -24,7 +24,7 @@ pub struct Profile {
     /// A header that names the topic.
     pub topic_header: Option<&'static str>,
     /// Makes the body of an attempt from the event and how often it was sent, this time included.
-    pub render: fn(&Event<'_>, u32) -> Vec<u8>,
+    pub render: fn(&TopicEvent<'_>, u32) -> Vec<u8>,
     /// By what the receiver knows who sends.
     pub proofs: &'static [Proof],
     /// Statuses that mean "taken".

@@ -6,14 +6,14 @@ use std::io::Write;
 use protocol::time;
 use serde_json::value::RawValue;
 
-use crate::event::Event;
+use crate::event::TopicEvent;
 
 /// What a body takes besides what the event brings, in bytes, about.
 const ROOM: usize = 384;
 
 /// Reapit's body: `SendAttempts` first, and the only member with a capital letter; all members always there.
 #[must_use]
-pub fn reapit(event: &Event<'_>, sends: u32) -> Vec<u8> {
+pub fn reapit(event: &TopicEvent<'_>, sends: u32) -> Vec<u8> {
     let mut body = Body::new(event);
     body.put(format_args!(r#"{{"SendAttempts":{sends},"eventId":"#));
     body.text(&event.change);
@@ -34,7 +34,7 @@ pub fn reapit(event: &Event<'_>, sends: u32) -> Vec<u8> {
 /// The body that Standard Webhooks advises: `type`, `timestamp`, `data`. In `data` stand the ids, then the versions of the entity or
 /// what else there is to tell.
 #[must_use]
-pub fn standard(event: &Event<'_>, _sends: u32) -> Vec<u8> {
+pub fn standard(event: &TopicEvent<'_>, _sends: u32) -> Vec<u8> {
     let mut body = Body::new(event);
     body.put(format_args!(r#"{{"type":"#));
     body.text(&event.topic);
@@ -56,7 +56,7 @@ pub fn standard(event: &Event<'_>, _sends: u32) -> Vec<u8> {
 
 /// ApiRTC's body. The id of a conversation is a text, the others are numbers.
 #[must_use]
-pub fn apirtc(event: &Event<'_>, _sends: u32) -> Vec<u8> {
+pub fn apirtc(event: &TopicEvent<'_>, _sends: u32) -> Vec<u8> {
     let (object, name) = event.topic.split_once('.').unwrap_or((&event.topic, ""));
     let entity = event.entity.as_deref().unwrap_or_default();
     let mut body = Body::new(event);
@@ -75,7 +75,7 @@ pub fn apirtc(event: &Event<'_>, _sends: u32) -> Vec<u8> {
 
 /// Avaya's body: type and time, then what was reported.
 #[must_use]
-pub fn avaya(event: &Event<'_>, _sends: u32) -> Vec<u8> {
+pub fn avaya(event: &TopicEvent<'_>, _sends: u32) -> Vec<u8> {
     let mut body = Body::new(event);
     body.put(format_args!(r#"{{"eventType":"#));
     body.text(&event.topic);
@@ -87,7 +87,7 @@ pub fn avaya(event: &Event<'_>, _sends: u32) -> Vec<u8> {
 
 /// Enreach's body: the organization and the entity, what was reported, then id and time. The time has no zone and is UTC.
 #[must_use]
-pub fn enreach(event: &Event<'_>, _sends: u32) -> Vec<u8> {
+pub fn enreach(event: &TopicEvent<'_>, _sends: u32) -> Vec<u8> {
     let organization = event.data.and_then(|data| serde_json::from_str::<Organization<'_>>(data.get()).ok());
     let organization = organization.map(|organization| organization.id).unwrap_or_default();
     let at = format!("{:.7}", event.time);
@@ -122,7 +122,7 @@ fn entity_type(topic: &str) -> &'static str {
 struct Body(Vec<u8>);
 
 impl Body {
-    fn new(event: &Event<'_>) -> Self {
+    fn new(event: &TopicEvent<'_>) -> Self {
         let told = [event.new, event.old, event.diff, event.data];
         Self(Vec::with_capacity(ROOM + told.into_iter().flatten().map(|value| value.get().len()).sum::<usize>()))
     }
@@ -144,7 +144,7 @@ impl Body {
     }
 
     /// The entity as it is, as it was, and what differs.
-    fn versions(&mut self, event: &Event<'_>) {
+    fn versions(&mut self, event: &TopicEvent<'_>) {
         let (new, old, diff) = (raw(event.new), raw(event.old), raw(event.diff));
         self.put(format_args!(r#","new":{new},"old":{old},"diff":{diff}"#));
     }

@@ -7,7 +7,7 @@ mod check; // what a topic asks of a report
 
 use std::borrow::Cow;
 
-use catalogues::{Catalogues, OWN, Told, Topic};
+use catalogues::{Catalogues, OWN, ReportContent, Topic};
 use jiff::Timestamp;
 use protocol::fault::{Faults, Malformed, Members, shown};
 use protocol::id::CustomerId;
@@ -17,7 +17,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::change::{diff, is_stamps_only};
-use crate::event::Event;
+use crate::event::TopicEvent;
 use crate::report::check::{check, check_entity};
 
 /// Bytes of one report at most.
@@ -106,14 +106,19 @@ fn below(place: &str, field: &str) -> String {
 
 /// One report, checked.
 struct Report<'a> {
-    topic: &'a Topic,
+    own: Subject<'a>,
     customer: CustomerId,
-    entity: Option<Cow<'a, str>>,
     time: Timestamp,
     sandbox: bool,
-    versions: Versions<'a>,
     data: Option<&'a RawValue>,
-    related: Vec<(&'a Topic, Cow<'a, str>, Versions<'a>)>,
+    related: Vec<Subject<'a>>,
+}
+
+/// What is told of, and by which topic.
+struct Subject<'a> {
+    topic: &'a Topic,
+    entity: Option<Cow<'a, str>>,
+    versions: Versions<'a>,
 }
 
 /// An entity before and after.
@@ -161,46 +166,41 @@ impl<'a> Report<'a> {
             check(topic, versions, data, faults);
             check_entity(topic, entity.as_deref(), "entityId", faults);
         }
-        let related =
-            members.take("related").map(|json| related(json, raws.get("related").copied(), (catalogues, topic), faults));
-        let (topic, customer, time, sandbox) = (topic?, customer?, time?, sandbox?);
-        let sandbox = sandbox || customer.as_str() == SANDBOX;
-        Some(Self { topic, customer, entity, time, sandbox, versions, data, related: related.unwrap_or_default() })
+        let related = members.take("related").map(|json| related(json, raws.get("related").copied(), catalogues, topic, faults));
+        let own = Subject { topic: topic?, entity, versions };
+        let customer = customer?;
+        let time = time?;
+        let sandbox = sandbox? || customer.as_str() == SANDBOX;
+        Some(Self { own, customer, time, sandbox, data, related: related.unwrap_or_default() })
     }
 
     fn events(&self, catalogues: &Catalogues, new_id: NewId<'_>, all: &mut Reports) {
         let change = new_id();
-        let spoken_for = (self.topic.catalogue.clone(), self.customer);
+        let spoken_for = (self.own.topic.catalogue.clone(), self.customer);
         if !all.spoken_for.contains(&spoken_for) {
             all.spoken_for.push(spoken_for);
         }
-        let own = (self.topic, self.entity.clone(), self.versions);
-        let related = self.related.iter().map(|(topic, entity, versions)| (*topic, Some(entity.clone()), *versions));
-        for (topic, entity, versions) in std::iter::once(own).chain(related) {
-            for topic in std::iter::once(topic).chain(versions.fired(catalogues, topic)) {
-                all.events.push(self.event(topic, (entity.clone(), versions), &change, new_id()));
+        for subject in std::iter::once(&self.own).chain(&self.related) {
+            for topic in std::iter::once(subject.topic).chain(subject.versions.fired(catalogues, subject.topic)) {
+                all.events.push(self.event(topic, subject, &change, new_id()));
             }
         }
     }
 
-    fn event(
-        &self,
-        topic: &Topic,
-        (entity, Versions { old, new }): (Option<Cow<'_, str>>, Versions<'_>),
-        change: &str,
-        id: String,
-    ) -> Reported {
+    /// Returns the event of a topic: the subject's own, or one that the change fires.
+    fn event(&self, topic: &Topic, subject: &Subject<'_>, change: &str, id: String) -> Reported {
+        let Versions { old, new } = subject.versions;
         let both = old.zip(new).filter(|_| topic.id.ends_with(".modified"));
         let diff = both.and_then(|(old, new)| diff(old, new));
         let application = topic.concerned(new.or(self.data));
         let key = topic.ordered_by(self.data).map(|by| format!("{} {} {by}", topic.catalogue, self.customer));
-        let event = Event {
+        let event = TopicEvent {
             id: Cow::Owned(id),
             change: Cow::Borrowed(change),
             catalogue: Cow::Borrowed(&topic.catalogue),
             topic: Cow::Borrowed(&topic.id),
             customer: self.customer,
-            entity,
+            entity: subject.entity.as_deref().map(Cow::Borrowed),
             time: self.time,
             sandbox: self.sandbox,
             key: key.as_deref().map(Cow::Borrowed),
@@ -295,11 +295,12 @@ fn object(json: &Json<'_>, path: &str, faults: &mut Faults) -> bool {
 fn related<'a>(
     json: Json<'a>,
     raw: Option<&'a RawValue>,
-    (catalogues, of): (&'a Catalogues, Option<&Topic>),
+    catalogues: &'a Catalogues,
+    of: Option<&Topic>,
     faults: &mut Faults,
-) -> Vec<(&'a Topic, Cow<'a, str>, Versions<'a>)> {
+) -> Vec<Subject<'a>> {
     let Some(of) = of else { return Vec::new() };
-    if of.told == Told::Data {
+    if of.told == ReportContent::Data {
         faults.add("related", format!("is not used by topics of the catalogue {}", of.catalogue));
         return Vec::new();
     }
@@ -318,7 +319,7 @@ fn related<'a>(
     let mut all = Vec::new();
     for (place, (json, raw)) in list.into_iter().zip(raw).enumerate() {
         let mut own = Faults::default();
-        all.extend(related_one(json, raw, (catalogues, &of.catalogue), &mut own));
+        all.extend(related_one(json, raw, catalogues, &of.catalogue, &mut own));
         for fault in own.as_slice() {
             let place = format!("related[{place}]");
             faults.add(format!("{place}{}", below(&place, &fault.field)), fault.message.clone());
@@ -330,9 +331,10 @@ fn related<'a>(
 fn related_one<'a>(
     json: Json<'a>,
     raw: &'a RawValue,
-    (catalogues, catalogue): (&'a Catalogues, &str),
+    catalogues: &'a Catalogues,
+    catalogue: &str,
     faults: &mut Faults,
-) -> Option<(&'a Topic, Cow<'a, str>, Versions<'a>)> {
+) -> Option<Subject<'a>> {
     let mut members = Members::open(json, "", &["topic", "entityId", "old", "new"], faults)?;
     let raws: std::collections::BTreeMap<Cow<'a, str>, &'a RawValue> = serde_json::from_str(raw.get()).ok()?;
     let topic = string(members.require("topic", faults), "topic", faults);
@@ -343,7 +345,7 @@ fn related_one<'a>(
     let versions = Versions { old: part("old"), new: part("new") };
     let topic = topic?;
     check(topic, versions, None, faults);
-    Some((topic, entity?, versions))
+    Some(Subject { topic, entity: Some(entity?), versions })
 }
 
 #[cfg(test)]

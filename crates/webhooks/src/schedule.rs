@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use protocol::id::CustomerId;
 
-pub use self::limits::Limits;
+pub use self::limits::SendLimits;
 use crate::book::Endpoint;
 pub(crate) use queue::{Finished, Item, Key, Read};
 use queue::{Queue, Taken};
@@ -65,7 +65,7 @@ struct Turns {
 /// All queues.
 #[derive(Debug)]
 pub(crate) struct Schedule {
-    limits: Limits,
+    limits: SendLimits,
     queues: HashMap<i64, Queue>,
     answering: Turns,
     slow: Turns,
@@ -80,7 +80,7 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: SendLimits) -> Self {
         Self {
             shares: Shares::new(&limits),
             limits,

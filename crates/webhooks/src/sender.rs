@@ -18,9 +18,9 @@ use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, RE
 use hyper::{Method, Request, Response, Uri};
 use outbound::body;
 use outbound::dial::dial;
-use outbound::error::{OutboundError, Stage};
+use outbound::error::{ExchangeStage, OutboundError};
 use outbound::exchange::{Case, Connection, Heads, begin};
-use outbound::pool::{Kept, Pool, PoolLimits};
+use outbound::pool::{Pool, PoolLimits, PooledConnection};
 use outbound::stream::Stream;
 use outbound::trust::{Trust, TrustError};
 use tokio_util::task::TaskTracker;
@@ -195,7 +195,7 @@ impl Sender {
     }
 
     /// Reads what is shown of the answer. The status is what counts: a body that does not end changes nothing.
-    async fn read(&self, mut kept: Kept<Place>, response: Response<Incoming>, exchange: &mut Exchange) {
+    async fn read(&self, mut kept: PooledConnection<Place>, response: Response<Incoming>, exchange: &mut Exchange) {
         let began = Instant::now();
         let (head, body) = response.into_parts();
         let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -211,7 +211,12 @@ impl Sender {
         }
     }
 
-    async fn connect(&self, target: Target<'_>, place: Place, phases: &mut Phases) -> Result<Kept<Place>, Unreachable> {
+    async fn connect(
+        &self,
+        target: Target<'_>,
+        place: Place,
+        phases: &mut Phases,
+    ) -> Result<PooledConnection<Place>, Unreachable> {
         let url = target.url;
         let began = Instant::now();
         let addresses = match url.host() {
@@ -238,7 +243,7 @@ impl Sender {
         } else {
             stream.into()
         };
-        Ok(Kept::new(self.begin(stream).await?, peer.ip(), place))
+        Ok(PooledConnection::new(self.begin(stream).await?, peer.ip(), place))
     }
 
     async fn begin(&self, stream: Stream) -> Result<Connection, Unreachable> {
@@ -292,12 +297,12 @@ fn unreachable(error: OutboundError, limit: Duration) -> Unreachable {
     }
 }
 
-fn phase(stage: Stage) -> &'static str {
+fn phase(stage: ExchangeStage) -> &'static str {
     match stage {
-        Stage::Resolve => RESOLVING,
-        Stage::Connect => "connecting",
-        Stage::Tls => "TLS",
-        Stage::Head | Stage::Body => "the answer",
+        ExchangeStage::Resolve => RESOLVING,
+        ExchangeStage::Connect => "connecting",
+        ExchangeStage::Tls => "TLS",
+        ExchangeStage::Head | ExchangeStage::Body => "the answer",
     }
 }
 

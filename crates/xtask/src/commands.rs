@@ -8,7 +8,7 @@ pub(crate) fn succeed(command: &mut Command) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}")) }
 }
 
-/// Runs a command that must succeed, and gives what it says, without the end of the line.
+/// Runs a command that must succeed, and returns what it says, without the end of the line.
 pub(crate) fn said(command: &mut Command) -> Result<String, String> {
     let output = command.stderr(Stdio::inherit()).output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
     let said = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();

@@ -1,7 +1,7 @@
 //! `cargo xtask dist`: the program as it is given away, in `target/dist`: a package for Debian, an archive for other systems, and their
 //! check sums; each tried after it was made.
 //!
-//! The same commit gives the same program, but for how it is laid out: that comes from a run that is never twice the same.
+//! The same commit makes the same program, but for how it is laid out: that comes from a run that is never twice the same.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ pub(crate) fn run() -> Result<(), String> {
     tried::package(&folder.join(package))
 }
 
-/// Builds the program with all its libraries in it, and gives its place in `target/dist`.
+/// Builds the program with all its libraries in it, and returns its place in `target/dist`.
 pub(crate) fn binary() -> Result<PathBuf, String> {
     let built = trained::build(&said(Command::new("rustc").args(["--print", "host-tuple"]))?)?;
     fs::create_dir_all(FOLDER).map_err(|error| format!("cannot make {FOLDER}: {error}"))?;
@@ -89,7 +89,7 @@ fn libraries() -> Result<String, String> {
     Ok(lines.join("\n"))
 }
 
-/// An archive of the tree; gives its name.
+/// Makes an archive of the tree and returns its name.
 fn archive(tree: &Path, epoch: &str) -> Result<String, String> {
     let name = format!("bellwire-{VERSION}-{}-linux.tar.gz", std::env::consts::ARCH);
     let how = "tar --sort=name --mtime=@\"$1\" --owner=0 --group=0 --numeric-owner -c etc usr | gzip -9n > \"../$0\"";
@@ -97,7 +97,7 @@ fn archive(tree: &Path, epoch: &str) -> Result<String, String> {
     Ok(name)
 }
 
-/// A package for Debian; gives its name.
+/// Makes a package for Debian and returns its name.
 fn package(tree: &Path, epoch: &str) -> Result<String, String> {
     let architecture = said(Command::new("dpkg").arg("--print-architecture"))?;
     let control = tree.join("DEBIAN");

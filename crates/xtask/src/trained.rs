@@ -22,7 +22,7 @@ const WORK: [&str; 7] = [
     "missed --posts 20000",
 ];
 
-/// Builds the program for `target`, and gives its place.
+/// Builds the program for `target`, and returns its place.
 pub(crate) fn build(target: &str) -> Result<PathBuf, String> {
     let folder = std::env::current_dir().map_err(|error| format!("no folder: {error}"))?.join(FOLDER);
     let (counts, profile) = (folder.join("counts"), folder.join("profile"));

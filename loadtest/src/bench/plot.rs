@@ -60,7 +60,7 @@ fn variant(row: &Row) -> (&str, bool) {
     (groups, row.setting.ends_with("meanwhile"))
 }
 
-/// Draws a panel and gives where the next begins.
+/// Draws a panel and returns where the next begins.
 fn draw(body: &mut String, title: &str, row: &Row, top: u32) -> u32 {
     let bars: Vec<(Kind, f64)> = row.rounds.keys().filter_map(|kind| Some((*kind, row.median(*kind)?))).collect();
     let full = scale(&bars.iter().map(|(_, value)| *value).collect::<Vec<_>>());

@@ -1,6 +1,6 @@
 //! All sessions and all callers in one thread, level-triggered; who connects while events are timed has one of its own.
 
-mod line; // a connection: opened, heard, answered
+mod connection; // a connection: opened, heard, answered
 mod tally; // which session has yet to hear what
 mod flood; // events as fast as they are heard
 mod steady; // events at fixed times
@@ -19,7 +19,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 
-use self::line::{Heard, Line, Role};
+use self::connection::{Heard, Role, SwarmConnection};
 use self::tally::{Tally, call_of};
 use super::subject::{Dial, Event, Server};
 use crate::line::State;
@@ -36,7 +36,7 @@ const TIMER: u64 = u64::MAX;
 pub(super) struct Swarm {
     epoll: OwnedFd,
     /// Sessions and callers, in the order of their connections.
-    lines: Vec<Line>,
+    lines: Vec<SwarmConnection>,
     /// How many sessions were asked for, and how many of them are open.
     sessions: usize,
     open: usize,
@@ -81,7 +81,7 @@ impl Swarm {
         Ok(Self { sessions: first, open: first, ..Self::new(1)? })
     }
 
-    /// Opens so many sessions; gives how long it took.
+    /// Opens so many sessions. Returns how long it took.
     pub(super) fn open(&mut self, server: &mut Server, sessions: usize) -> Result<Duration> {
         let newcomers = self.newcomers(server, sessions)?;
         let began = Instant::now();
@@ -118,10 +118,10 @@ impl Swarm {
     fn let_in(&mut self, newcomer: Newcomer) -> Result<()> {
         let Newcomer { session, dial, request, greeting } = newcomer;
         self.sessions += 1;
-        self.add(Line::session(session, dial, request, greeting)?)
+        self.add(SwarmConnection::session(session, dial, request, greeting)?)
     }
 
-    fn add(&mut self, line: Line) -> Result<()> {
+    fn add(&mut self, line: SwarmConnection) -> Result<()> {
         let id = u64::try_from(self.lines.len())?;
         epoll::add(&self.epoll, line.stream(), EventData::new_u64(id), EventFlags::OUT)?;
         self.lines.push(line);
@@ -131,7 +131,7 @@ impl Swarm {
     /// Has at least so many callers.
     fn call(&mut self, server: &mut Server, callers: usize) -> Result<()> {
         while self.callers < callers {
-            let line = Line::caller(server.dial_for_caller())?;
+            let line = SwarmConnection::caller(server.dial_for_caller())?;
             self.add(line)?;
             self.callers += 1;
         }
@@ -198,7 +198,7 @@ impl Swarm {
         Ok(())
     }
 
-    /// Takes what has come; gives whether anything has.
+    /// Takes what has come. Returns whether anything has.
     fn wait(&mut self, time: Duration) -> Result<bool> {
         let mut events = Vec::with_capacity(EVENTS_MAX);
         let at_once = match self.client {

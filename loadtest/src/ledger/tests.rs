@@ -14,7 +14,7 @@ fn post(ledger: &mut Ledger, call: u64, state: State, second: i64) {
 }
 
 fn hear(ledger: &mut Ledger, second: i64, what: What) {
-    ledger.heard(Line { desktop: 0, at: START + second * 1000 + 5, what });
+    ledger.heard(DesktopLine { desktop: 0, at: START + second * 1000 + 5, what });
 }
 
 fn opened(resume: Resume, calls: &[u64]) -> What {

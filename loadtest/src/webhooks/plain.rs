@@ -24,7 +24,7 @@ pub(crate) struct PlainArgs {
     requests: u64,
 }
 
-/// Runs the client as a process; gives its processor time, and how long it took.
+/// Runs the client as a process. Returns its processor time, and how long it took.
 pub(super) async fn measure(port: u16, requests: u64) -> Result<(Duration, Duration)> {
     let mut command = tokio::process::Command::new(std::env::current_exe()?);
     command.args(["plain-client", "--port", &port.to_string(), "--requests", &requests.to_string()]);

@@ -100,7 +100,7 @@ async fn next(desktop: &mut Desktop) -> News {
     timeout(PATIENCE, desktop.next()).await.expect("news in time")
 }
 
-/// Lets a desktop in; gives the session as the node has it, and the news of it.
+/// Lets a desktop in. Returns the session as the node has it, and the news of it.
 async fn log_in(node: &Node, desktop: &mut Desktop, cursor: &str, life_seconds: i64) -> (Accepted, News) {
     let welcome = async {
         let mut accepted = node.accept().await;

@@ -42,7 +42,7 @@ pub(super) struct Ended {
 
 /// A ringing that somebody missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Missed {
+pub(super) struct MissedRinging {
     /// When it rang; where that is not known, when it ended.
     pub(super) at: Timestamp,
     pub(super) begun: Option<Timestamp>,
@@ -148,7 +148,7 @@ impl Ringing {
     }
 
     /// Returns how it was missed: it rang here, or is said not to have been answered, and nobody took it.
-    pub(super) fn missed(&self, party: &Party, all: &Ringings) -> Option<Missed> {
+    pub(super) fn missed(&self, party: &Party, all: &Ringings) -> Option<MissedRinging> {
         let ended = self.ended?;
         let is_unanswered = match ended.how {
             Mark::Done => false,
@@ -157,6 +157,6 @@ impl Ringing {
         };
         let is_missed = is_unanswered && self.connected.is_none() && self.taken_by_other(party, all).is_none();
         let Self { begun, hunt_group, .. } = *self;
-        is_missed.then_some(Missed { at: begun.unwrap_or(ended.at), begun, hunt_group })
+        is_missed.then_some(MissedRinging { at: begun.unwrap_or(ended.at), begun, hunt_group })
     }
 }

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use protocol::envelope::TARGETS_MAX;
 use protocol::payload::SubType;
 
-use super::ringing::{Missed, Ringing, Ringings};
-use super::{Call, Told, User};
+use super::ringing::{MissedRinging, Ringing, Ringings};
+use super::{Call, Level, User};
 use crate::action::{Action, Post};
 use crate::fact::Party;
 
@@ -19,7 +19,7 @@ use crate::fact::Party;
 struct Verdict<'r> {
     party: &'r Party,
     /// The last ringing that they missed, where they took the call neither then nor later.
-    missed: Option<Missed>,
+    missed: Option<MissedRinging>,
     /// When the last ringing began; `None` where only its end is known.
     begun: Option<Timestamp>,
     /// Whether it rang but once.
@@ -31,7 +31,7 @@ struct Verdict<'r> {
 /// What holds for a person.
 #[derive(Debug)]
 struct Holds<'r> {
-    told: Told,
+    told: Level,
     /// Since when.
     at: Timestamp,
     /// Who took the call, where that is known.
@@ -113,22 +113,22 @@ impl<'r> Verdict<'r> {
 fn holds<'r>(last: &Ringing, party: &'r Party, all: &'r Ringings) -> Vec<Holds<'r>> {
     let hunt_group = last.hunt_group;
     let holds = |told, at, by| Holds { told, at, by, hunt_group };
-    let rings = last.begun.map(|begun| holds(Told::Rings, begun, None));
+    let rings = last.begun.map(|begun| holds(Level::Rings, begun, None));
     if let Some(connected) = last.connected {
         let by = Some(party).filter(|_| connected.alone);
         return match last.ended {
-            Some(ended) => vec![holds(Told::Over, ended.at, by)],
+            Some(ended) => vec![holds(Level::Over, ended.at, by)],
             // Where both became known at once, the pop comes first.
-            None => rings.filter(|_| last.rang).into_iter().chain([holds(Told::Answered, connected.at, by)]).collect(),
+            None => rings.filter(|_| last.rang).into_iter().chain([holds(Level::Answered, connected.at, by)]).collect(),
         };
     }
     match (last.taken_by_other(party, all), last.ended) {
         // It is over here when it is over for the one who took it.
         (Some(taken), _) => match taken.ended {
-            Some(ended) => vec![holds(Told::Over, ended, taken.by)],
-            None => vec![holds(Told::Answered, taken.at, taken.by)],
+            Some(ended) => vec![holds(Level::Over, ended, taken.by)],
+            None => vec![holds(Level::Answered, taken.at, taken.by)],
         },
-        (None, Some(ended)) => vec![holds(Told::Over, ended.at, None)],
+        (None, Some(ended)) => vec![holds(Level::Over, ended.at, None)],
         (None, None) => rings.into_iter().collect(),
     }
 }
@@ -137,7 +137,7 @@ impl User {
     /// Compares the verdict with what this person was told, notes it as told, and adds what is news to them.
     fn learn(&mut self, verdict: &Verdict<'_>, name: &str, news: &mut News) {
         let newly_missed = verdict.missed.filter(|_| !self.is_missed);
-        if let Some(Missed { at, hunt_group, .. }) = newly_missed {
+        if let Some(MissedRinging { at, hunt_group, .. }) = newly_missed {
             news.tell(name, Notice { at, sub_type: SubType::MissedCall, by: None, hunt_group });
         }
         if self.is_missed && verdict.missed.is_none() {
@@ -151,18 +151,18 @@ impl User {
             let before = self.told.replace((verdict.begun.unwrap_or(holds.at), holds.told));
             let is_off_the_screen = match before {
                 // A missed call takes its ringing off the screen; nothing else.
-                Some((rang, Told::Rings)) => newly_missed.and_then(|missed| missed.begun).is_some_and(|missed| rang <= missed),
-                Some((_, Told::Answered | Told::Over)) => false,
+                Some((rang, Level::Rings)) => newly_missed.and_then(|missed| missed.begun).is_some_and(|missed| rang <= missed),
+                Some((_, Level::Answered | Level::Over)) => false,
                 None => self.is_missed && verdict.is_only_ringing,
             };
-            if !(is_off_the_screen && holds.told == Told::Over) {
+            if !(is_off_the_screen && holds.told == Level::Over) {
                 news.tell(name, holds.notice());
             }
         }
     }
 
     /// Whether they were told as much of the ringing that began at `begun`.
-    fn knows(&self, begun: Option<Timestamp>, told: Told) -> bool {
+    fn knows(&self, begun: Option<Timestamp>, told: Level) -> bool {
         self.told.is_some_and(|(at, before)| at >= begun.unwrap_or(Timestamp::MIN) && before >= told)
     }
 }
@@ -170,9 +170,9 @@ impl User {
 impl Holds<'_> {
     fn notice(&self) -> Notice {
         let sub_type = match self.told {
-            Told::Rings => SubType::IncomingCall,
-            Told::Answered => SubType::AnsweredCall,
-            Told::Over => SubType::EndedCall,
+            Level::Rings => SubType::IncomingCall,
+            Level::Answered => SubType::AnsweredCall,
+            Level::Over => SubType::EndedCall,
         };
         Notice { at: self.at, sub_type, by: self.by.cloned(), hunt_group: self.hunt_group }
     }

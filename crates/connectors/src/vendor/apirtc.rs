@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::callback::{Callback, Unreadable, call_id, key, text};
+use crate::callback::{Callback, UnreadableCallback, call_id, key, text};
 use crate::fact::{Fact, Note, Party, Reading, What};
 
 /// What the states of a ticket make of a call.
@@ -33,14 +33,18 @@ enum Says {
     Nothing,
 }
 
-pub(crate) fn read(callback: Callback<'_>, members: &Map<String, Value>, rings_for: &[String]) -> Result<Reading, Unreadable> {
+pub(crate) fn read(
+    callback: Callback<'_>,
+    members: &Map<String, Value>,
+    rings_for: &[String],
+) -> Result<Reading, UnreadableCallback> {
     let object = text(members, &["object"]);
     let reading = Reading::new(key(&[callback.body]));
     let props = members.get("props").and_then(Value::as_object);
     let property = |name: &str| props.map(|props| text(props, &[name])).unwrap_or_default();
     let rings_for: Vec<_> = rings_for.iter().cloned().map(Party::Known).collect();
     let says = match object.as_ref() {
-        "" => return Err(Unreadable::Missing("object")),
+        "" => return Err(UnreadableCallback::Missing("object")),
         "ticket" if text(members, &["event"]) == "delete" => Says::Over,
         "ticket" => match STATES.iter().find(|(name, _)| *name == property("state")) {
             Some((_, says)) => *says,

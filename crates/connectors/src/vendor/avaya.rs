@@ -7,17 +7,21 @@
 use protocol::time;
 use serde_json::{Map, Value};
 
-use crate::callback::{Callback, Unreadable, call_id, key, text};
+use crate::callback::{Callback, UnreadableCallback, call_id, key, text};
 use crate::fact::{Fact, Note, Party, Reading, What};
 use crate::number;
 use crate::people::People;
 
-pub(crate) fn read(callback: Callback<'_>, members: &Map<String, Value>, people: People<'_>) -> Result<Reading, Unreadable> {
+pub(crate) fn read(
+    callback: Callback<'_>,
+    members: &Map<String, Value>,
+    people: People<'_>,
+) -> Result<Reading, UnreadableCallback> {
     let event = text(members, &["eventType"]);
     // `correlationId` is the same in all samples, so that it tells no callback from another; the whole body does.
     let reading = Reading::new(key(&[callback.body]));
     match event.as_ref() {
-        "" => Err(Unreadable::Missing("eventType")),
+        "" => Err(UnreadableCallback::Missing("eventType")),
         "ENGAGEMENT_CREATED" | "PARTICIPANT_ADDED" | "PARTICIPANT_DISCONNECTED" => {
             Ok(of_engagement(reading, &event, callback, members, people))
         }

@@ -6,7 +6,7 @@
 use protocol::time;
 use serde_json::{Map, Value};
 
-use crate::callback::{Callback, Unreadable, call_id, key, text};
+use crate::callback::{Callback, UnreadableCallback, call_id, key, text};
 use crate::fact::{Fact, Note, Party, Reading, Serving, What};
 use crate::number;
 use crate::people::People;
@@ -76,10 +76,14 @@ const EVENTS: [(&str, Says); 36] = [
     ("QueueCallInConnected", Says::UserConnected),
 ];
 
-pub(crate) fn read(callback: Callback<'_>, members: &Map<String, Value>, people: People<'_>) -> Result<Reading, Unreadable> {
+pub(crate) fn read(
+    callback: Callback<'_>,
+    members: &Map<String, Value>,
+    people: People<'_>,
+) -> Result<Reading, UnreadableCallback> {
     let event = callback.event.filter(|event| !event.is_empty()).map_or_else(|| text(members, &["EventType"]), Into::into);
     if event.is_empty() {
-        return Err(Unreadable::Missing("EventType"));
+        return Err(UnreadableCallback::Missing("EventType"));
     }
     let id = text(members, &["Id"]);
     let reading = Reading::new(if id.is_empty() { key(&[callback.body]) } else { key(&[b"Id", id.as_bytes()]) });

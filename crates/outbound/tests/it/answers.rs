@@ -4,7 +4,7 @@ use std::future::pending;
 
 use bytes::BytesMut;
 use outbound::body;
-use outbound::error::{OutboundError, Stage};
+use outbound::error::{ExchangeStage, OutboundError};
 use outbound::exchange::{Case, Heads, begin};
 use outbound::stream::Stream;
 use tokio::io::AsyncWriteExt;
@@ -59,7 +59,7 @@ async fn a_peer_that_hangs_before_the_head_has_a_limit() {
         driver.during(connection.send(request(), hanging.clone().limit())).await.unwrap_err()
     };
     let error = against(peer, own).await;
-    assert!(matches!(error, OutboundError::TimedOut(Stage::Head)), "{error:?}");
+    assert!(matches!(error, OutboundError::TimedOut(ExchangeStage::Head)), "{error:?}");
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn a_peer_that_hangs_in_the_body_has_a_limit_and_what_came_is_kept() {
         pending().await
     };
     let error = against(peer, own).await;
-    assert!(matches!(error, OutboundError::TimedOut(Stage::Body)), "{error:?}");
+    assert!(matches!(error, OutboundError::TimedOut(ExchangeStage::Body)), "{error:?}");
     assert_eq!(&*text, b"1234");
 }
 

@@ -4,7 +4,7 @@ use std::future::pending;
 use std::io::ErrorKind;
 
 use outbound::dial::{dial, resolve};
-use outbound::error::{OutboundError, Stage};
+use outbound::error::{ExchangeStage, OutboundError};
 use outbound::stream::{Destination, Stream};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -62,7 +62,7 @@ async fn an_address_that_hangs_leaves_time_for_the_next() {
 async fn all_addresses_together_have_a_limit() {
     let (hanging, _queued) = full().await;
     let error = dial([hanging.local_addr().unwrap(); 3], pending::<()>, sleep(SHORT)).await.unwrap_err();
-    assert!(matches!(error, OutboundError::TimedOut(Stage::Connect)), "{error:?}");
+    assert!(matches!(error, OutboundError::TimedOut(ExchangeStage::Connect)), "{error:?}");
 }
 
 #[tokio::test]
@@ -80,5 +80,5 @@ async fn one_limit_holds_for_the_whole_way() {
     let (hanging, _queued) = full().await;
     let to = Destination { host: "127.0.0.1", port: hanging.local_addr().unwrap().port(), trust: None };
     let error = Stream::open(to, pending::<()>, sleep(SHORT)).await.unwrap_err();
-    assert!(matches!(error, OutboundError::TimedOut(Stage::Connect)), "{error:?}");
+    assert!(matches!(error, OutboundError::TimedOut(ExchangeStage::Connect)), "{error:?}");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use outbound::error::OutboundError;
 use outbound::exchange::Driver;
-use outbound::pool::{Kept, Pool, PoolLimits};
+use outbound::pool::{Pool, PoolLimits, PooledConnection};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -16,7 +16,7 @@ const LIMITS: PoolLimits = PoolLimits { idle_max: Duration::from_secs(90), per_k
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
 /// A connection that has carried a request, its driver, and its other end.
-async fn used(listener: &TcpListener, key: &'static str) -> (Kept<&'static str>, Driver, TcpStream) {
+async fn used(listener: &TcpListener, key: &'static str) -> (PooledConnection<&'static str>, Driver, TcpStream) {
     let address = listener.local_addr().unwrap();
     let peer = async {
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -34,7 +34,7 @@ async fn used(listener: &TcpListener, key: &'static str) -> (Kept<&'static str>,
         (connection, driver)
     };
     let (stream, (connection, driver)) = both(peer, own).await;
-    let mut kept = Kept::new(connection, address.ip(), key);
+    let mut kept = PooledConnection::new(connection, address.ip(), key);
     kept.used = true;
     (kept, driver, stream)
 }
@@ -61,7 +61,7 @@ async fn the_one_that_was_used_last_is_taken_by_its_key_while_it_is_fresh() {
     assert!(pool.take(&"a", seconds(90), |_| true).is_none(), "the other was idle for too long");
     pool.put(kept, seconds(99));
     assert!(pool.take(&"a", seconds(99), |_| false).is_none(), "its address is not allowed any more");
-    assert!(pool.take(&"a", seconds(99), |_| true).is_none(), "it was let go");
+    assert!(pool.take(&"a", seconds(99), |_| true).is_none(), "it was dropped");
     pool.sweep(seconds(100));
     assert!(pool.take(&"b", seconds(99), |_| true).is_none(), "swept out");
 }

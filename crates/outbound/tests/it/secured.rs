@@ -4,7 +4,7 @@ use std::future::pending;
 use std::io::Write;
 use std::sync::Arc;
 
-use outbound::error::{OutboundError, Stage};
+use outbound::error::{ExchangeStage, OutboundError};
 use outbound::exchange::begin;
 use outbound::stream::{Destination, Stream};
 use outbound::trust::Trust;
@@ -88,7 +88,7 @@ async fn a_peer_that_hangs_in_the_hand_shake_has_a_limit() {
     };
     let to = Destination { host: "127.0.0.1", port: address.port(), trust: Some(&trust) };
     let error = against(peer, Stream::open(to, pending::<()>, hanging.clone().limit())).await.unwrap_err();
-    assert!(matches!(error, OutboundError::TimedOut(Stage::Tls)), "{error:?}");
+    assert!(matches!(error, OutboundError::TimedOut(ExchangeStage::Tls)), "{error:?}");
 }
 
 #[tokio::test]

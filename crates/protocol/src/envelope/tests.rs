@@ -32,15 +32,15 @@ fn a_hundred_targets_pass_and_one_more_does_not() {
 }
 
 #[test]
-fn the_usual_way_takes_the_targets_that_the_thorough_way_takes() {
+fn the_fast_way_takes_the_targets_that_the_thorough_way_takes() {
     let known = [Product::parse("AgencyCloud").unwrap()].iter().collect();
     let longest = with_targets(1).replace("N0", "0123456789abcdef");
     for good in [with_targets(1), with_targets(100), longest.clone()] {
-        assert_eq!(usual::read(good.as_bytes(), &known), Some(read_thoroughly(good.as_bytes(), &known).unwrap()), "{good}");
+        assert_eq!(fast::read(good.as_bytes(), &known), Some(read_thoroughly(good.as_bytes(), &known).unwrap()), "{good}");
     }
     let twice = with_targets(100).replace("\"N99\"", "\"N0\"");
     for bad in [with_targets(0), with_targets(101), longest.replace("abcdef", "abcdefg"), twice] {
-        assert_eq!(usual::read(bad.as_bytes(), &known), None, "{bad}");
+        assert_eq!(fast::read(bad.as_bytes(), &known), None, "{bad}");
         assert!(read_thoroughly(bad.as_bytes(), &known).is_err(), "{bad}");
     }
 }
@@ -133,9 +133,9 @@ proptest! {
     fn what_is_taken_in_one_go_is_what_a_thorough_look_takes(body in body()) {
         let known = ["AgencyCloud", "PropertyCloud"].map(|name| Product::parse(name).unwrap()).iter().collect();
         let thorough = read_thoroughly(body.as_bytes(), &known);
-        match (usual::read(body.as_bytes(), &known), thorough) {
-            (Some(usual), Ok(thorough)) => prop_assert_eq!(usual, thorough),
-            (Some(usual), Err(faults)) => prop_assert!(false, "{usual:?} has faults: {faults:?}"),
+        match (fast::read(body.as_bytes(), &known), thorough) {
+            (Some(fast), Ok(thorough)) => prop_assert_eq!(fast, thorough),
+            (Some(fast), Err(faults)) => prop_assert!(false, "{fast:?} has faults: {faults:?}"),
             // Texts with escapes are looked at thoroughly.
             (None, Ok(thorough)) => prop_assert!(body.contains('\\'), "{thorough:?} was not taken: {body}"),
             (None, Err(_)) => {}

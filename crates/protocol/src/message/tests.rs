@@ -12,11 +12,11 @@ fn an_ack_names_an_event_and_a_ping_may_carry_a_ref() {
     let id = EventId::new(1, [0; 10]);
     assert_eq!(
         ClientMessage::parse(&format!(r#"{{"type":"ack","id":"{id}","more":1}}"#)),
-        Ok(ClientMessage { said: Said::Ack(id), reference: None })
+        Ok(ClientMessage { kind: ClientMessageKind::Ack(id), reference: None })
     );
     let longest = "r".repeat(64);
     let ping = ClientMessage::parse(&format!(r#"{{"type":"ping","ref":"{longest}"}}"#));
-    assert_eq!(ping, Ok(ClientMessage { said: Said::Ping, reference: Some(longest) }));
+    assert_eq!(ping, Ok(ClientMessage { kind: ClientMessageKind::Ping, reference: Some(longest) }));
     assert_eq!(encode_pong(Some("a")), br#"{"type":"pong","ref":"a"}"#);
     assert_eq!(encode_pong(None), br#"{"type":"pong"}"#);
 }
@@ -39,8 +39,8 @@ fn what_is_not_json_ends_the_session_and_what_is_no_message_does_not() {
 fn the_id_of_a_call_has_1_to_128_characters() {
     let dismissed = |id: &str| format!(r#"{{"type":"dismissed","callId":"{id}"}}"#);
     let longest = "ä".repeat(128);
-    let said = ClientMessage::parse(&dismissed(&longest)).map(|message| message.said);
-    assert_eq!(said, Ok(Said::Dismissed(longest.clone())));
+    let kind = ClientMessage::parse(&dismissed(&longest)).map(|message| message.kind);
+    assert_eq!(kind, Ok(ClientMessageKind::Dismissed(longest.clone())));
     for id in [String::new(), longest + "a"] {
         assert_eq!(error_of(&dismissed(&id))["code"], "bad_message", "{id}");
     }
@@ -49,5 +49,5 @@ fn the_id_of_a_call_has_1_to_128_characters() {
 #[test]
 fn a_ref_that_is_null_is_as_good_as_none() {
     let ping = ClientMessage::parse(r#"{"type":"ping","ref":null}"#);
-    assert_eq!(ping, Ok(ClientMessage { said: Said::Ping, reference: None }));
+    assert_eq!(ping, Ok(ClientMessage { kind: ClientMessageKind::Ping, reference: None }));
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use protocol::close::{CloseCode, Reaction, reaction};
 use protocol::id::EventId;
 use protocol::message::{
-    ClientMessage, MessageError, MessageErrorCode, Resume, Said, SyncAction, Welcome, encode_go_away, encode_pong,
+    ClientMessage, ClientMessageKind, MessageError, MessageErrorCode, Resume, SyncAction, Welcome, encode_go_away, encode_pong,
     encode_refreshed, encode_sync,
 };
 use serde_json::{Value, json};
@@ -97,7 +97,7 @@ fn every_client_message_that_is_published_is_understood_and_no_other() {
         }
     }
     names.sort_unstable();
-    let mut known = Said::TYPES;
+    let mut known = ClientMessageKind::TYPES;
     known.sort_unstable();
     assert_eq!(names, known);
 }

@@ -7,7 +7,7 @@ use protocol::authorise::Identity;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::{Flags, Issuer, Keys, Secret};
+use crate::config::{ConfigSecret, Flags, Issuer, Keys};
 
 const SECRET: &str = "a-secret-of-at-least-32-characters!";
 
@@ -37,7 +37,7 @@ fn trusting(issuers: Vec<Issuer>) -> Result<Authenticator, KeysError> {
 
 fn with_audience(name: &str, audience: Option<&str>) -> Issuer {
     let (name, audience) = (name.to_owned(), audience.map(str::to_owned));
-    Issuer { name, audience, keys: Keys::Secret(Secret::from(SECRET)) }
+    Issuer { name, audience, keys: Keys::Secret(ConfigSecret::from(SECRET)) }
 }
 
 fn with_secret() -> Authenticator {

@@ -9,7 +9,7 @@ use protocol::id::{ClientId, CustomerId};
 use serde_json::{Value, json};
 
 use super::id;
-use super::ops::{OpsError, Place, PlaceArgs, Told, lines, text, words};
+use super::ops::{CommandOutput, OpsError, Place, PlaceArgs, lines, text, words};
 
 #[derive(Debug, Args)]
 pub(super) struct AppArgs {
@@ -63,9 +63,9 @@ pub(super) fn run(args: &AppArgs) -> ExitCode {
     args.place.run(async |place| ask(&args.command, place).await)
 }
 
-async fn ask(command: &AppCommand, place: &mut Place) -> Result<Told, OpsError> {
+async fn ask(command: &AppCommand, place: &mut Place) -> Result<CommandOutput, OpsError> {
     let (method, path, body) = match command {
-        AppCommand::List => return Ok(Told::new(place.list("/applications").await?, written)),
+        AppCommand::List => return Ok(CommandOutput::new(place.list("/applications").await?, written)),
         AppCommand::Add(scoped) => (Method::PUT, path(&scoped.client_id), Some(scoped.body())),
         AppCommand::Grant(scoped) => (Method::POST, format!("{}/scopes", path(&scoped.client_id)), Some(scoped.body())),
         AppCommand::Remove { client_id } => (Method::DELETE, path(client_id), None),
@@ -73,7 +73,7 @@ async fn ask(command: &AppCommand, place: &mut Place) -> Result<Told, OpsError> 
         AppCommand::Uninstall(installation) => (Method::DELETE, installation.path(), None),
     };
     place.send(method, &path, body).await?;
-    Ok(Told::default())
+    Ok(CommandOutput::default())
 }
 
 /// An id as it can stand in a path.

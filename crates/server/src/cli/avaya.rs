@@ -9,7 +9,7 @@ use protocol::id::CustomerId;
 use serde_json::json;
 
 use super::id;
-use super::ops::{OpsError, Place, PlaceArgs, Told, lines, text};
+use super::ops::{CommandOutput, OpsError, Place, PlaceArgs, lines, text};
 
 #[derive(Debug, Args)]
 pub(super) struct AvayaArgs {
@@ -50,21 +50,21 @@ pub(super) fn run(args: &AvayaArgs) -> ExitCode {
     args.place.run(async |place| ask(command, place).await)
 }
 
-async fn ask(command: &AccountCommand, place: &mut Place) -> Result<Told, OpsError> {
+async fn ask(command: &AccountCommand, place: &mut Place) -> Result<CommandOutput, OpsError> {
     let path = |account: &str| format!("/avaya/accounts/{}", utf8_percent_encode(account, NON_ALPHANUMERIC));
     match command {
         AccountCommand::Add { account, customer } => {
             place.send(Method::PUT, &path(account), Some(json!({"customerId": customer}))).await?;
-            Ok(Told::sentence(format!("account {account} is that of {customer}")))
+            Ok(CommandOutput::sentence(format!("account {account} is that of {customer}")))
         }
         AccountCommand::List => {
             let written = |account: &_| format!("{}  {}", text(account, "accountId"), text(account, "customerId"));
-            Ok(Told::new(place.list("/avaya/accounts").await?, |all| lines(all, written)))
+            Ok(CommandOutput::new(place.list("/avaya/accounts").await?, |all| lines(all, written)))
         }
         AccountCommand::Remove { account } => {
             place.send(Method::DELETE, &path(account), None).await?;
             let text = format!("account {account} removed; subscriptions that were made for it go on until they are deleted");
-            Ok(Told::sentence(text))
+            Ok(CommandOutput::sentence(text))
         }
     }
 }

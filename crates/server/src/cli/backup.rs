@@ -13,7 +13,7 @@ use store::Store;
 use store::error::OpenError;
 
 use super::fail;
-use super::ops::{OpsError, Place, PlaceArgs, Told};
+use super::ops::{CommandOutput, OpsError, Place, PlaceArgs};
 
 #[derive(Debug, Args)]
 pub(super) struct BackupArgs {
@@ -59,7 +59,7 @@ pub(super) fn run(args: &BackupArgs) -> ExitCode {
 }
 
 /// The copy has its name only when it is whole, was read, and is on disk.
-async fn back_up(file: &Path, partial: &Path, place: &mut Place) -> Result<Told, BackupError> {
+async fn back_up(file: &Path, partial: &Path, place: &mut Place) -> Result<CommandOutput, BackupError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| BackupError::File { path, source }
@@ -74,7 +74,7 @@ async fn back_up(file: &Path, partial: &Path, place: &mut Place) -> Result<Told,
     Store::verify(partial)?;
     fs::rename(partial, file).map_err(failed(file))?;
     let bytes = fs::metadata(file).map_err(failed(file))?.len();
-    Ok(Told {
+    Ok(CommandOutput {
         json: json!({"file": file, "bytes": bytes}),
         text: format!(
             "{} in {}; the key of webhooks' secrets (webhooks.key) is not in it: keep that elsewhere\n",

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use server::config::origin::Fault;
-use server::config::show::{Setting, written};
+use server::config::origin::ConfigFault;
+use server::config::show::{ShownSetting, written};
 use server::config::{Config, ConfigError};
 
 use super::{EX_CONFIG, ServeArgs, put, refuse};
@@ -21,14 +21,14 @@ pub(super) struct ConfigArgs {
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Says all that is wrong with a configuration, with line and key; exits with 0 or 78.
-    Check(Asked),
+    Check(ConfigFlags),
     /// Prints the configuration that holds, secrets masked, and where each value came from: default, file and line, variable, flag.
-    Show(Asked),
+    Show(ConfigFlags),
 }
 
 /// The same flags as `bellwire serve` takes.
 #[derive(Debug, Args)]
-struct Asked {
+struct ConfigFlags {
     #[command(flatten)]
     serve: ServeArgs,
     /// Prints JSON.
@@ -38,10 +38,10 @@ struct Asked {
 
 pub(super) fn run(args: ConfigArgs) -> ExitCode {
     match args.command {
-        ConfigCommand::Check(Asked { serve, json }) => check(serve, json),
-        ConfigCommand::Show(Asked { serve, json }) => match Config::explained(&serve.into()) {
+        ConfigCommand::Check(ConfigFlags { serve, json }) => check(serve, json),
+        ConfigCommand::Show(ConfigFlags { serve, json }) => match Config::explained(&serve.into()) {
             Ok((_, settings)) if json => {
-                put(format!("{}\n", Value::from_iter(settings.iter().map(Setting::json))));
+                put(format!("{}\n", Value::from_iter(settings.iter().map(ShownSetting::json))));
                 ExitCode::SUCCESS
             }
             Ok((_, settings)) => {
@@ -59,7 +59,7 @@ fn check(serve: ServeArgs, json: bool) -> ExitCode {
         Err(ConfigError(faults)) => faults,
     };
     if json {
-        println!("{}", json!({"faults": faults.iter().map(Fault::json).collect::<Value>()}));
+        println!("{}", json!({"faults": faults.iter().map(ConfigFault::json).collect::<Value>()}));
         return if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EX_CONFIG) };
     }
     if faults.is_empty() {

@@ -16,7 +16,7 @@ use protocol::id::{ConnectorId, CustomerId, NegotiatorId, Product};
 use serde_json::{Value, json};
 
 use super::directory::{self, DirectoryError};
-use super::ops::{OpsError, Place, PlaceArgs, Told, lines, text};
+use super::ops::{CommandOutput, OpsError, Place, PlaceArgs, lines, text};
 use super::{fail, id};
 
 /// The products of a node that is not configured otherwise.
@@ -113,7 +113,7 @@ pub(super) fn run(args: &ConnectorArgs) -> ExitCode {
     args.place.run(async |place| ask(&args.command, place).await)
 }
 
-async fn ask(command: &ConnectorCommand, place: &mut Place) -> Result<Told, ConnectorError> {
+async fn ask(command: &ConnectorCommand, place: &mut Place) -> Result<CommandOutput, ConnectorError> {
     match command {
         ConnectorCommand::Add(new) => {
             place.send(Method::PUT, &format!("/connectors/{}", new.id), Some(new.body()?)).await?;
@@ -121,13 +121,13 @@ async fn ask(command: &ConnectorCommand, place: &mut Place) -> Result<Told, Conn
         }
         ConnectorCommand::Remove { connector } => {
             place.send(Method::DELETE, &format!("/connectors/{connector}"), None).await?;
-            Ok(Told::default())
+            Ok(CommandOutput::default())
         }
         ConnectorCommand::List | ConnectorCommand::Try { .. } => {
             let line = |connector: &Value| {
                 format!("{:<24} {:<8} {}", text(connector, "id"), text(connector, "vendor"), text(connector, "customer"))
             };
-            Ok(Told::new(place.list("/connectors").await?, |all| lines(all, line)))
+            Ok(CommandOutput::new(place.list("/connectors").await?, |all| lines(all, line)))
         }
     }
 }
@@ -147,15 +147,15 @@ impl NewArgs {
     }
 
     /// What is to be entered at the telephone system.
-    fn entered(&self) -> Told {
+    fn entered(&self) -> CommandOutput {
         let url = format!("{}/connectors/{}", self.url.trim_end_matches('/'), self.id);
         let file = self.secret_file.display();
         match self.vendor.secret_place() {
-            SecretPlace::Header(name) => Told {
+            SecretPlace::Header(name) => CommandOutput {
                 json: json!({"url": url, "header": name}),
                 text: format!("URL     {url}\nheader  {name}: the secret in {file}\n"),
             },
-            SecretPlace::Path => Told {
+            SecretPlace::Path => CommandOutput {
                 json: json!({"url": format!("{url}/SECRET")}),
                 text: format!("URL     {url}/SECRET   where SECRET is what {file} holds\n"),
             },

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use client::api::{Answer, Api};
+use client::api::{Api, CallAnswer};
 use client::desktop::{Desktop, News, fixed};
 use clock::Clock;
 use futures::future::join_all;
@@ -120,7 +120,7 @@ impl Stage {
         Ok(Self { provider: Api::new(address), token: application()?, desktops, started, attempts_seen: 0 })
     }
 
-    /// Posts an event and says who got it, after how many microseconds. Gives the event's id.
+    /// Posts an event and says who got it, after how many microseconds. Returns the event's id.
     async fn post(&mut self, what: &str, body: &'static str) -> Fallible<String> {
         let posted = Instant::now();
         println!("\n{:>9.3} ms  {what}", posted.duration_since(self.started).as_secs_f64() * 1000.0);
@@ -272,7 +272,7 @@ impl Stage {
         Ok(latest)
     }
 
-    /// A request of the application; gives the body of the answer.
+    /// Sends a request of the application and returns the body of the answer.
     async fn say(&mut self, method: Method, path: &str, body: impl Into<Bytes>) -> Fallible<Value> {
         let mut request = request(method, path, &self.token, &[("content-type", "application/json")])?;
         *request.body_mut() = Full::from(body.into());
@@ -350,11 +350,11 @@ fn micros(since: Instant) -> u128 {
     since.elapsed().as_micros()
 }
 
-fn body_of(answer: &Answer) -> Value {
+fn body_of(answer: &CallAnswer) -> Value {
     serde_json::from_slice(&answer.body).unwrap_or_default()
 }
 
-fn text_of(answer: &Answer) -> String {
+fn text_of(answer: &CallAnswer) -> String {
     String::from_utf8_lossy(&answer.body).into_owned()
 }
 

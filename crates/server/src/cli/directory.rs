@@ -14,7 +14,7 @@ use protocol::id::CustomerId;
 use serde_json::Value;
 
 use super::id;
-use super::ops::{OpsError, Place, PlaceArgs, Told, lines};
+use super::ops::{CommandOutput, OpsError, Place, PlaceArgs, lines};
 
 #[derive(Debug, Args)]
 pub(super) struct DirectoryArgs {
@@ -93,25 +93,25 @@ pub(super) fn run(args: &DirectoryArgs) -> ExitCode {
     args.place.run(async |place| ask(&args.command, place).await)
 }
 
-async fn ask(command: &DirectoryCommand, place: &mut Place) -> Result<Told, DirectoryError> {
+async fn ask(command: &DirectoryCommand, place: &mut Place) -> Result<CommandOutput, DirectoryError> {
     let path = |customer: &CustomerId| format!("/directories/{customer}");
     match command {
         DirectoryCommand::Import { customer, file, queues } => {
             let known = if queues.is_none() { known_queues(place, &path(customer)).await? } else { Vec::new() };
             let directory = serde_json::to_value(read(file, queues.as_deref(), known)?)?;
             place.send(Method::PUT, &path(customer), Some(directory)).await?;
-            Ok(Told::default())
+            Ok(CommandOutput::default())
         }
         DirectoryCommand::Export { customer } => {
             let json = place.send(Method::GET, &path(customer), None).await?;
             let directory: Directory = serde_json::from_value(json.clone())?;
-            Ok(Told { json, text: table::written(&directory.people) })
+            Ok(CommandOutput { json, text: table::written(&directory.people) })
         }
         DirectoryCommand::Remove { customer } => {
             place.send(Method::DELETE, &path(customer), None).await?;
-            Ok(Told::default())
+            Ok(CommandOutput::default())
         }
-        DirectoryCommand::List => Ok(Told::new(place.list("/directories").await?, |all| lines(all, line))),
+        DirectoryCommand::List => Ok(CommandOutput::new(place.list("/directories").await?, |all| lines(all, line))),
     }
 }
 

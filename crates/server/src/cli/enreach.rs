@@ -10,7 +10,7 @@ use protocol::id::CustomerId;
 use serde_json::Value;
 
 use super::id;
-use super::ops::{OpsError, Place, PlaceArgs, Told};
+use super::ops::{CommandOutput, OpsError, Place, PlaceArgs};
 
 #[derive(Debug, Args)]
 pub(super) struct EnreachArgs {
@@ -53,7 +53,7 @@ pub(super) fn run(args: &EnreachArgs) -> ExitCode {
     args.place.run(async |place| ask(&args.command, place).await)
 }
 
-async fn ask(command: &EnreachCommand, place: &mut Place) -> Result<Told, EnreachError> {
+async fn ask(command: &EnreachCommand, place: &mut Place) -> Result<CommandOutput, EnreachError> {
     let path = |customer: &CustomerId| format!("/enreach/webhooks?customerId={customer}");
     let answer = match command {
         EnreachCommand::Load { file, customer } => {
@@ -64,5 +64,5 @@ async fn ask(command: &EnreachCommand, place: &mut Place) -> Result<Told, Enreac
         }
         EnreachCommand::Show { customer } => place.send(Method::GET, &path(customer), None).await?,
     };
-    Ok(Told::new(answer, |answer| format!("{answer:#}\n")))
+    Ok(CommandOutput::new(answer, |answer| format!("{answer:#}\n")))
 }

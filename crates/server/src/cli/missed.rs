@@ -9,7 +9,7 @@ use protocol::id::{CustomerId, NegotiatorId};
 use serde_json::Value;
 
 use super::id;
-use super::ops::{OpsError, Place, PlaceArgs, Told, lines, text};
+use super::ops::{CommandOutput, OpsError, Place, PlaceArgs, lines, text};
 
 #[derive(Debug, Args)]
 pub(super) struct MissedArgs {
@@ -48,19 +48,19 @@ pub(super) fn run(args: &MissedArgs) -> ExitCode {
     args.place.run(async |place| ask(&args.command, place).await)
 }
 
-async fn ask(command: &MissedCommand, place: &mut Place) -> Result<Told, OpsError> {
+async fn ask(command: &MissedCommand, place: &mut Place) -> Result<CommandOutput, OpsError> {
     match command {
         MissedCommand::List { customer, negotiator } => {
             let path = path(customer.as_ref(), negotiator.as_ref());
             let written = if negotiator.is_some() { call } else { list };
-            Ok(Told::new(place.list(&format!("{path}?pageSize=1000")).await?, |all| lines(all, written)))
+            Ok(CommandOutput::new(place.list(&format!("{path}?pageSize=1000")).await?, |all| lines(all, written)))
         }
         MissedCommand::Purge { customer, negotiator, before } => {
             let before = before.map(|before| format!("?before={before}")).unwrap_or_default();
             let path = path(Some(customer), negotiator.as_ref());
             let gone = place.send(Method::DELETE, &format!("{path}{before}"), None).await?;
             let count = |gone: &Value| gone.get("missedCalls").and_then(Value::as_u64).unwrap_or(0);
-            Ok(Told::new(gone, |gone| format!("{} missed calls taken away\n", count(gone))))
+            Ok(CommandOutput::new(gone, |gone| format!("{} missed calls taken away\n", count(gone))))
         }
     }
 }

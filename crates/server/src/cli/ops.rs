@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use bytes::Bytes;
 use clap::Args;
 use client::address::{Address, AddressError};
-use client::api::{Answer, Api, ApiError};
+use client::api::{Api, CallAnswer, CallError};
 use http_body_util::Full;
 use hyper::{Method, Request};
 use serde_json::Value;
@@ -50,12 +50,12 @@ pub(super) struct PlaceArgs {
 
 /// What came of a command, for programs and for people.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct CommandOutput {
     pub(super) json: Value,
     pub(super) text: String,
 }
 
-impl Told {
+impl CommandOutput {
     /// The same for both: an answer, and how it is put for people.
     pub(super) fn new(json: Value, written: impl FnOnce(&Value) -> String) -> Self {
         let text = written(&json);
@@ -76,9 +76,9 @@ pub(super) enum OpsError {
     #[error("{path}")]
     File { path: PathBuf, source: std::io::Error },
     #[error("the operators' listener does not answer; is the node running? Of a stopped node most commands take --data DIR")]
-    Unreachable(#[source] ApiError),
+    Unreachable(#[source] CallError),
     #[error("the answer was not received")]
-    Answer(#[source] ApiError),
+    Answer(#[source] CallError),
     #[error("{0}")]
     Missing(String),
     #[error("refused with {status}: {description}")]
@@ -99,7 +99,7 @@ pub(super) enum Place {
 
 impl NodeArgs {
     /// Does a command on a running node, and prints what came of it.
-    pub(super) fn run<E>(&self, command: impl AsyncFnOnce(&mut Place) -> Result<Told, E>) -> ExitCode
+    pub(super) fn run<E>(&self, command: impl AsyncFnOnce(&mut Place) -> Result<CommandOutput, E>) -> ExitCode
     where
         E: std::error::Error + From<OpsError>,
     {
@@ -122,7 +122,7 @@ impl NodeArgs {
 
 impl PlaceArgs {
     /// Does a command where it is to be done, and prints what came of it.
-    pub(super) fn run<E>(&self, command: impl AsyncFnOnce(&mut Place) -> Result<Told, E>) -> ExitCode
+    pub(super) fn run<E>(&self, command: impl AsyncFnOnce(&mut Place) -> Result<CommandOutput, E>) -> ExitCode
     where
         E: std::error::Error + From<OpsError>,
     {
@@ -146,11 +146,11 @@ impl PlaceArgs {
     }
 }
 
-fn tell<E: std::error::Error>(done: Result<Told, E>, json: bool) -> ExitCode {
+fn tell<E: std::error::Error>(done: Result<CommandOutput, E>, json: bool) -> ExitCode {
     match done {
-        Ok(Told { json: Value::Null, .. }) if json => {}
-        Ok(Told { json: shown, .. }) if json => put(format!("{shown}\n")),
-        Ok(Told { text, .. }) => put(text),
+        Ok(CommandOutput { json: Value::Null, .. }) if json => {}
+        Ok(CommandOutput { json: shown, .. }) if json => put(format!("{shown}\n")),
+        Ok(CommandOutput { text, .. }) => put(text),
         Err(error) => return fail(&error),
     }
     ExitCode::SUCCESS
@@ -212,14 +212,14 @@ impl Place {
     }
 }
 
-fn unanswered(error: ApiError) -> OpsError {
+fn unanswered(error: CallError) -> OpsError {
     match error {
-        ApiError::Connect { .. } => OpsError::Unreachable(error),
-        ApiError::Broken(_) | ApiError::Cut(_) | ApiError::TooLarge => OpsError::Answer(error),
+        CallError::Connect { .. } => OpsError::Unreachable(error),
+        CallError::Broken(_) | CallError::Cut(_) | CallError::TooLarge => OpsError::Answer(error),
     }
 }
 
-fn understand(answer: &Answer) -> Result<Value, OpsError> {
+fn understand(answer: &CallAnswer) -> Result<Value, OpsError> {
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     if answer.status.is_success() {
         return Ok(body);

@@ -8,7 +8,7 @@ use protocol::id::{CustomerId, NegotiatorId};
 use serde_json::{Value, json};
 
 use super::id;
-use super::ops::{OpsError, PlaceArgs, Told};
+use super::ops::{CommandOutput, OpsError, PlaceArgs};
 
 /// What is said of each number of the answer.
 const NAMES: [(&str, &str); 8] = [
@@ -35,9 +35,9 @@ pub(super) struct PurgeArgs {
 }
 
 pub(super) fn run(args: &PurgeArgs) -> ExitCode {
-    args.place.run(async |place| -> Result<Told, OpsError> {
+    args.place.run(async |place| -> Result<CommandOutput, OpsError> {
         let asked = json!({"customerId": args.customer, "negotiatorId": args.negotiator});
-        Ok(Told::new(place.send(Method::POST, "/purge", Some(asked)).await?, written))
+        Ok(CommandOutput::new(place.send(Method::POST, "/purge", Some(asked)).await?, written))
     })
 }
 

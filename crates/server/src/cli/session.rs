@@ -8,7 +8,7 @@ use protocol::id::{CustomerId, NegotiatorId};
 use serde_json::Value;
 
 use super::id;
-use super::ops::{NodeArgs, OpsError, Place, Told, lines, text};
+use super::ops::{CommandOutput, NodeArgs, OpsError, Place, lines, text};
 
 #[derive(Debug, Args)]
 pub(super) struct SessionArgs {
@@ -44,18 +44,18 @@ pub(super) fn run(args: &SessionArgs) -> ExitCode {
     args.node.run(async |place| ask(&args.command, place).await)
 }
 
-async fn ask(command: &SessionCommand, place: &mut Place) -> Result<Told, OpsError> {
+async fn ask(command: &SessionCommand, place: &mut Place) -> Result<CommandOutput, OpsError> {
     match command {
         SessionCommand::List { customer, negotiator } => {
             let customer = customer.map(|customer| format!("customerId={customer}&")).unwrap_or_default();
             let negotiator = negotiator.map(|negotiator| format!("negotiatorId={negotiator}&")).unwrap_or_default();
             let all = place.list(&format!("/sessions?{customer}{negotiator}pageSize=1000")).await?;
-            Ok(Told::new(all, |all| lines(all, written)))
+            Ok(CommandOutput::new(all, |all| lines(all, written)))
         }
         SessionCommand::Close { customer, negotiator } => {
             let closed = place.send(Method::DELETE, &format!("/sessions/{customer}/{negotiator}"), None).await?;
             let count = |closed: &Value| closed.get("closed").and_then(Value::as_u64).unwrap_or(0);
-            Ok(Told::new(closed, |closed| format!("{} sessions closed\n", count(closed))))
+            Ok(CommandOutput::new(closed, |closed| format!("{} sessions closed\n", count(closed))))
         }
     }
 }

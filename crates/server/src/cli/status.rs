@@ -7,7 +7,7 @@ use clap::Args;
 use hyper::Method;
 use serde_json::Value;
 
-use super::ops::{OpsError, PlaceArgs, Told, text};
+use super::ops::{CommandOutput, OpsError, PlaceArgs, text};
 
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
@@ -16,8 +16,9 @@ pub(super) struct StatusArgs {
 }
 
 pub(super) fn run(args: &StatusArgs) -> ExitCode {
-    args.place
-        .run(async |place| -> Result<Told, OpsError> { Ok(Told::new(place.send(Method::GET, "/status", None).await?, written)) })
+    args.place.run(async |place| -> Result<CommandOutput, OpsError> {
+        Ok(CommandOutput::new(place.send(Method::GET, "/status", None).await?, written))
+    })
 }
 
 fn written(status: &Value) -> String {

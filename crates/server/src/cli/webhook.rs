@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::ops::{OpsError, Place, PlaceArgs, Told, lines, text, words};
+use super::ops::{CommandOutput, OpsError, Place, PlaceArgs, lines, text, words};
 
 #[derive(Debug, Args)]
 pub(super) struct WebhookArgs {
@@ -53,20 +53,22 @@ pub(super) fn run(args: &WebhookArgs) -> ExitCode {
     args.place.run(async |place| ask(&args.command, place).await)
 }
 
-async fn ask(command: &WebhookCommand, place: &mut Place) -> Result<Told, OpsError> {
+async fn ask(command: &WebhookCommand, place: &mut Place) -> Result<CommandOutput, OpsError> {
     match command {
-        WebhookCommand::List => Ok(Told::new(place.list("/webhooks").await?, |all| lines(all, line))),
+        WebhookCommand::List => Ok(CommandOutput::new(place.list("/webhooks").await?, |all| lines(all, line))),
         WebhookCommand::Show { subscription } => {
-            Ok(Told::new(place.send(Method::GET, &format!("/webhooks/{subscription}"), None).await?, shown))
+            Ok(CommandOutput::new(place.send(Method::GET, &format!("/webhooks/{subscription}"), None).await?, shown))
         }
         WebhookCommand::Ping { subscription, topic } => {
             let path = format!("/webhooks/{subscription}/ping");
-            Ok(Told::new(place.send(Method::POST, &path, Some(json!({"topicId": topic}))).await?, pinged))
+            Ok(CommandOutput::new(place.send(Method::POST, &path, Some(json!({"topicId": topic}))).await?, pinged))
         }
         WebhookCommand::Replay { subscription, since, until, status } => {
             let path = format!("/webhooks/{subscription}/replay");
             let asked = json!({"since": since, "until": until, "status": status});
-            Ok(Told::new(place.send(Method::POST, &path, Some(asked)).await?, |begun| format!("{}\n", text(begun, "id"))))
+            Ok(CommandOutput::new(place.send(Method::POST, &path, Some(asked)).await?, |begun| {
+                format!("{}\n", text(begun, "id"))
+            }))
         }
     }
 }

@@ -25,7 +25,7 @@ pub enum Origin {
 
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct ConfigFault {
     /// The key; empty where a text cannot be read at all.
     pub key: String,
     /// What is wrong, in words that follow the key.
@@ -59,7 +59,7 @@ impl fmt::Display for Origin {
     }
 }
 
-impl Fault {
+impl ConfigFault {
     /// As programs read it.
     #[must_use]
     pub fn json(&self) -> Value {
@@ -72,7 +72,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ConfigFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.origin != Origin::Default {
             write!(f, "{}: ", self.origin)?;

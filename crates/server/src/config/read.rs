@@ -12,7 +12,7 @@ use super::values::{
     bytes, count, count_or_auto, duration, kernel_bytes, limit, optional_path, optional_secret, parsed, parsed_list, ports,
     positive, positive_rows, products, small, text, texts,
 };
-use super::{Config, Limits, LogFormat, Purpose, Rate, door, issuers, telemetry};
+use super::{Config, Limits, LogFormat, Purpose, Rate, issuers, listeners, telemetry};
 
 /// Shorter ones would be a burden to a provider, longer ones would leave keys good for long that it has withdrawn.
 const KEYS_INTERVALS: RangeInclusive<Duration> = Duration::from_secs(30)..=Duration::from_mins(30);
@@ -25,10 +25,10 @@ pub(super) fn config(reader: &mut Reader, purpose: Purpose) -> Config {
         products: reader.get("products", products),
         listen: reader.get("http.listen", parsed),
         cors_origins: reader.get("http.cors_origins", texts),
-        tls: door::tls(reader, "http"),
-        proxies: door::proxies(reader),
+        tls: listeners::tls(reader, "http"),
+        proxies: listeners::proxies(reader),
         ops_listen: reader.get("ops.listen", parsed),
-        ops_tls: door::tls(reader, "ops"),
+        ops_tls: listeners::tls(reader, "ops"),
         ops_token: reader.get("ops.token_file", optional_secret),
         issuers: issuers::issuers(reader, purpose),
         tokens_max: reader.get("auth.tokens_max", count),
@@ -47,7 +47,7 @@ pub(super) fn config(reader: &mut Reader, purpose: Purpose) -> Config {
         log_format: reader.get("log.format", log_format),
         log_filter: reader.get("log.filter", log_filter),
     };
-    door::check(reader, &config);
+    listeners::check(reader, &config);
     config
 }
 
@@ -85,7 +85,7 @@ fn sessions(reader: &mut Reader) -> sessions::config::Config {
 
 fn webhooks(reader: &mut Reader, dev: bool) -> webhooks::engine::Config {
     webhooks::engine::Config {
-        limits: webhooks::schedule::Limits {
+        limits: webhooks::schedule::SendLimits {
             in_flight_max: reader.get("webhooks.in_flight_max", positive),
             per_endpoint_max: reader.get("webhooks.per_endpoint_max", positive),
             per_host_max: reader.get("webhooks.per_host_max", positive),

@@ -6,8 +6,8 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::lines::{Lines, joined};
-use super::origin::{Fault, Origin};
-use super::show::Setting;
+use super::origin::{ConfigFault, Origin};
+use super::show::ShownSetting;
 
 /// Keys of earlier versions, and what their users are to do instead.
 const GONE: [(&str, &str); 1] = [(
@@ -29,7 +29,7 @@ pub(super) struct Reader {
     known: Vec<String>,
     /// The keys that were read.
     pub(super) asked: BTreeSet<String>,
-    pub(super) faults: Vec<Fault>,
+    pub(super) faults: Vec<ConfigFault>,
 }
 
 impl Reader {
@@ -53,7 +53,7 @@ impl Reader {
     /// Notes what is wrong with the value of a key.
     pub(super) fn fault(&mut self, key: &str, message: impl Into<String>) {
         let origin = self.origin(key);
-        self.faults.push(Fault { key: key.to_owned(), message: message.into(), origin });
+        self.faults.push(ConfigFault { key: key.to_owned(), message: message.into(), origin });
     }
 
     /// Replaces values by those of a file.
@@ -86,7 +86,7 @@ impl Reader {
                 }
             };
             let origin = origin(&path);
-            self.faults.push(Fault { key: path, message, origin });
+            self.faults.push(ConfigFault { key: path, message, origin });
         }
     }
 
@@ -168,15 +168,15 @@ impl Reader {
     }
 
     /// All values as they hold, in the order of the reference.
-    pub(super) fn settings(&self) -> Vec<Setting> {
+    pub(super) fn settings(&self) -> Vec<ShownSetting> {
         self.known.iter().flat_map(|key| self.settings_of(key)).collect()
     }
 
-    fn settings_of(&self, key: &str) -> Vec<Setting> {
+    fn settings_of(&self, key: &str) -> Vec<ShownSetting> {
         let Some(value) = find(&self.values, key) else { return Vec::new() };
         let setting = |path: String, value: &Value| {
             let origin = self.origin(&path);
-            Setting::new(path, value, origin)
+            ShownSetting::new(path, value, origin)
         };
         match tables(value) {
             Ok(tables) if !tables.is_empty() => {

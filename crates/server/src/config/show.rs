@@ -16,7 +16,7 @@ const COLUMN: usize = 56;
 
 /// One value, and where it came from.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Setting {
+pub struct ShownSetting {
     /// Its key: `http.listen`, `auth.issuers[0].issuer`.
     pub key: String,
     /// The value; a secret's is masked.
@@ -25,7 +25,7 @@ pub struct Setting {
     pub origin: Origin,
 }
 
-impl Setting {
+impl ShownSetting {
     pub(super) fn new(key: String, value: &Value, origin: Origin) -> Self {
         let value = masked(&key, value);
         Self { key, value, origin }
@@ -65,10 +65,10 @@ fn without_userinfo(text: &str) -> String {
 
 /// Writes settings as a configuration file, with the origin of each behind it. What is no key of the file is a comment.
 #[must_use]
-pub fn written(settings: &[Setting]) -> String {
+pub fn written(settings: &[ShownSetting]) -> String {
     let mut text = String::new();
     let mut section = "";
-    for Setting { key, value, origin } in settings {
+    for ShownSetting { key, value, origin } in settings {
         let (of, name) = key.rsplit_once('.').unwrap_or(("", key));
         if of != section {
             section = of;

@@ -6,9 +6,9 @@ fn load(file: &str, environment: &[(&str, &str)], flags: &Flags) -> Result<Confi
     Config::from_parts(file, environment.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())), flags)
 }
 
-fn explained(file: &str, environment: &[(&str, &str)], flags: &Flags) -> Vec<Setting> {
+fn explained(file: &str, environment: &[(&str, &str)], flags: &Flags) -> Vec<ShownSetting> {
     let environment = environment.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
-    read_all(file, environment, flags, Purpose::Develop(Secret::from("known"))).unwrap().1
+    read_all(file, environment, flags, Purpose::Develop(ConfigSecret::from("known"))).unwrap().1
 }
 
 /// All faults, as they are told.
@@ -49,7 +49,7 @@ fn every_key_of_the_reference_is_documented_with_its_unit_and_when_to_change_it(
 fn the_program_reads_every_key_of_the_reference_and_no_other() {
     let (reference, lines) = parse(DEFAULT, Path::new("reference")).unwrap();
     let mut reader = Reader::new(reference, &lines);
-    read::config(&mut reader, Purpose::Develop(Secret::from("known")));
+    read::config(&mut reader, Purpose::Develop(ConfigSecret::from("known")));
     assert_eq!(reader.faults, [], "a fault is replaced by a value of the reference, so that has none");
     let written: BTreeSet<_> = documented().into_iter().map(|(key, _)| key).collect();
     assert_eq!(reader.asked, written);
@@ -256,7 +256,8 @@ fn each_value_says_where_it_came_from() {
 
 #[test]
 fn what_looks_like_a_secret_is_masked() {
-    let shown = |key: &str, value: &str| Setting::new(key.to_owned(), &Value::from(value), Origin::Default).value.to_string();
+    let shown =
+        |key: &str, value: &str| ShownSetting::new(key.to_owned(), &Value::from(value), Origin::Default).value.to_string();
     assert_eq!(shown("a.client_secret", "x"), "\"***\"");
     assert_eq!(shown("a.secret_file", "/etc/x"), "\"/etc/x\"");
     assert_eq!(shown("a.url", "https://me:pass@keys.example/a@b"), "\"https://***@keys.example/a@b\"");

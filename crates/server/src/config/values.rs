@@ -8,7 +8,7 @@ use std::time::Duration;
 use protocol::id::Product;
 use toml::Value;
 
-use super::Secret;
+use super::ConfigSecret;
 
 /// A hundred years, which stand for no limit as well.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -109,7 +109,7 @@ pub(super) fn optional_path(value: &Value) -> Result<Option<PathBuf>, String> {
 }
 
 /// What is in the file that is named; an empty text names none.
-pub(super) fn optional_secret(value: &Value) -> Result<Option<Secret>, String> {
+pub(super) fn optional_secret(value: &Value) -> Result<Option<ConfigSecret>, String> {
     match text(value)?.as_str() {
         "" => Ok(None),
         path => secret(Path::new(path)).map(Some),
@@ -117,11 +117,11 @@ pub(super) fn optional_secret(value: &Value) -> Result<Option<Secret>, String> {
 }
 
 /// What is in a file, without the end of its line.
-pub(super) fn secret(path: &Path) -> Result<Secret, String> {
+pub(super) fn secret(path: &Path) -> Result<ConfigSecret, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let secret = text.trim_end_matches(['\r', '\n']);
     if secret.len() < SECRET_BYTES_MIN {
         return Err(format!("{}: holds {} bytes, a secret needs at least {SECRET_BYTES_MIN}", path.display(), secret.len()));
     }
-    Ok(Secret::from(secret))
+    Ok(ConfigSecret::from(secret))
 }

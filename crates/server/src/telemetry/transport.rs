@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use client::address::Address;
-use client::api::{Answer, Api, ApiError};
+use client::api::{Api, CallAnswer, CallError};
 use http_body_util::Full;
 use hyper::header::CONTENT_TYPE;
 use hyper::{Request, Response};
@@ -33,17 +33,17 @@ enum TransportError {
     #[error("refused with {0}")]
     Refused(u16),
     #[error(transparent)]
-    Failed(#[from] ApiError),
+    Failed(#[from] CallError),
 }
 
 impl Transport {
     /// Sends protocol buffers to a path.
-    pub(super) async fn post(&self, path: &str, body: Vec<u8>) -> Result<Answer, HttpError> {
+    pub(super) async fn post(&self, path: &str, body: Vec<u8>) -> Result<CallAnswer, HttpError> {
         let request = Request::post(path).header(CONTENT_TYPE, "application/x-protobuf").body(Full::from(body))?;
         self.send(request).await
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, HttpError> {
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<CallAnswer, HttpError> {
         let (mut api, what) = (Api::new(self.address.clone()), request.uri().path().to_owned());
         let sent = match timeout(PATIENCE, api.send(request)).await {
             Ok(Ok(answer)) if answer.status.is_success() => Ok(answer),

@@ -75,7 +75,7 @@ impl Browser {
         }
     }
 
-    /// Waits until the script gives this value.
+    /// Waits until the script returns this value.
     async fn becomes(&mut self, script: &str, expected: &str) {
         let mut last = Value::Null;
         let waiting = async {

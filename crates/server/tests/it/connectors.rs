@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use client::api::{Answer, Api};
+use client::api::{Api, CallAnswer};
 use client::session::Session;
 use hyper::Method;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::support::*;
 
 const SECRET_OF_CONNECTOR: &str = "MySecretString-0001";
 
-async fn operate(node: &TestNode, method: Method, path: &str, body: &Value) -> Answer {
+async fn operate(node: &TestNode, method: Method, path: &str, body: &Value) -> CallAnswer {
     let mut operator = Caller { api: Api::new(&node.ops), token: String::new(), customer: None };
     operator.send(method, path, body.to_string(), &[("content-type", "application/json")]).await
 }
@@ -35,7 +35,7 @@ async fn connect(node: &TestNode, example: &Value) {
     assert_eq!(operate(node, Method::PUT, "/connectors/pbx", &connector).await.status, 204);
 }
 
-async fn call_back(node: &TestNode, vendor: &str, callback: &Value) -> Answer {
+async fn call_back(node: &TestNode, vendor: &str, callback: &Value) -> CallAnswer {
     let mut system = Caller { api: Api::new(&node.api), token: String::new(), customer: None };
     let event = callback.pointer("/headers/X-Benemen-Event").and_then(Value::as_str).unwrap_or_default().to_owned();
     let body = callback["body"].to_string();

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::api::{Answer, Api};
-use client::session::OpenError;
+use client::api::{Api, CallAnswer};
+use client::session::SessionError;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -17,7 +17,7 @@ const AGAIN: Duration = Duration::from_secs(30);
 /// How long a reading can take.
 const LIMIT: Duration = Duration::from_secs(5);
 
-async fn ask_with(node: &TestNode, token: String) -> Answer {
+async fn ask_with(node: &TestNode, token: String) -> CallAnswer {
     Caller { api: Api::new(&node.api), token, customer: None }.get("/notifications", &[]).await
 }
 
@@ -114,7 +114,7 @@ async fn without_a_provider_a_node_starts_and_its_tokens_are_for_later() {
     assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, Some("5")));
     assert!(body(&refused)["description"].as_str().unwrap().contains("issuer cannot be read"), "{refused:?}");
     let session = node.open(&key.token(&provider.issuer, &json!({})), "").await;
-    assert!(matches!(session, Err(OpenError::Refused { status: 503, .. })));
+    assert!(matches!(session, Err(SessionError::Refused { status: 503, .. })));
     assert_eq!(ask_with(&node, key.token("https://elsewhere.example", &json!({}))).await.status, 401);
     assert_eq!(measured(&node, &provider, "failures_total").await, 1.0);
 

@@ -1,4 +1,4 @@
-//! What happens at each bound of the door.
+//! What happens at each bound of the server.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ async fn sessions_are_opened_at_a_bounded_rate_and_those_with_new_tokens_at_a_lo
     let [a1, a2, a3, a4] = ["A1", "A2", "A3", "A4"].map(|negotiator| person("SBOX", negotiator, "AgencyCloud"));
     let open = async |token: &str| match node.open(token, "").await {
         Ok(_) => 101,
-        Err(client::session::OpenError::Refused { status, .. }) => status,
+        Err(client::session::SessionError::Refused { status, .. }) => status,
         Err(error) => panic!("{error}"),
     };
     assert_eq!([open(&a1).await, open(&a2).await, open(&a3).await], [101, 101, 503]);
@@ -161,7 +161,7 @@ async fn of_the_connections_one_in_ten_is_kept_for_requests() {
         sessions.push(node.session("SBOX", &format!("N{number}"), "").await);
     }
     match node.open(&person("SBOX", "ADV", "AgencyCloud"), "").await {
-        Err(client::session::OpenError::Refused { status: 503, .. }) => {}
+        Err(client::session::SessionError::Refused { status: 503, .. }) => {}
         other => panic!("{other:?}"),
     }
     let text = event("incomingCall", &["ADV"]).to_string();

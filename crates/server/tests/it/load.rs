@@ -29,7 +29,7 @@ async fn provide(node: &TestNode, connection: usize) {
     }
 }
 
-/// Reads until `expected` events have come; gives their call ids in order.
+/// Reads until `expected` events have come. Returns their call ids in order.
 async fn listen(mut session: Session, expected: usize) -> (Session, Vec<String>) {
     let mut ids = Vec::with_capacity(expected);
     while ids.len() < expected {

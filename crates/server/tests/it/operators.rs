@@ -3,7 +3,7 @@
 use client::api::Api;
 use hyper::Method;
 use serde_json::{Value, json};
-use server::config::Secret;
+use server::config::ConfigSecret;
 
 use crate::support::*;
 
@@ -52,7 +52,7 @@ async fn no_web_page_can_reach_it() {
 #[tokio::test]
 async fn a_configured_token_is_asked_for_except_by_probes() {
     let secret = "an operators' token of 32 characters";
-    let node = TestNode::start_with(|config| config.ops_token = Some(Secret::from(secret))).await;
+    let node = TestNode::start_with(|config| config.ops_token = Some(ConfigSecret::from(secret))).await;
     assert_eq!(ask(&node.ops, "/readyz", &[]).await.status, 200);
     assert_eq!(ask(&node.ops, "/metrics", &[]).await.status, 401);
     assert_eq!(ask(&node.ops, "/metrics", &[("authorization", "Bearer wrong")]).await.status, 401);

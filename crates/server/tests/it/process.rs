@@ -51,7 +51,7 @@ async fn waiting(api: &str) -> BTreeSet<String> {
     }
 }
 
-/// Posts missed calls until the connection breaks; gives the ids of those that were answered 202.
+/// Posts missed calls until the connection breaks. Returns the ids of those that were answered 202.
 async fn post_until_it_breaks(api: &str, prefix: &str) -> Vec<String> {
     let (mut api, token) = (client::api::Api::new(api), application_token());
     let mut taken = Vec::new();

@@ -81,7 +81,7 @@ impl Program {
         }
     }
 
-    /// Ends it as a crash does; gives its log.
+    /// Ends it as a crash does. Returns its log.
     pub(crate) fn kill(mut self) -> String {
         self.signal(Signal::KILL);
         assert_eq!(self.wait().signal(), Some(9));

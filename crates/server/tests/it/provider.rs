@@ -62,7 +62,7 @@ impl Provider {
         Self::with(receiver, issuer, keys)
     }
 
-    /// By `https`; gives a file with the certificate of the authority that signed its own as well.
+    /// By `https`. Returns a file with the certificate of the authority that signed its own as well.
     pub(crate) async fn start_tls(keys: &[&SigningKey]) -> (Self, tempfile::NamedTempFile) {
         let (receiver, pem) = Receiver::start_tls(&["localhost"]).await;
         let issuer = receiver.url_at("localhost", "");

@@ -46,7 +46,7 @@ pub(crate) struct Received {
     pub(crate) head: String,
     pub(crate) path: String,
     pub(crate) body: Vec<u8>,
-    /// The how manyth connection it came by.
+    /// Which connection it came by, in the order in which they came.
     pub(crate) connection: usize,
 }
 
@@ -87,7 +87,7 @@ impl Receiver {
         Self::serve(None).await
     }
 
-    /// With TLS for these names; gives the certificate, in PEM, of the authority that signed it as well.
+    /// With TLS for these names. Returns the certificate, in PEM, of the authority that signed it as well.
     pub(crate) async fn start_tls(names: &[&str]) -> (Self, String) {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let certified = rcgen::generate_simple_self_signed(names).unwrap();
@@ -147,7 +147,7 @@ impl Receiver {
         self.state.lock().unwrap().taken
     }
 
-    /// Waits until so many requests have come to a path, and gives all of them.
+    /// Waits until so many requests have come to a path, and returns all of them.
     pub(crate) async fn wait_for(&self, path: &str, count: usize) -> Vec<Received> {
         let waiting = async {
             loop {

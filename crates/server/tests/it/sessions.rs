@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use client::session::{Heard, OpenError, Session};
+use client::session::{Heard, Session, SessionError};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -183,7 +183,7 @@ async fn twenty_messages_a_second_pass_and_one_more_closes_the_session() {
 async fn a_session_needs_a_person_and_a_known_product() {
     let node = TestNode::start().await;
     let status = async |token: &str, query: &str| match node.open(token, query).await {
-        Err(OpenError::Refused { status, .. }) => status,
+        Err(SessionError::Refused { status, .. }) => status,
         other => panic!("{other:?}"),
     };
     let adv = person("SBOX", "ADV", "AgencyCloud");

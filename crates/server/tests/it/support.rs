@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use client::api::{Answer, Api};
-use client::session::{Heard, OpenError, Session};
+use client::api::{Api, CallAnswer};
+use client::session::{Heard, Session, SessionError};
 use clock::Clock;
 use http_body_util::Full;
 use hyper::{Method, Request};
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use server::app::App;
-use server::config::{Config, Flags, Issuer, Keys, Secret};
+use server::config::{Config, ConfigSecret, Flags, Issuer, Keys};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -61,7 +61,7 @@ impl TestNode {
         Self { api: api.to_string(), ops: ops.to_string(), clock, folder, stop, tasks }
     }
 
-    /// Shuts the node down as SIGTERM would, and gives its folder back.
+    /// Shuts the node down as SIGTERM would, and returns its folder.
     pub(crate) async fn stop(self) -> tempfile::TempDir {
         self.stop.cancel();
         self.tasks.close();
@@ -69,7 +69,7 @@ impl TestNode {
         self.folder
     }
 
-    pub(crate) async fn post(&self, body: impl Into<Bytes>, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post(&self, body: impl Into<Bytes>, headers: &[(&str, &str)]) -> CallAnswer {
         Caller::application(&self.api).post(body, headers).await
     }
 
@@ -79,7 +79,7 @@ impl TestNode {
         session
     }
 
-    pub(crate) async fn open(&self, token: &str, query: &str) -> Result<Session, OpenError> {
+    pub(crate) async fn open(&self, token: &str, query: &str) -> Result<Session, SessionError> {
         timeout(PATIENCE, Session::open(&self.api, token, query)).await.unwrap()
     }
 
@@ -119,20 +119,26 @@ impl Caller {
         Self { api: Api::new(authority), token: person(customer, negotiator, "AgencyCloud"), customer: None }
     }
 
-    pub(crate) async fn post(&mut self, body: impl Into<Bytes>, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post(&mut self, body: impl Into<Bytes>, headers: &[(&str, &str)]) -> CallAnswer {
         let json = [("content-type", "application/json")];
         self.send(Method::POST, "/notifications", body, &[&json, headers].concat()).await
     }
 
-    pub(crate) async fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> CallAnswer {
         self.send(Method::GET, path, Bytes::new(), headers).await
     }
 
-    pub(crate) async fn delete(&mut self, id: &str) -> Answer {
+    pub(crate) async fn delete(&mut self, id: &str) -> CallAnswer {
         self.send(Method::DELETE, &format!("/notifications/{id}"), Bytes::new(), &[]).await
     }
 
-    pub(crate) async fn send(&mut self, method: Method, path: &str, body: impl Into<Bytes>, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: impl Into<Bytes>,
+        headers: &[(&str, &str)],
+    ) -> CallAnswer {
         let mut request = Request::builder().method(method).uri(path);
         let own = [("authorization", Some(format!("Bearer {}", self.token))), ("reapit-customer", self.customer.clone())];
         for (name, value) in own {
@@ -148,7 +154,7 @@ impl Caller {
 }
 
 /// A GET without a token.
-pub(crate) async fn ask(authority: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+pub(crate) async fn ask(authority: &str, path: &str, headers: &[(&str, &str)]) -> CallAnswer {
     let mut caller = Caller { api: Api::new(authority), token: String::new(), customer: None };
     caller.get(path, headers).await
 }
@@ -239,7 +245,7 @@ pub(crate) fn person(customer: &str, negotiator: &str, product: &str) -> String 
 /// Makes a node strict: applications count only as they are stored.
 pub(crate) fn strict(config: &mut Config) {
     config.dev = false;
-    config.issuers = vec![Issuer { name: "dev".to_owned(), audience: None, keys: Keys::Secret(Secret::from(SECRET)) }];
+    config.issuers = vec![Issuer { name: "dev".to_owned(), audience: None, keys: Keys::Secret(ConfigSecret::from(SECRET)) }];
 }
 
 /// The documented body of a sub-type, to these negotiators.
@@ -256,6 +262,6 @@ pub(crate) fn event(sub_type: &str, targets: &[&str]) -> Value {
     })
 }
 
-pub(crate) fn body(answer: &Answer) -> Value {
+pub(crate) fn body(answer: &CallAnswer) -> Value {
     serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{:?} is no JSON", answer.body))
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use client::api::{Answer, Api};
+use client::api::{Api, CallAnswer};
 use hyper::Method;
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
@@ -95,7 +95,7 @@ impl Scene {
         assert_eq!(self.operator().send(Method::PUT, &path, "", &[]).await.status, 204);
     }
 
-    /// Makes a subscription and gives it as it was answered, with its secret.
+    /// Makes a subscription and returns it as it was answered, with its secret.
     pub(crate) async fn subscribe(&mut self, wish: Value) -> Value {
         subscribe(&mut self.app, wish).await
     }
@@ -112,7 +112,7 @@ impl Scene {
         self.subscribe(wish).await
     }
 
-    pub(crate) async fn report(&mut self, event: &Value) -> Answer {
+    pub(crate) async fn report(&mut self, event: &Value) -> CallAnswer {
         report(&mut self.app, event).await
     }
 
@@ -132,7 +132,7 @@ impl Scene {
         get(&mut self.app, path).await
     }
 
-    /// Asks for a change that must be made, and gives what is answered.
+    /// Asks for a change that must be made, and returns what is answered.
     pub(crate) async fn post(&mut self, path: &str, value: &Value) -> Value {
         let answer = send(&mut self.app, Method::POST, path, value).await;
         assert!(answer.status.is_success(), "{path}: {} {:?}", answer.status, answer.body);
@@ -180,7 +180,7 @@ impl Scene {
         self.get(&format!("/webhooks/deliveries/{id}")).await
     }
 
-    /// Waits until so many attempts are on disk, then lets the time pass until the next; gives how much that was.
+    /// Waits until so many attempts are on disk, then lets the time pass until the next. Returns how much that was.
     pub(crate) async fn leap_to_next(&mut self, subscription: &Value, attempts: usize) -> Duration {
         let delivery = self.delivery(subscription, attempts).await;
         let wait = until(&delivery["nextAttemptAt"], self.node.clock.now());
@@ -259,16 +259,16 @@ pub(crate) async fn subscribe(app: &mut Caller, wish: Value) -> Value {
     body(&answer)
 }
 
-pub(crate) async fn report(app: &mut Caller, event: &Value) -> Answer {
+pub(crate) async fn report(app: &mut Caller, event: &Value) -> CallAnswer {
     send(app, Method::POST, "/events", event).await
 }
 
-pub(crate) async fn send(app: &mut Caller, method: Method, path: &str, value: &Value) -> Answer {
+pub(crate) async fn send(app: &mut Caller, method: Method, path: &str, value: &Value) -> CallAnswer {
     app.send(method, path, value.to_string(), &[JSON]).await
 }
 
 /// Sends a request without a body.
-pub(crate) async fn bare(app: &mut Caller, method: Method, path: &str) -> Answer {
+pub(crate) async fn bare(app: &mut Caller, method: Method, path: &str) -> CallAnswer {
     app.send(method, path, Bytes::new(), &[]).await
 }
 
@@ -317,7 +317,7 @@ pub(crate) fn until(at: &Value, now: Timestamp) -> Duration {
 }
 
 /// What stands in the sets of faults of a refusal.
-pub(crate) fn faults(answer: &Answer) -> Vec<(String, String)> {
+pub(crate) fn faults(answer: &CallAnswer) -> Vec<(String, String)> {
     let body = body(answer);
     let faults = body["errors"].as_array().unwrap_or_else(|| panic!("{body:#} names no faults"));
     let text = |fault: &Value, name: &str| fault[name].as_str().unwrap().to_owned();

@@ -8,7 +8,7 @@ use clock::Moment;
 use protocol::close::CloseCode;
 
 use super::liveness::Liveness;
-use super::{Inner, Outbox, Todo};
+use super::{Inner, Outbox, Request, Todo};
 use crate::delivery::{Delivery, Item};
 
 /// How far the socket has taken what waits.
@@ -33,10 +33,10 @@ impl Outbox {
             return Poll::Ready(Todo::Write);
         }
         match inner.asked {
-            Some(close @ Todo::Close(_)) => Poll::Ready(close),
-            Some(todo) => {
+            Some(close @ Request::Close(_)) => Poll::Ready(Todo::Asked(close)),
+            Some(request @ (Request::Check | Request::GoAway(_))) => {
                 inner.asked = None;
-                Poll::Ready(todo)
+                Poll::Ready(Todo::Asked(request))
             }
             None => inner.wait(cx),
         }
@@ -51,7 +51,7 @@ impl Outbox {
     /// What the socket has taken is counted at once.
     pub(crate) fn poll_write(&self, cx: &mut TaskContext<'_>) -> Poll<io::Result<Progress>> {
         let mut inner = self.lock();
-        if let Some(Todo::Close(code @ (CloseCode::Slow | CloseCode::Overloaded))) = inner.asked {
+        if let Some(Request::Close(code @ (CloseCode::Slow | CloseCode::Overloaded))) = inner.asked {
             return Poll::Ready(Ok(Progress::Abandoned(code)));
         }
         match inner.line.way().map_or(Poll::Ready(Ok(())), |mut way| way.poll_flush(cx)) {

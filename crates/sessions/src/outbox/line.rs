@@ -15,7 +15,7 @@ pub(super) enum Line {
     Open { out: Arc<dyn WayOut>, flow: Flow },
     /// The last word was put: nothing is taken behind it.
     Ending { out: Arc<dyn WayOut>, flow: Flow },
-    /// The socket was let go.
+    /// The socket was dropped.
     Shut,
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use protocol::id::EventId;
 
 use super::life::{Due, Life};
-use super::{Outbox, Todo, wake};
+use super::{Outbox, Request, wake};
 use crate::context::Context;
 use crate::receipts::Word;
 use crate::ws::codec::ping_frame;
@@ -62,7 +62,7 @@ impl Outbox {
         let due = if is_its_own { Due::Dead } else { inner.liveness.life.due(now.running) };
         match due {
             Due::Dead => {
-                inner.ask(Todo::Check);
+                inner.ask(Request::Check);
                 return wake(inner);
             }
             Due::Ping => inner.say(ping_frame()),

@@ -158,7 +158,7 @@ fn sixty_four_events_wait_and_one_more_closes_the_session_as_slow() {
     assert!(!outbox.put(item(1)));
     assert_eq!(waits(&outbox), (0, 0));
     assert!(matches!(write(&outbox), Some(Ok(Progress::Abandoned(CloseCode::Slow)))));
-    assert_eq!(next(&outbox), Some(Todo::Close(CloseCode::Slow)));
+    assert_eq!(next(&outbox), Some(Todo::Asked(Request::Close(CloseCode::Slow))));
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn what_waits_comes_before_a_close_and_the_first_reason_stands() {
     outbox.close(CloseCode::Slow);
     assert_eq!(next(&outbox), Some(Todo::Write));
     assert_eq!(outbox.take().len(), 1);
-    assert_eq!(next(&outbox), Some(Todo::Close(CloseCode::Restarting)));
+    assert_eq!(next(&outbox), Some(Todo::Asked(Request::Close(CloseCode::Restarting))));
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn what_is_shed_or_dropped_is_not_counted_any_more() {
     dropped.put(item(100));
     assert_eq!(waits(&shed), (2, 204));
     shed.shed();
-    assert_eq!(next(&shed), Some(Todo::Close(CloseCode::Overloaded)));
+    assert_eq!(next(&shed), Some(Todo::Asked(Request::Close(CloseCode::Overloaded))));
     drop(dropped);
     assert_eq!(waits(&shed), (0, 0));
 }

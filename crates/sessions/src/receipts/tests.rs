@@ -73,7 +73,7 @@ fn beyond_the_bound_the_oldest_go_and_their_lines_are_given_back() {
     begin(&receipts, 2, poster("app"), &["ADV", "TST"], seconds(1));
     assert_eq!((receipts.find(id(1), poster("app"), seconds(1)), receipts.lines.get()), (None, 2));
     receipts.sent(&first, &who(11, None), at(2));
-    assert_eq!(receipts.lines.get(), 2, "what was let go takes nothing more");
+    assert_eq!(receipts.lines.get(), 2, "what was dropped takes nothing more");
     receipts.expire(seconds(200));
     assert_eq!((receipts.lines.get(), receipts.trails.len()), (0, 0));
 }

@@ -41,7 +41,7 @@ impl Ring {
     /// Makes room for one more. Returns the bytes that come free.
     pub(crate) fn make_room(&mut self, config: &RingConfig) -> usize {
         let mut freed = 0;
-        // An empty ring has nothing to let go.
+        // An empty ring has nothing to drop.
         while self.entries.len() >= config.events_max.max(1) {
             freed += self.drop_oldest();
         }

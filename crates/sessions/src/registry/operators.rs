@@ -19,7 +19,7 @@ pub struct OpenSession {
 
 /// What was purged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Purged {
+pub struct PurgedStates {
     /// Events that clients could come back for.
     pub events: usize,
     /// Live calls.
@@ -52,8 +52,8 @@ impl Registry {
 
     /// Forgets events, calls and receipts of a customer or of one negotiator. Sessions stay open.
     #[must_use]
-    pub fn forget_events(&self, customer: CustomerId, negotiator: Option<NegotiatorId>) -> Purged {
-        let mut purged = Purged::default();
+    pub fn forget_events(&self, customer: CustomerId, negotiator: Option<NegotiatorId>) -> PurgedStates {
+        let mut purged = PurgedStates::default();
         for of in self.known(Some(customer), negotiator) {
             let (events, calls) = self.find(&of).map(|state| state.purge(&self.shared.context)).unwrap_or_default();
             purged.events += events;

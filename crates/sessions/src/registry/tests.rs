@@ -10,7 +10,7 @@ use protocol::payload::CallState;
 
 use super::*;
 use crate::delivery::Item;
-use crate::outbox::Todo;
+use crate::outbox::{Request, Todo};
 use crate::testing::{frame, id, poster, product, recipient};
 use crate::ws::codec::text_frame;
 
@@ -63,7 +63,7 @@ fn next(seat: &Seat) -> Option<Todo> {
 
 fn closed(seat: &Seat) -> Option<CloseCode> {
     match next(seat) {
-        Some(Todo::Close(code)) => Some(code),
+        Some(Todo::Asked(Request::Close(code))) => Some(code),
         _ => None,
     }
 }
@@ -190,7 +190,7 @@ fn a_session_that_comes_while_all_are_sent_away_is_closed() {
     let mut slots: Vec<_> = before
         .iter()
         .map(|seat| match next(seat) {
-            Some(Todo::GoAway(slot)) => slot,
+            Some(Todo::Asked(Request::GoAway(slot))) => slot,
             other => panic!("{other:?}"),
         })
         .collect();

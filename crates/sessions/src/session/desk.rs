@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use protocol::close::CloseCode;
 use protocol::id::Product;
 use protocol::message::{
-    ClientFault, ClientMessage, MessageError, MessageErrorCode, Said, Welcome, encode_pong, encode_refreshed,
+    ClientFault, ClientMessage, ClientMessageKind, MessageError, MessageErrorCode, Welcome, encode_pong, encode_refreshed,
 };
 use tokio::io::AsyncRead;
 use tokio::time::timeout;
@@ -124,27 +124,27 @@ impl Desk {
 
     fn obey(&mut self, text: &str) -> Result<(), End> {
         match ClientMessage::parse(text) {
-            Ok(ClientMessage { said, reference }) => self.follow(said, reference),
+            Ok(ClientMessage { kind, reference }) => self.follow(kind, reference),
             Err(ClientFault::Message(error)) => self.say(&error.encode()),
             Err(ClientFault::Unreadable) => return Err(End::Close(CloseCode::Unreadable)),
         }
         Ok(())
     }
 
-    fn follow(&mut self, said: Said, reference: Option<String>) {
-        match said {
-            Said::Ping => self.say(&encode_pong(reference.as_deref())),
-            Said::Ack(id) => self.seat.outbox.acknowledged(id),
-            Said::Shown(call_id) if self.seat.shown(&call_id) => {
+    fn follow(&mut self, kind: ClientMessageKind, reference: Option<String>) {
+        match kind {
+            ClientMessageKind::Ping => self.say(&encode_pong(reference.as_deref())),
+            ClientMessageKind::Ack(id) => self.seat.outbox.acknowledged(id),
+            ClientMessageKind::Shown(call_id) if self.seat.shown(&call_id) => {
                 self.metrics().shown.inc();
             }
-            Said::Dismissed(call_id) if self.seat.dismissed(&call_id) => {
+            ClientMessageKind::Dismissed(call_id) if self.seat.dismissed(&call_id) => {
                 self.metrics().dismissed.inc();
             }
-            Said::Shown(_) | Said::Dismissed(_) => {
+            ClientMessageKind::Shown(_) | ClientMessageKind::Dismissed(_) => {
                 self.refuse(MessageErrorCode::UnknownCall, "there is no such live call", reference);
             }
-            Said::Refresh(token) => self.refresh(&token, reference),
+            ClientMessageKind::Refresh(token) => self.refresh(&token, reference),
         }
     }
 

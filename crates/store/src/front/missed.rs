@@ -58,7 +58,7 @@ impl Store {
         self.shared.engine.retract_missed(of, call).await
     }
 
-    /// Lets go what is older than the configured age, and old keys: a bounded number of rows. Returns whether more may be due.
+    /// Deletes what is older than the configured age, and old keys: a bounded number of rows. Returns whether more may be due.
     ///
     /// # Errors
     /// Any [`StoreError`].

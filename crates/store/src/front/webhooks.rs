@@ -10,7 +10,7 @@ use crate::idempotency::{Claim, Claimed};
 use crate::purge::Whose;
 use crate::webhooks::{
     AttemptRow, AttemptsPage, Candidate, DeliveryRow, DeliveryState, DueRow, EndpointQueue, Enqueue, OutcomeBatch, PurgeStep,
-    Requeue, Settled,
+    Requeue, Settled, TakenRange,
 };
 
 impl Store {
@@ -48,7 +48,7 @@ impl Store {
         self.shared.engine.sends(application, from, to).await
     }
 
-    /// Lets go events that were taken before a moment, with their deliveries and attempts, but what is still queued: a bounded number.
+    /// Deletes events that were taken before a moment, with their deliveries and attempts, but what is still queued: a bounded number.
     /// Returns whether more may be due.
     ///
     /// # Errors
@@ -57,7 +57,7 @@ impl Store {
         self.shared.engine.sweep_webhooks(before).await
     }
 
-    /// Lets go the attempts of an endpoint that is gone: a bounded number. Returns whether that was all. That there was a queue is
+    /// Deletes the attempts of an endpoint that is gone: a bounded number. Returns whether that was all. That there was a queue is
     /// remembered, so that its number is not given again: its deliveries stay until their events go.
     ///
     /// # Errors
@@ -109,7 +109,7 @@ impl Store {
         &self,
         endpoint: i64,
         after: i64,
-        range: (Timestamp, Timestamp),
+        range: TakenRange,
         rows_max: u32,
     ) -> Result<Vec<Candidate>, StoreError> {
         self.shared.engine.candidates(endpoint, after, range, rows_max).await

@@ -1,6 +1,7 @@
 //! What a run of the node hands to the next one: written at the end, taken once.
 
-use rusqlite::{Transaction, params};
+use protocol::id::Recipient;
+use rusqlite::{Row, Transaction, params};
 
 use super::Sqlite;
 use super::columns::recipient;
@@ -58,11 +59,20 @@ fn take(transaction: &Transaction<'_>) -> rusqlite::Result<Handover> {
     let mut delete = transaction.prepare("DELETE FROM resume_receipts RETURNING receipts")?;
     let receipts = delete.query_map((), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     let mut delete = transaction.prepare("DELETE FROM resume RETURNING customer, negotiator, state")?;
-    let rows = delete.query_map((), |row| Ok(recipient(row, 0, 1).ok().zip(row.get(2).ok())))?;
-    // A row that cannot be read concerns one recipient, whose clients begin anew.
+    let rows = delete.query_map((), |row| Ok(state(row)))?;
+    let states = rows.filter_map(Result::transpose).collect::<rusqlite::Result<_>>()?;
     let mut delete_connectors = transaction.prepare("DELETE FROM resume_connector RETURNING id, state")?;
     let connectors = delete_connectors.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?;
     let connectors = connectors.collect::<rusqlite::Result<_>>()?;
-    let states = rows.filter_map(Result::transpose).collect::<rusqlite::Result<_>>()?;
     Ok(Handover { states, receipts, connectors })
+}
+
+/// Returns the state of a recipient. One that cannot be read is logged: its clients begin anew.
+fn state(row: &Row<'_>) -> Option<(Recipient, String)> {
+    let read = recipient(row, 0, 1).and_then(|of| Ok((of, row.get(2)?)));
+    let read = read.inspect_err(|error| {
+        let [customer, negotiator] = [0, 1].map(|column| row.get_ref(column).ok());
+        tracing::warn!(?customer, ?negotiator, %error, "what a recipient could resume cannot be read");
+    });
+    read.ok()
 }

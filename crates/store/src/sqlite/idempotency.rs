@@ -38,7 +38,7 @@ pub(super) fn claim(transaction: &Transaction<'_>, claim: &Claim, now: Timestamp
     Ok(None)
 }
 
-/// Lets go what is too old; at most `rows_max`.
+/// Deletes what is too old; at most `rows_max`.
 pub(super) fn forget(transaction: &Transaction<'_>, now: Timestamp, rows_max: u32) -> rusqlite::Result<usize> {
     let mut delete = transaction.prepare_cached(
         "DELETE FROM idempotency WHERE (client_id, customer, key) IN (

@@ -14,7 +14,7 @@ use crate::idempotency::Claimed;
 use crate::memory::Changes;
 use crate::missed::{ListVersion, Listed, MissedCall, NewMissed, Page};
 
-/// How many rows one sweep lets go at most, so that it never holds the writer up for long.
+/// How many rows one sweep deletes at most, so that it never holds the writer up for long.
 const SWEEP_ROWS_MAX: u32 = 1000;
 
 /// What adding a missed call did.
@@ -31,7 +31,9 @@ impl Sqlite {
     pub(crate) async fn add_missed(&self, mut new: NewMissed) -> Result<Claimed, StoreError> {
         let (events, on_commit) = new.enqueue.take().map(|enqueue| (enqueue.events, enqueue.on_commit)).unzip();
         let events = events.unwrap_or_default();
-        let (keep_count, metrics, versions) = (self.config.keep_count, self.metrics.clone(), self.memory.versions.clone());
+        let keep_count = self.config.keep_count;
+        let metrics = self.metrics.clone();
+        let versions = self.memory.versions.clone();
         let run = move |transaction: &Transaction<'_>| {
             let mut added = add(transaction, &new, keep_count)?;
             if added.claimed == Claimed::First {
@@ -80,7 +82,8 @@ impl Sqlite {
 
     pub(crate) async fn sweep(&self, now: Timestamp) -> Result<bool, StoreError> {
         let before = now.checked_sub(self.config.keep_age).unwrap_or(Timestamp::MIN);
-        let (versions, metrics) = (self.memory.versions.clone(), self.metrics.clone());
+        let versions = self.memory.versions.clone();
+        let metrics = self.metrics.clone();
         let run = move |transaction: &Transaction<'_>| {
             let keys = idempotency::forget(transaction, now, SWEEP_ROWS_MAX)?;
             let (changes, rows) = expire(transaction, before)?;
@@ -110,7 +113,8 @@ fn add(transaction: &Transaction<'_>, new: &NewMissed, keep_count: u32) -> rusql
     }
     let mut id = next_id(transaction, new.id)?;
     let mut insert = transaction.prepare_cached("INSERT INTO missed VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    let (mut touched, mut expired) = (Vec::with_capacity(new.negotiators.len()), 0);
+    let mut touched = Vec::with_capacity(new.negotiators.len());
+    let mut expired = 0;
     let mut newest = id;
     for &negotiator in &new.negotiators {
         let of = Recipient { customer: new.customer, negotiator };
@@ -159,7 +163,8 @@ fn changed(transaction: &Transaction<'_>, touched: Vec<Recipient>) -> rusqlite::
     let mut forget = transaction.prepare_cached("DELETE FROM mailbox WHERE customer = ?1 AND negotiator = ?2")?;
     let mut changes = Vec::with_capacity(touched.len());
     for of in touched {
-        let (customer, negotiator) = (of.customer.as_str(), of.negotiator.as_str());
+        let customer = of.customer.as_str();
+        let negotiator = of.negotiator.as_str();
         if is_empty.query_row(params![customer, negotiator], |row| row.get(0))? {
             forget.execute(params![customer, negotiator])?;
             changes.push((of, 0));
@@ -219,7 +224,8 @@ fn delete(
          RETURNING customer, negotiator",
     )?;
     let (negotiator, product) = of.unzip();
-    let (negotiator, product) = (negotiator.as_ref().map(NegotiatorId::as_str), product.as_ref().map(Product::as_str));
+    let negotiator = negotiator.as_ref().map(NegotiatorId::as_str);
+    let product = product.as_ref().map(Product::as_str);
     let rows = delete.query_map(params![id.as_bytes(), customer.as_str(), negotiator, product], |row| recipient(row, 0, 1))?;
     let touched = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     changed(transaction, touched)

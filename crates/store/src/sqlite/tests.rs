@@ -8,6 +8,7 @@ use protocol::id::Recipient;
 use super::Sqlite;
 use crate::Config;
 use crate::error::{OpenError, StoreError};
+use crate::handover::Handover;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::missed::{Listed, NewMissed};
@@ -195,4 +196,17 @@ async fn a_write_that_was_given_up_is_never_done() {
     assert!(slow.is_ok() && matches!(given_up, Err(StoreError::Busy)));
     store.writer.write(long, |_| Ok(()), |()| ()).await.unwrap();
     assert!(list(&store, adv()).await.calls.is_empty(), "refused means that nothing happened");
+}
+
+#[tokio::test]
+async fn a_state_that_cannot_be_read_does_not_take_the_others_along() {
+    let (folder, store) = fresh();
+    let states = vec![(adv(), "a".to_owned())];
+    store.save_handover(Handover { states: states.clone(), ..Handover::default() }).await.unwrap();
+    drop(store);
+    let file = rusqlite::Connection::open(folder.path().join("bellwire.sqlite")).unwrap();
+    file.execute("INSERT INTO resume VALUES ('no customer', 'ADV', 'b')", ()).unwrap();
+    drop(file);
+    let store = open(folder.path(), Config::default()).unwrap();
+    assert_eq!(store.take_handover().await.unwrap().states, states);
 }

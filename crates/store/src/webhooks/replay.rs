@@ -4,6 +4,15 @@ use jiff::Timestamp;
 
 use super::DeliveryState;
 
+/// When events were taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TakenRange {
+    /// From when, included.
+    pub since: Timestamp,
+    /// Until when, not included.
+    pub until: Timestamp,
+}
+
 /// An event that may be queued anew for an endpoint.
 #[derive(Debug, Clone)]
 pub struct Candidate {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use protocol::id::CustomerId;
-use store::documents::Kind;
+use store::documents::{Kind, readable};
 use store::error::StoreError;
 
 use crate::engine::Engine;
@@ -59,7 +59,11 @@ impl Engine {
 
     pub(super) async fn load_accounts(&self) -> Result<(), StoreError> {
         let documents = self.shared.store.documents(Kind::Account).await?;
-        let accounts = documents.into_iter().filter_map(|(id, customer)| Some((id, CustomerId::parse(&customer).ok()?)));
+        let read = |(id, customer): (String, String)| {
+            let customer = readable(Kind::Account, &id, CustomerId::parse(&customer))?;
+            Some((id, customer))
+        };
+        let accounts = documents.into_iter().filter_map(read);
         *self.shared.accounts.write().unwrap_or_else(PoisonError::into_inner) = accounts.collect();
         Ok(())
     }

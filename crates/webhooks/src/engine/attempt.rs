@@ -19,7 +19,7 @@ use tracing::{Instrument, Span};
 
 use crate::book::Endpoint;
 use crate::engine::Engine;
-use crate::event::Event;
+use crate::event::TopicEvent;
 use crate::metrics::{Came, OfAttempt};
 use crate::report::read;
 use crate::schedule::{Finished, Item};
@@ -61,7 +61,7 @@ pub struct Record {
     pub why: String,
     /// Where it was sent.
     pub url: String,
-    /// The how manyth request of the delivery it was.
+    /// Which request of the delivery it was, from 1.
     pub sends: u32,
     /// Whether it went over a kept connection.
     pub reused: bool,
@@ -117,7 +117,7 @@ fn is_zero(millis: &f64) -> bool {
 /// One request, made.
 struct Tried<'a> {
     endpoint: &'a Arc<Endpoint>,
-    event: &'a Event<'a>,
+    event: &'a TopicEvent<'a>,
     sends: u32,
     began: Timestamp,
     exchange: Exchange,
@@ -182,7 +182,7 @@ impl Engine {
         }
         let sends = item.sends + 1;
         // It was read before it came here.
-        let Ok(event) = Event::read(&item.document) else { return self.withhold(&endpoint, &item) };
+        let Ok(event) = TopicEvent::read(&item.document) else { return self.withhold(&endpoint, &item) };
         if !self.is_granted(&endpoint, &event) {
             return self.withhold(&endpoint, &item);
         }
@@ -198,7 +198,7 @@ impl Engine {
     }
 
     /// Whether the application may still be told: grants and installations can have been taken away since.
-    fn is_granted(&self, endpoint: &Endpoint, event: &Event<'_>) -> bool {
+    fn is_granted(&self, endpoint: &Endpoint, event: &TopicEvent<'_>) -> bool {
         let (application, concerned) = (&endpoint.subscription.application, self.concerned(event));
         endpoint.subscription.by_operator
             || self.shared.grants.allow(application, &event.topic, &event.customer, concerned.as_deref())
@@ -221,7 +221,7 @@ impl Engine {
         self.lock().finished(number, item.event, how, self.now().as_millisecond());
     }
 
-    async fn send(&self, endpoint: &Endpoint, event: &Event<'_>, sends: u32, at: Timestamp) -> Exchange {
+    async fn send(&self, endpoint: &Endpoint, event: &TopicEvent<'_>, sends: u32, at: Timestamp) -> Exchange {
         // A trace of its own: it may be days after the request that it is about.
         let span = tracing::debug_span!(
             parent: None,
@@ -239,7 +239,7 @@ impl Engine {
         exchange
     }
 
-    async fn post(&self, endpoint: &Endpoint, event: &Event<'_>, sends: u32, at: Timestamp) -> Exchange {
+    async fn post(&self, endpoint: &Endpoint, event: &TopicEvent<'_>, sends: u32, at: Timestamp) -> Exchange {
         if let Some(refusal) = &endpoint.refusal {
             return Exchange::unsent(Unreachable::Forbidden(refusal.clone()));
         }
@@ -305,7 +305,7 @@ impl Engine {
         let endpoint = self.find(id)?;
         let topic = self.shared.catalogues.topic(topic).filter(|topic| endpoint.subscription.wish.is_about(topic))?;
         let example = self.example(topic.example)?;
-        let mut event = Event::read(&example).ok()?;
+        let mut event = TopicEvent::read(&example).ok()?;
         event.customer = CustomerId::parse(PING_CUSTOMER).ok()?;
         // Where the id must be a number it stays that of the example.
         if topic.entity != Entity::Integer {

@@ -11,7 +11,7 @@ use store::webhooks::{AttemptRow, AttemptsPage, DeliveryState, Requeue};
 
 use super::attempt::Record;
 use crate::engine::{Engine, Owner};
-use crate::event::Event;
+use crate::event::TopicEvent;
 
 /// A delivery: an event for an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +105,9 @@ impl Engine {
         let endpoint = self.book().numbered(id.endpoint).cloned();
         let Some(endpoint) = endpoint.and_then(|endpoint| self.seen(&endpoint.subscription.id, owner)) else { return Ok(None) };
         let Some(row) = self.shared.store.delivery(id.event, id.endpoint).await? else { return Ok(None) };
-        let Ok(event) = Event::read(&row.document) else { return Ok(None) };
+        let event = TopicEvent::read(&row.document);
+        let event = event.inspect_err(|error| tracing::error!(event = id.event, %error, "an event cannot be read"));
+        let Ok(event) = event else { return Ok(None) };
         let body = (endpoint.profile.render)(&event, row.sends.max(1));
         let state = match row.state {
             DeliveryState::Queued => "queued",
@@ -160,14 +162,35 @@ impl Engine {
 }
 
 fn show_attempt(row: &AttemptRow, endpoint: i64, for_operator: bool) -> Value {
-    let mut record: Record = serde_json::from_str(&row.document).unwrap_or_default();
+    let id = row.number.to_string();
+    let delivery_id = DeliveryId { event: row.event, endpoint }.to_string();
+    let mut record: Record = match serde_json::from_str(&row.document) {
+        Ok(record) => record,
+        Err(error) => {
+            tracing::error!(attempt = row.number, endpoint, %error, "an attempt cannot be read");
+            return json!({"id": id, "deliveryId": delivery_id, "error": "unreadable"});
+        }
+    };
     if !for_operator {
         record.for_its_owner();
     }
     let mut shown = json!(record);
     if let Value::Object(shown) = &mut shown {
-        shown.insert("id".to_owned(), Value::from(row.number.to_string()));
-        shown.insert("deliveryId".to_owned(), Value::from(DeliveryId { event: row.event, endpoint }.to_string()));
+        shown.insert("id".to_owned(), Value::from(id));
+        shown.insert("deliveryId".to_owned(), Value::from(delivery_id));
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_that_cannot_be_read_says_so() {
+        let row = AttemptRow { number: 7, event: 3, document: "{}".to_owned() };
+        let unreadable = json!({"id": "7", "deliveryId": "3-1", "error": "unreadable"});
+        assert_eq!(show_attempt(&row, 1, false), unreadable);
+        assert_eq!(show_attempt(&row, 1, true), unreadable);
+    }
 }

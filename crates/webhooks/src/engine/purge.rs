@@ -8,7 +8,7 @@ use crate::engine::Engine;
 
 /// What went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Purged {
+pub struct PurgedEvents {
     /// Events.
     pub events: usize,
     /// Their deliveries, queued or over.
@@ -20,8 +20,8 @@ impl Engine {
     ///
     /// # Errors
     /// Any [`StoreError`]; what was taken away until then is gone.
-    pub async fn purge(&self, whose: Whose) -> Result<Purged, StoreError> {
-        let (mut purged, mut after) = (Purged::default(), 0);
+    pub async fn purge(&self, whose: Whose) -> Result<PurgedEvents, StoreError> {
+        let (mut purged, mut after) = (PurgedEvents::default(), 0);
         loop {
             let engine = self.clone();
             // On the writer's thread, as what is enqueued: so the two never pass each other.

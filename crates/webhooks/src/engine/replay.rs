@@ -6,13 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use protocol::json;
 use serde::{Deserialize, Serialize};
-use store::documents::Kind;
+use store::documents::{Kind, readable};
 use store::error::StoreError;
-use store::webhooks::{Candidate, DeliveryState, Requeue};
+use store::webhooks::{Candidate, DeliveryState, Requeue, TakenRange};
 
 use crate::book::{Endpoint, Routing, is_for};
 use crate::engine::{AGAIN_AFTER, Engine};
-use crate::event::Event;
+use crate::event::TopicEvent;
 
 /// Events that one step looks at.
 const STEP_ROWS: u32 = 500;
@@ -144,7 +144,11 @@ impl Engine {
 
     pub(super) fn load_replays(&self, documents: Vec<(String, String)>) {
         let mut all = self.replays();
-        all.extend(documents.into_iter().filter_map(|(id, text)| Some((id, serde_json::from_str(&text).ok()?))));
+        let read = |(id, text): (String, String)| {
+            let replay = readable(Kind::Replay, &id, serde_json::from_str(&text))?;
+            Some((id, replay))
+        };
+        all.extend(documents.into_iter().filter_map(read));
     }
 
     /// Goes on with what a run before this one had begun.
@@ -176,7 +180,8 @@ impl Engine {
     }
 
     async fn step(&self, replay: &Replay, endpoint: &Arc<Endpoint>) -> Result<(), StoreError> {
-        let (number, range) = (endpoint.subscription.number, (replay.since, replay.until));
+        let number = endpoint.subscription.number;
+        let range = TakenRange { since: replay.since, until: replay.until };
         let candidates = self.shared.store.candidates(number, replay.after, range, STEP_ROWS).await?;
         let mut next = replay.clone();
         if let Some(last) = candidates.last() {
@@ -219,8 +224,16 @@ impl Engine {
             }
             (Which::Missing, state) => state.is_none(),
         };
-        let Some(event) = Event::read(&candidate.document).ok().filter(|_| stands) else { return false };
+        stands
+            && self.would_be_told(candidate, endpoint).unwrap_or_else(|error| {
+                tracing::error!(event = candidate.event, %error, "an event cannot be read, and is not queued anew");
+                false
+            })
+    }
+
+    fn would_be_told(&self, candidate: &Candidate, endpoint: &Endpoint) -> Result<bool, serde_json::Error> {
+        let event = TopicEvent::read(&candidate.document)?;
         let concerned = self.concerned(&event);
-        is_for(endpoint, &Routing::of(&event, &candidate.document, concerned.as_deref()), &self.shared.grants)
+        Ok(is_for(endpoint, &Routing::of(&event, &candidate.document, concerned.as_deref())?, &self.shared.grants))
     }
 }

@@ -39,7 +39,8 @@ impl Engine {
             return;
         }
         let health = all.entry(id.clone()).or_default();
-        let (now, before) = (self.now(), health.clone());
+        let now = self.now();
+        let before = health.clone();
         match decision {
             Decision::Delivered => health.succeed(),
             Decision::Retry(_) | Decision::Dead => health.fail(policy, now),
@@ -56,12 +57,14 @@ impl Engine {
         let standing = after.standing(policy, now);
         match (before.standing(policy, now), standing) {
             (Standing::Healthy, Standing::Unhealthy(_, until)) => {
-                let (subscription, url) = (&endpoint.subscription.id, endpoint.url.authority());
+                let subscription = &endpoint.subscription.id;
+                let url = endpoint.url.authority();
                 tracing::warn!(%subscription, url, disabled_at = %until, "receiver unhealthy");
                 self.tell_owners(id, "webhook.unhealthy", standing);
             }
             (Standing::Unhealthy(..), Standing::Healthy) => {
-                let (subscription, url) = (&endpoint.subscription.id, endpoint.url.authority());
+                let subscription = &endpoint.subscription.id;
+                let url = endpoint.url.authority();
                 tracing::info!(%subscription, url, "receiver healthy again");
             }
             _ => {}
@@ -91,7 +94,8 @@ impl Engine {
         }
         for (id, before, health, passed) in due {
             let Some(policy) = policies.get(id.as_str()) else { continue };
-            let (text, standing) = (encode(&health), health.standing(*policy, now));
+            let text = encode(&health);
+            let standing = health.standing(*policy, now);
             // On disk first: what the disk refuses, or what has changed meanwhile, is seen again at the next look.
             if self.shared.store.put_document(Kind::Health, id.clone(), text).await.is_err()
                 || !self.exchange(&id, &before, health)
@@ -136,11 +140,14 @@ impl Engine {
             });
             // A subscription for all customers is about none of them.
             let customer = wish.customer_ids.first().copied().or_else(|| CustomerId::parse(NO_CUSTOMER).ok())?;
-            let (change, time, data) = (self.new_id(), self.now(), data.to_string());
+            let change = self.new_id();
+            let time = self.now();
+            let data = data.to_string();
             self.match_own(OwnEvent { topic, id: change, customer, entity: id, time, data: &data, in_order: true })
         });
         for enqueue in enqueues.collect::<Vec<_>>() {
-            let (store, now) = (self.shared.store.clone(), self.now());
+            let store = self.shared.store.clone();
+            let now = self.now();
             let telling = async move {
                 if let Err(error) = store.enqueue(enqueue, None, now).await {
                     tracing::warn!(%error, topic, "an owner is not told");
@@ -175,7 +182,8 @@ impl Engine {
     pub(super) async fn revive(&self, health_id: &str) -> Result<(), StoreError> {
         self.forget_health(health_id).await?;
         self.rebuild();
-        let (book, now) = (self.book(), self.now().as_millisecond());
+        let book = self.book();
+        let now = self.now().as_millisecond();
         for endpoint in book.sharing(health_id).iter().filter(|endpoint| endpoint.is_open()) {
             self.lock().open(endpoint.clone(), Some(now), None, now);
         }

@@ -358,11 +358,12 @@ impl Engine {
     /// Makes the book anew, after the health of a callback URL has changed.
     pub(super) fn rebuild(&self) {
         let book = self.book();
-        let all = book.endpoints().filter_map(|endpoint| {
-            if self.is_disabled(&endpoint.health_id) == endpoint.disabled {
-                return Some(endpoint.clone());
+        let all = book.endpoints().map(|endpoint| {
+            let disabled = self.is_disabled(&endpoint.health_id);
+            if disabled == endpoint.disabled {
+                return endpoint.clone();
             }
-            self.prepare(endpoint.subscription.clone()).ok().map(Arc::new)
+            Arc::new(Endpoint { disabled, ..Endpoint::clone(endpoint) })
         });
         let all = all.collect();
         self.replace(all);

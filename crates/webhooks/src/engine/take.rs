@@ -13,7 +13,7 @@ use store::webhooks::{Enqueue, NewDelivery, NewEvent};
 
 use crate::book::Routing;
 use crate::engine::Engine;
-use crate::event::Event;
+use crate::event::TopicEvent;
 use crate::report::{Reported, SANDBOX};
 use crate::schedule::{Item, Key};
 
@@ -69,8 +69,8 @@ impl Engine {
         enqueue.events.iter().any(|event| !event.deliveries.is_empty()).then_some(enqueue)
     }
 
-    fn own_event<'a>(&self, own: OwnEvent<'a>) -> Option<Event<'a>> {
-        Some(Event {
+    fn own_event<'a>(&self, own: OwnEvent<'a>) -> Option<TopicEvent<'a>> {
+        Some(TopicEvent {
             id: Cow::Owned(self.new_id().hyphenated()),
             change: Cow::Owned(own.id.hyphenated()),
             catalogue: Cow::Borrowed(OWN),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use store::webhooks::{AttemptOutcome, Disposition, DueRow};
 
 use crate::engine::{Engine, OUTCOMES_MAX, WAIT_MAX};
-use crate::event::Event;
+use crate::event::TopicEvent;
 use crate::schedule::{Item, Read, Work};
 
 impl Engine {
@@ -60,7 +60,7 @@ impl Engine {
     /// What is on disk, for the schedule. What cannot be read ends here: it would be read again and again.
     fn item(&self, endpoint: i64, row: &DueRow) -> Option<Item> {
         let DueRow { event: number, due, failures, sends, taken, document } = row;
-        let event = match Event::read(document) {
+        let event = match TopicEvent::read(document) {
             Ok(event) => event,
             Err(error) => {
                 tracing::error!(event = number, endpoint, %error, "an event in the store cannot be read: its delivery is given up");

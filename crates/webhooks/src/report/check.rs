@@ -1,6 +1,6 @@
 //! What a topic asks of a report.
 
-use catalogues::{Entity, Told, Topic, is_uuid};
+use catalogues::{Entity, ReportContent, Topic, is_uuid};
 use protocol::fault::{Faults, shown};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -10,8 +10,8 @@ use super::Versions;
 /// What a topic's event must have, and what must not stand in it.
 pub(super) fn check(topic: &Topic, versions: Versions<'_>, data: Option<&RawValue>, faults: &mut Faults) {
     match topic.told {
-        Told::Versions => check_versions(topic, versions, data, faults),
-        Told::Data => check_data(topic, versions, data, faults),
+        ReportContent::Versions => check_versions(topic, versions, data, faults),
+        ReportContent::Data => check_data(topic, versions, data, faults),
     }
 }
 

@@ -25,8 +25,8 @@ fn taken(body: &Value) -> Reports {
     read_text(&body.to_string()).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
-fn event(reported: &Reported) -> Event<'_> {
-    Event::read(&reported.document).unwrap_or_else(|error| panic!("{error}: {}", reported.document))
+fn event(reported: &Reported) -> TopicEvent<'_> {
+    TopicEvent::read(&reported.document).unwrap_or_else(|error| panic!("{error}: {}", reported.document))
 }
 
 fn topics(reports: &Reports) -> Vec<&str> {

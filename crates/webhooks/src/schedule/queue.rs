@@ -83,7 +83,7 @@ pub(crate) struct Read {
     pub(crate) held: HashSet<i64>,
 }
 
-/// What an endpoint's turn gives.
+/// What comes of an endpoint's turn.
 #[derive(Debug)]
 pub(super) enum Taken {
     Item(Item),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use protocol::id::CustomerId;
 
-use super::{Lane, Limits};
+use super::{Lane, SendLimits};
 
 /// Of all slots one customer has at most one in so many, and of those of the second lane again: what hangs takes nothing from what
 /// answers.
@@ -21,7 +21,7 @@ pub(super) enum Share {
 /// All that share something now.
 #[derive(Debug)]
 pub(super) struct Shares {
-    limits: Limits,
+    limits: SendLimits,
     by_share: HashMap<Share, Sharers>,
 }
 
@@ -35,7 +35,7 @@ struct Sharers {
 }
 
 impl Shares {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &SendLimits) -> Self {
         Self { limits: limits.clone(), by_share: HashMap::new() }
     }
 

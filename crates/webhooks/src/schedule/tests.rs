@@ -80,10 +80,10 @@ struct Desk {
 }
 
 fn desk() -> Desk {
-    desk_with(Limits { in_flight_max: 64, per_endpoint_max: 12, per_host_max: 64, window_bytes_max: 1024 * 1024 })
+    desk_with(SendLimits { in_flight_max: 64, per_endpoint_max: 12, per_host_max: 64, window_bytes_max: 1024 * 1024 })
 }
 
-fn desk_with(limits: Limits) -> Desk {
+fn desk_with(limits: SendLimits) -> Desk {
     Desk { schedule: Schedule::new(limits), now: NOW }
 }
 

@@ -31,37 +31,39 @@ pub struct Configuration {
     pub warnings: Vec<String>,
 }
 
+/// What is wrong with a configuration, and what was read otherwise than it was written.
+struct Remarks {
+    faults: Faults,
+    warnings: Vec<String>,
+}
+
 /// Reads the configuration of a customer's organization.
 ///
 /// # Errors
 /// [`Malformed`], with every fault.
 pub fn read(body: &[u8], customer: CustomerId, asker: &Asker<'_>) -> Result<Configuration, Malformed> {
-    let (value, mut faults) = document(body)?;
+    let (value, faults) = document(body)?;
+    let mut remarks = Remarks { faults, warnings: Vec::new() };
     let whole = Part::whole(&value);
     let documents: Vec<_> = if value.is_array() { whole.items().collect() } else { vec![Part::whole(&value)] };
     if documents.len() > DOCUMENTS_MAX {
-        whole.fault(&mut faults, format_args!("must hold up to {DOCUMENTS_MAX} documents, got {}", documents.len()));
-        return Err(Malformed::Invalid(faults));
+        whole.fault(&mut remarks.faults, format_args!("must hold up to {DOCUMENTS_MAX} documents, got {}", documents.len()));
+        return Err(Malformed::Invalid(remarks.faults));
     }
-    let mut configuration = Configuration { endpoints: Vec::new(), warnings: Vec::new() };
+    let mut endpoints: Vec<(Wish, Headers)> = Vec::new();
     for document in documents {
-        let Some((wish, headers)) = endpoint(&document, customer, asker, (&mut faults, &mut configuration.warnings)) else {
-            continue;
-        };
-        if configuration.endpoints.iter().any(|(other, _)| other.url == wish.url) {
-            document.member("Webhook").member("Endpoint").fault(&mut faults, "is given in two documents");
+        let Some((wish, headers)) = endpoint(&document, customer, asker, &mut remarks) else { continue };
+        if endpoints.iter().any(|(other, _)| other.url == wish.url) {
+            document.member("Webhook").member("Endpoint").fault(&mut remarks.faults, "is given in two documents");
         }
-        configuration.endpoints.push((wish, headers));
+        endpoints.push((wish, headers));
     }
-    if faults.is_empty() { Ok(configuration) } else { Err(Malformed::Invalid(faults)) }
+    let Remarks { faults, warnings } = remarks;
+    if faults.is_empty() { Ok(Configuration { endpoints, warnings }) } else { Err(Malformed::Invalid(faults)) }
 }
 
-fn endpoint(
-    document: &Part<'_>,
-    customer: CustomerId,
-    asker: &Asker<'_>,
-    (faults, warnings): (&mut Faults, &mut Vec<String>),
-) -> Option<(Wish, Headers)> {
+fn endpoint(document: &Part<'_>, customer: CustomerId, asker: &Asker<'_>, remarks: &mut Remarks) -> Option<(Wish, Headers)> {
+    let Remarks { faults, warnings } = remarks;
     if !document.knows(&["Webhook", "Subscriptions"], faults) {
         return None;
     }
@@ -80,7 +82,7 @@ fn endpoint(
     if insecure_tls {
         warnings.push(format!("{}: certificates of this endpoint are not checked", webhook.member("InsecureSSL").path));
     }
-    let rules = subscriptions(&document.member("Subscriptions"), asker, (faults, warnings));
+    let rules = subscriptions(&document.member("Subscriptions"), asker, remarks);
     let wish = Wish {
         url: url?.to_owned(),
         topic_ids: rules.iter().map(|rule| rule.topic.clone()).collect(),
@@ -110,15 +112,16 @@ impl Rule {
     }
 }
 
-fn subscriptions(part: &Part<'_>, asker: &Asker<'_>, (faults, warnings): (&mut Faults, &mut Vec<String>)) -> Vec<Rule> {
+fn subscriptions(part: &Part<'_>, asker: &Asker<'_>, remarks: &mut Remarks) -> Vec<Rule> {
     let count = part.value.as_array().map_or(0, Vec::len);
     if !(1..=SUBSCRIPTIONS_MAX).contains(&count) {
-        part.fault(faults, format_args!("must be a list of 1 to {SUBSCRIPTIONS_MAX} subscriptions"));
+        part.fault(&mut remarks.faults, format_args!("must be a list of 1 to {SUBSCRIPTIONS_MAX} subscriptions"));
     }
     let mut rules: Vec<Rule> = Vec::new();
     for item in part.items() {
-        item.knows(&["EventType", "EntityId", "AllEntities"], faults);
-        let topic = topic(&item.member("EventType"), asker, (faults, warnings));
+        item.knows(&["EventType", "EntityId", "AllEntities"], &mut remarks.faults);
+        let topic = topic(&item.member("EventType"), asker, remarks);
+        let faults = &mut remarks.faults;
         let (entity, all) = (item.member("EntityId").text(faults), item.member("AllEntities").flag(faults).unwrap_or(false));
         if entity.is_some_and(|entity| !is_uuid(entity)) {
             item.member("EntityId").fault(faults, "must be a UUID");
@@ -138,7 +141,8 @@ fn subscriptions(part: &Part<'_>, asker: &Asker<'_>, (faults, warnings): (&mut F
     rules
 }
 
-fn topic(part: &Part<'_>, asker: &Asker<'_>, (faults, warnings): (&mut Faults, &mut Vec<String>)) -> Option<String> {
+fn topic(part: &Part<'_>, asker: &Asker<'_>, remarks: &mut Remarks) -> Option<String> {
+    let Remarks { faults, warnings } = remarks;
     if part.given().is_none() {
         part.fault(faults, "is required");
     }

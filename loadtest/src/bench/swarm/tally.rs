@@ -57,7 +57,7 @@ impl Tally {
         Ok(Self { group, groups: 1, missing: Vec::new(), done: 0, oldest: 0, schedule: None, delays: histogram()? })
     }
 
-    /// Expects so many more events for groups among so many sessions; gives the number of the first.
+    /// Expects so many more events for groups among so many sessions. Returns the number of the first.
     pub(super) fn expect(&mut self, events: u64, sessions: usize) -> Result<u64> {
         self.groups = u64::try_from(sessions / self.group)?;
         ensure!(self.groups > 0, "there are fewer sessions than a group has");

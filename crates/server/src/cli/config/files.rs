@@ -6,15 +6,15 @@ use std::path::Path;
 use outbound::trust::Trust;
 use server::auth::check_key_set;
 use server::causes::with_causes;
-use server::config::origin::Fault;
-use server::config::show::Setting;
+use server::config::origin::ConfigFault;
+use server::config::show::ShownSetting;
 use server::config::{Config, Keys};
 use server::net::tls;
 
 /// Returns what is wrong with the files; `settings` say where each is named.
-pub(super) fn faults(config: &Config, settings: &[Setting]) -> Vec<Fault> {
+pub(super) fn faults(config: &Config, settings: &[ShownSetting]) -> Vec<ConfigFault> {
     let origin = |key: &str| settings.iter().find(|setting| setting.key == key).map(|setting| setting.origin.clone());
-    let fault = |key: String, message: String| Some(Fault { origin: origin(&key)?, key, message });
+    let fault = |key: String, message: String| Some(ConfigFault { origin: origin(&key)?, key, message });
     let mut faults = Vec::new();
     for (place, issuer) in config.issuers.iter().enumerate() {
         if let Keys::JwksFile(path) = &issuer.keys

@@ -14,8 +14,21 @@ const QUEUES: [&str; 3] = ["queue", "negotiatorId", "alias"];
 /// A file, row by row: each cell by the name of its column.
 struct Table<'a> {
     columns: &'a [&'a str],
-    rows: Vec<(u64, StringRecord)>,
+    rows: Vec<Row>,
     places: Vec<Option<usize>>,
+}
+
+struct Row {
+    /// Where it stands, counted from 1.
+    line: u64,
+    cells: StringRecord,
+}
+
+impl Row {
+    /// Where it stands, as a fault says it.
+    fn place(&self) -> String {
+        format!("line {}", self.line)
+    }
 }
 
 impl<'a> Table<'a> {
@@ -31,7 +44,7 @@ impl<'a> Table<'a> {
         let mut rows = Vec::new();
         for record in reader.records() {
             match record {
-                Ok(record) => rows.push((record.position().map_or(0, csv::Position::line), record)),
+                Ok(cells) => rows.push(Row { line: cells.position().map_or(0, csv::Position::line), cells }),
                 Err(error) => faults.add("the file", error.to_string()),
             }
         }
@@ -47,8 +60,8 @@ impl<'a> Table<'a> {
         self.places.get(index).copied().flatten()
     }
 
-    fn cell<'r>(&self, row: &'r StringRecord, column: &str) -> &'r str {
-        self.place(column).and_then(|place| row.get(place)).unwrap_or_default().trim()
+    fn cell<'r>(&self, row: &'r Row, column: &str) -> &'r str {
+        self.place(column).and_then(|place| row.cells.get(place)).unwrap_or_default().trim()
     }
 }
 
@@ -57,12 +70,11 @@ pub(super) fn people(text: &str) -> Result<Vec<Person>, Faults> {
     let mut faults = Faults::default();
     let table = Table::read(text, &PEOPLE, &mut faults);
     let (mut people, mut places) = (Vec::<Person>::new(), BTreeMap::new());
-    for (line, row) in &table.rows {
-        let at = format!("line {line}");
+    for row in &table.rows {
         let negotiator_id = match NegotiatorId::parse(table.cell(row, "negotiatorId")) {
             Ok(negotiator_id) => negotiator_id,
             Err(error) => {
-                faults.add(at, format!("negotiatorId {error}, got {}", shown(table.cell(row, "negotiatorId"))));
+                faults.add(row.place(), format!("negotiatorId {error}, got {}", shown(table.cell(row, "negotiatorId"))));
                 continue;
             }
         };
@@ -71,7 +83,7 @@ pub(super) fn people(text: &str) -> Result<Vec<Person>, Faults> {
             people.len() - 1
         });
         if let Some(person) = people.get_mut(place) {
-            add(person, &table, (row, &at), &mut faults);
+            add(person, &table, row, &mut faults);
         }
     }
     if faults.is_empty() { Ok(people) } else { Err(faults) }
@@ -83,7 +95,8 @@ fn nobody(negotiator_id: NegotiatorId) -> Person {
     Person { negotiator_id, name: String::new(), email: None, extensions, numbers, active: true, vendor_users, created, modified }
 }
 
-fn add(person: &mut Person, table: &Table<'_>, (row, at): (&StringRecord, &str), faults: &mut Faults) {
+fn add(person: &mut Person, table: &Table<'_>, row: &Row, faults: &mut Faults) {
+    let at = row.place();
     let cell = |column| table.cell(row, column);
     for (column, list) in
         [("extension", &mut person.extensions), ("number", &mut person.numbers), ("vendorUser", &mut person.vendor_users)]
@@ -98,19 +111,19 @@ fn add(person: &mut Person, table: &Table<'_>, (row, at): (&StringRecord, &str),
         (_, true) => {}
         (true, false) => name.clone_into(&mut person.name),
         (false, false) if person.name == name => {}
-        (false, false) => faults.add(at, format!("{} is {} above, here {}", person.negotiator_id, person.name, shown(name))),
+        (false, false) => faults.add(&at, format!("{} is {} above, here {}", person.negotiator_id, person.name, shown(name))),
     }
     match &person.email {
         _ if email.is_empty() => {}
         None => person.email = Some(email.to_owned()),
         Some(known) if known == email => {}
-        Some(known) => faults.add(at, format!("{} has the e-mail {known} above, here {}", person.negotiator_id, shown(email))),
+        Some(known) => faults.add(&at, format!("{} has the e-mail {known} above, here {}", person.negotiator_id, shown(email))),
     }
     match cell("active").to_ascii_lowercase().as_str() {
         "" => {}
         "true" | "yes" | "1" => person.active = true,
         "false" | "no" | "0" => person.active = false,
-        other => faults.add(at, format!("active must be true or false, got {}", shown(other))),
+        other => faults.add(&at, format!("active must be true or false, got {}", shown(other))),
     }
 }
 
@@ -119,10 +132,10 @@ pub(super) fn queues(text: &str) -> Result<Vec<Queue>, Faults> {
     let mut faults = Faults::default();
     let table = Table::read(text, &QUEUES, &mut faults);
     let mut queues = Vec::<Queue>::new();
-    for (line, row) in &table.rows {
+    for row in &table.rows {
         let (name, alias, member) = (table.cell(row, "queue"), table.cell(row, "alias"), table.cell(row, "negotiatorId"));
         if name.is_empty() {
-            faults.add(format!("line {line}"), "queue is required");
+            faults.add(row.place(), "queue is required");
             continue;
         }
         let place = queues.iter().position(|queue| queue.names.first().is_some_and(|first| first == name));
@@ -139,7 +152,7 @@ pub(super) fn queues(text: &str) -> Result<Vec<Queue>, Faults> {
             Ok(member) => queue.members.push(member),
             // A row may name an alias alone.
             Err(_) if member.is_empty() && !alias.is_empty() => {}
-            Err(error) => faults.add(format!("line {line}"), format!("negotiatorId {error}, got {}", shown(member))),
+            Err(error) => faults.add(row.place(), format!("negotiatorId {error}, got {}", shown(member))),
         }
     }
     if faults.is_empty() { Ok(queues) } else { Err(faults) }
@@ -165,7 +178,9 @@ pub(super) fn written(people: &[Person]) -> String {
             ]);
         }
     }
-    String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
+    #[expect(clippy::expect_used, reason = "an operator would take an empty file for an empty directory")]
+    let text = writer.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).expect("written to memory, from strings");
+    text
 }
 
 #[cfg(test)]

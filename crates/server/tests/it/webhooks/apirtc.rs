@@ -13,11 +13,11 @@ fn company(scene: &Scene, id: &str) -> Caller {
 }
 
 /// Asks something of company ABC's hook.
-async fn ask(scene: &Scene, method: Method, wish: &Value) -> Answer {
+async fn ask(scene: &Scene, method: Method, wish: &Value) -> CallAnswer {
     send(&mut company(scene, "ABC"), method, HOOK, wish).await
 }
 
-/// Sets company ABC's hook, which is to be taken; gives its subscription.
+/// Sets company ABC's hook, which is to be taken. Returns its subscription.
 async fn set(scene: &Scene, wish: &Value) -> Value {
     let answer = ask(scene, Method::PUT, wish).await;
     assert_eq!(answer.status, 200, "{:?}", answer.body);

@@ -62,7 +62,7 @@ async fn listed(scene: &mut Scene) -> Vec<Value> {
     get(&mut scene.app, &path(ACCOUNT, "")).await.as_array().unwrap().clone()
 }
 
-/// Fails until the receiver is unhealthy: one event that is sent again and again. Gives the health that is shown.
+/// Fails until the receiver is unhealthy: one event that is sent again and again. Returns the health that is shown.
 async fn make_unhealthy(scene: &mut Scene, subscription: &Value, to: &str) -> Value {
     scene.receiver.usually(to, Reply::Status(503));
     scene.take(&engagement("fails")).await;

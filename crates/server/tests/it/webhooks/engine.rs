@@ -572,7 +572,7 @@ async fn a_shutdown_waits_for_what_is_on_its_way_and_notes_what_became_of_it() {
     assert_eq!(scene.receiver.received("/a").len(), 1);
 }
 
-/// Begins a replay of what was taken within the last hour, and waits until it is done; gives it as it is then.
+/// Begins a replay of what was taken within the last hour, and waits until it is done. Returns it as it is then.
 async fn replay(scene: &mut Scene, subscription: &Value, status: &str) -> Value {
     let since = (scene.node.clock.now() - HOUR).to_string();
     let replay = scene.post(&at(subscription, "/replay"), &json!({"since": since, "status": status})).await;

@@ -60,23 +60,23 @@ fn secret(mut document: Value, secret: &Value) -> Value {
 }
 
 /// Loads a customer's configuration.
-async fn load_for(scene: &Scene, customer: &str, configuration: String) -> Answer {
+async fn load_for(scene: &Scene, customer: &str, configuration: String) -> CallAnswer {
     let path = format!("/enreach/webhooks?customerId={customer}");
     scene.operator().send(Method::PUT, &path, configuration, &[JSON]).await
 }
 
-async fn load(scene: &Scene, configuration: &Value) -> Answer {
+async fn load(scene: &Scene, configuration: &Value) -> CallAnswer {
     load_for(scene, "ABC", configuration.to_string()).await
 }
 
-/// Loads what is to be taken, and gives what is answered.
+/// Loads what is to be taken, and returns what is answered.
 async fn loaded(scene: &Scene, configuration: &Value) -> Value {
     let answer = load(scene, configuration).await;
     assert_eq!(answer.status, 200, "{:?}", answer.body);
     body(&answer)
 }
 
-/// Asserts that a configuration is refused for one reason, and gives what is said of it.
+/// Asserts that a configuration is refused for one reason, and returns what is said of it.
 async fn assert_not_loaded(scene: &Scene, configuration: &Value, field: &str) -> String {
     let answer = load(scene, configuration).await;
     assert_eq!(answer.status, 422, "{configuration}");
@@ -102,7 +102,7 @@ async fn path_of(scene: &Scene, url: &str) -> String {
     format!("/webhooks/{}", found.unwrap_or_else(|| panic!("{url} is not in {listed:#}"))["id"].as_str().unwrap())
 }
 
-/// Waits until so many attempts at a URL are on disk, and gives them as operators see them. The newest is the first.
+/// Waits until so many attempts at a URL are on disk, and returns them as operators see them. The newest is the first.
 async fn attempts(scene: &Scene, url: &str, count: usize) -> Vec<Value> {
     let (path, mut operator) = (path_of(scene, url).await, scene.operator());
     let mut attempts = Vec::new();
@@ -138,7 +138,7 @@ fn text(received: &Received) -> &str {
     std::str::from_utf8(&received.body).unwrap()
 }
 
-/// A receiver with a certificate that it has signed itself, for a host and until the begin of a year; gives it in PEM as well.
+/// A receiver with a certificate that it has signed itself, for a host and until the begin of a year. Returns it in PEM as well.
 async fn certified(name: &str, host: &str, until: i32) -> (Receiver, String) {
     let mut certificate = CertificateParams::new(vec![host.to_owned()]).unwrap();
     // A name of its own, so that none is taken for the issuer of another.

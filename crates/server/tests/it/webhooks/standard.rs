@@ -319,7 +319,7 @@ async fn the_schedule_is_that_of_the_specification_with_up_to_a_fifth_more_and_e
     assert_eq!((&policy["attempts"], &policy["scheduleSeconds"]), (&json!(10), &json!(schedule)));
 }
 
-/// Lets a receiver fail until it is unhealthy; gives how its health is shown then.
+/// Lets a receiver fail until it is unhealthy. Returns how its health is shown then.
 async fn fail_five_times(scene: &mut Scene, subscription: &Value) -> Value {
     scene.receiver.usually("/a", Reply::Status(500));
     scene.contact("fails").await;
@@ -409,7 +409,7 @@ for case in json.load(sys.stdin):
         print(error)
 ";
 
-/// Has the official library verify requests; gives what it says of each.
+/// Has the official library verify requests. Returns what it says of each.
 fn verify(cases: &Value) -> Vec<String> {
     let mut command = Command::new(python());
     let mut child = command.args(["-c", VERIFY]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

@@ -21,10 +21,10 @@ fn a_ping_goes_out_without_waking_the_session_and_what_ends_it_wakes_it() {
     outbox.heard(now(&outbox).running);
     assert_eq!(pass(&outbox, 35), (None, false));
     assert_eq!(socket.taken(), [ping_frame(), ping_frame()].concat());
-    assert_eq!(pass(&outbox, 11), (Some(Todo::Check), true), "no answer");
+    assert_eq!(pass(&outbox, 11), (Some(Todo::Asked(Request::Check)), true), "no answer");
     assert_eq!(outbox.due(now(&outbox).running), Due::Dead);
     outbox.heard(now(&outbox).running);
-    assert_eq!(pass(&outbox, 3600), (Some(Todo::Check), true), "the token has ended");
+    assert_eq!(pass(&outbox, 3600), (Some(Todo::Asked(Request::Check)), true), "the token has ended");
     assert_eq!(socket.taken().len(), 2 * ping_frame().len(), "who must go is not asked");
 }
 
@@ -46,7 +46,7 @@ fn a_client_has_its_time_for_an_answer_from_when_the_ping_is_out() {
         outbox.check(now(&outbox));
     }
     write_all(&outbox, &socket);
-    assert_eq!(next(&outbox), Some(Todo::Check));
+    assert_eq!(next(&outbox), Some(Todo::Asked(Request::Check)));
     assert_eq!(outbox.due(now(&outbox).running), Due::Ping, "only now");
 }
 

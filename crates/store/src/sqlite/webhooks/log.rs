@@ -1,4 +1,4 @@
-//! Attempts, deliveries and what was sent, for those who ask; and letting go what is old.
+//! Attempts, deliveries and what was sent, for those who ask; and the deletion of what is old.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
@@ -11,7 +11,7 @@ use crate::webhooks::{AttemptRow, AttemptsPage, DeliveryRow};
 
 /// How many attempts one request for a filtered page looks at, at most.
 const SCAN_ROWS_MAX: u32 = 10_000;
-/// How many rows one sweep lets go at most.
+/// How many rows one sweep deletes at most.
 const SWEEP_ROWS_MAX: u32 = 1000;
 
 impl Sqlite {

@@ -8,14 +8,14 @@ use crate::documents::Kind;
 use crate::error::StoreError;
 use crate::sqlite::columns::moment;
 use crate::sqlite::{Sqlite, documents};
-use crate::webhooks::{Candidate, DeliveryState, Requeue};
+use crate::webhooks::{Candidate, DeliveryState, Requeue, TakenRange};
 
 impl Sqlite {
     pub(crate) async fn candidates(
         &self,
         endpoint: i64,
         after: i64,
-        range: (Timestamp, Timestamp),
+        range: TakenRange,
         rows_max: u32,
     ) -> Result<Vec<Candidate>, StoreError> {
         let query = move |connection: &mut Connection| candidates(connection, endpoint, after, range, rows_max);
@@ -40,12 +40,14 @@ fn candidates(
     connection: &Connection,
     endpoint: i64,
     after: i64,
-    (since, until): (Timestamp, Timestamp),
+    range: TakenRange,
     rows_max: u32,
 ) -> rusqlite::Result<Vec<Candidate>> {
+    let since = range.since.as_millisecond();
+    let until = range.until.as_millisecond();
     let mut first = connection.prepare_cached("SELECT min(number) FROM webhook_event WHERE taken >= ?1 AND number > ?2")?;
     let first: Option<i64> = match after {
-        0 => first.query_row(params![since.as_millisecond(), after], |row| row.get(0))?,
+        0 => first.query_row(params![since, after], |row| row.get(0))?,
         after => Some(after + 1),
     };
     let Some(first) = first else { return Ok(Vec::new()) };
@@ -54,7 +56,7 @@ fn candidates(
          FROM webhook_event e LEFT JOIN webhook_delivery d ON d.event = e.number AND d.endpoint = ?1
          WHERE e.number >= ?2 AND e.taken >= ?3 AND e.taken < ?4 ORDER BY e.number LIMIT ?5",
     )?;
-    let rows = select.query_map(params![endpoint, first, since.as_millisecond(), until.as_millisecond(), rows_max], |row| {
+    let rows = select.query_map(params![endpoint, first, since, until, rows_max], |row| {
         let state = row.get::<_, Option<i64>>(2)?.map(|_| read_state(row, 2)).transpose()?;
         Ok(Candidate { event: row.get(0)?, taken: moment(row.get(1)?), state, document: row.get(3)? })
     })?;

@@ -4,7 +4,7 @@ use super::*;
 
 /// A desk with an endpoint that gets one request at a time, so that one after another fails.
 fn desk_of_one() -> Desk {
-    let mut desk = desk_with(Limits { per_endpoint_max: 1, ..Limits::default() });
+    let mut desk = desk_with(SendLimits { per_endpoint_max: 1, ..SendLimits::default() });
     desk.prove(1);
     desk.offer_all(1, 10..=60);
     desk

@@ -163,7 +163,7 @@ fn a_read_that_failed_is_tried_again_after_a_second() {
 #[test]
 fn while_memory_is_short_deliveries_stay_on_disk_and_are_read_4_at_a_time() {
     let bytes = item(1).bytes();
-    let mut desk = desk_with(Limits { window_bytes_max: 3 * bytes, ..Limits::default() });
+    let mut desk = desk_with(SendLimits { window_bytes_max: 3 * bytes, ..SendLimits::default() });
     desk.open(1);
     desk.offer_all(1, 1..=10);
     assert_eq!(desk.schedule.window_bytes, 3 * bytes);
@@ -183,7 +183,7 @@ fn while_memory_is_short_deliveries_stay_on_disk_and_are_read_4_at_a_time() {
 fn windows_keep_to_their_bytes_however_many_endpoints_read_at_once() {
     let large = |event| Item { document: Arc::from("x".repeat(1000)), ..item(event) };
     let bytes = large(1).bytes();
-    let mut desk = desk_with(Limits { window_bytes_max: 100 * bytes, ..Limits::default() });
+    let mut desk = desk_with(SendLimits { window_bytes_max: 100 * bytes, ..SendLimits::default() });
     let mut reads = Vec::new();
     for number in 1..=50 {
         let url = format!("https://e{number}.example.com/");

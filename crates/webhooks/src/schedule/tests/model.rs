@@ -58,7 +58,7 @@ fn opened(number: i64) -> Arc<Endpoint> {
 }
 
 impl Model {
-    fn new(limits: Limits) -> Self {
+    fn new(limits: SendLimits) -> Self {
         let mut desk = desk_with(limits);
         for number in 1..=ENDPOINTS {
             desk.schedule.open(opened(number), None, Some(0), NOW);

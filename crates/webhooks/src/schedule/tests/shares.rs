@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_host_has_no_more_than_its_bound_and_those_who_wait_go_on_when_a_slot_is_free() {
-    let mut desk = desk_with(Limits { per_host_max: 4, ..Limits::default() });
+    let mut desk = desk_with(SendLimits { per_host_max: 4, ..SendLimits::default() });
     for number in 1..=3 {
         desk.open_at(number, &STANDARD, &format!("https://one.example.com/{number}"));
         desk.answer_once(number);
@@ -30,7 +30,7 @@ fn a_host_has_no_more_than_its_bound_and_those_who_wait_go_on_when_a_slot_is_fre
 
 #[test]
 fn another_port_is_another_host() {
-    let mut desk = desk_with(Limits { per_host_max: 1, ..Limits::default() });
+    let mut desk = desk_with(SendLimits { per_host_max: 1, ..SendLimits::default() });
     for (number, url) in
         [(1, "https://one.example.com/"), (2, "https://ONE.example.com:443/b"), (3, "https://one.example.com:8443/")]
     {
@@ -42,7 +42,7 @@ fn another_port_is_another_host() {
 
 #[test]
 fn one_that_waits_for_its_host_and_is_stopped_does_not_hold_the_others_up() {
-    let mut desk = desk_with(Limits { per_host_max: 1, ..Limits::default() });
+    let mut desk = desk_with(SendLimits { per_host_max: 1, ..SendLimits::default() });
     for number in 1..=9 {
         desk.open_at(number, &STANDARD, "https://one.example.com/");
         desk.offer(number, item(number));
@@ -61,7 +61,7 @@ fn one_that_waits_for_its_host_and_is_stopped_does_not_hold_the_others_up() {
 
 #[test]
 fn a_customer_has_a_quarter_of_the_slots_and_the_others_overtake() {
-    let mut desk = desk_with(Limits { in_flight_max: 16, ..Limits::default() });
+    let mut desk = desk_with(SendLimits { in_flight_max: 16, ..SendLimits::default() });
     desk.prove(1);
     desk.prove(2);
     for event in 10..=13 {
@@ -84,7 +84,7 @@ fn a_customer_has_a_quarter_of_the_slots_and_the_others_overtake() {
 
 #[test]
 fn one_that_waits_for_two_customers_goes_on_with_the_first_that_is_free() {
-    let mut desk = desk_with(Limits { in_flight_max: 16, ..Limits::default() });
+    let mut desk = desk_with(SendLimits { in_flight_max: 16, ..SendLimits::default() });
     for number in 1..=3 {
         desk.prove(number);
     }
@@ -133,7 +133,7 @@ fn the_key_of_a_retry_does_not_count() {
 
 #[test]
 fn what_waits_for_its_customer_is_not_overtaken_within_its_key() {
-    let mut desk = desk_with(Limits { in_flight_max: 16, ..Limits::default() });
+    let mut desk = desk_with(SendLimits { in_flight_max: 16, ..SendLimits::default() });
     desk.prove(1);
     for event in 10..=13 {
         desk.offer(1, of(event, "AAA"));
@@ -151,7 +151,7 @@ fn what_waits_for_its_customer_is_not_overtaken_within_its_key() {
 
 #[test]
 fn one_that_was_given_a_slot_and_finds_it_taken_waits_again() {
-    let mut desk = desk_with(Limits { per_host_max: 1, ..Limits::default() });
+    let mut desk = desk_with(SendLimits { per_host_max: 1, ..SendLimits::default() });
     for number in 1..=3 {
         desk.open_at(number, &STANDARD, "https://one.example.com/");
     }
@@ -169,7 +169,7 @@ fn one_that_was_given_a_slot_and_finds_it_taken_waits_again() {
 
 #[test]
 fn one_that_waits_for_a_customer_goes_on_with_what_comes_for_others() {
-    let mut desk = desk_with(Limits { in_flight_max: 16, ..Limits::default() });
+    let mut desk = desk_with(SendLimits { in_flight_max: 16, ..SendLimits::default() });
     desk.prove(1);
     desk.prove(2);
     for event in 10..=13 {
@@ -186,7 +186,7 @@ fn one_that_waits_for_a_customer_goes_on_with_what_comes_for_others() {
 
 #[test]
 fn one_whose_url_changes_does_not_wait_for_the_host_that_it_had() {
-    let mut desk = desk_with(Limits { per_host_max: 1, ..Limits::default() });
+    let mut desk = desk_with(SendLimits { per_host_max: 1, ..SendLimits::default() });
     for number in 1..=2 {
         desk.open_at(number, &STANDARD, "https://one.example.com/");
         desk.offer(number, item(number));

@@ -71,9 +71,9 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-pub(super) fn some_limits() -> impl Strategy<Value = Limits> {
+pub(super) fn some_limits() -> impl Strategy<Value = SendLimits> {
     (1_usize..32, 1_usize..12, 1_usize..12, 0_usize..20_000).prop_map(
-        |(in_flight_max, per_endpoint_max, per_host_max, window_bytes_max)| Limits {
+        |(in_flight_max, per_endpoint_max, per_host_max, window_bytes_max)| SendLimits {
             in_flight_max,
             per_endpoint_max,
             per_host_max,

@@ -44,7 +44,7 @@ fn each_failure_halves_what_an_endpoint_gets() {
 #[test]
 fn an_endpoint_that_fails_from_the_begin_keeps_to_the_bound_too() {
     for per_endpoint_max in [1, 2] {
-        let mut desk = desk_with(Limits { per_endpoint_max, ..Limits::default() });
+        let mut desk = desk_with(SendLimits { per_endpoint_max, ..SendLimits::default() });
         desk.open(1);
         desk.offer_all(1, 1..=20);
         desk.attempts();
@@ -65,7 +65,7 @@ fn endpoints_take_turns_however_much_each_has_to_send() {
 
 /// A desk with endpoints 100 to 129, which have hung and have something to send.
 fn desk_of_those_that_hang() -> Desk {
-    let mut desk = desk_with(Limits { in_flight_max: 16, ..Limits::default() });
+    let mut desk = desk_with(SendLimits { in_flight_max: 16, ..SendLimits::default() });
     for number in 100..130 {
         desk.open(number);
         desk.offer(number, item(number));
@@ -102,7 +102,7 @@ fn an_endpoint_that_is_new_does_not_wait_for_those_that_hang_and_gets_one_reques
 
 #[test]
 fn what_hangs_leaves_its_customer_s_share_to_what_answers() {
-    let mut desk = desk_with(Limits { in_flight_max: 16, ..Limits::default() });
+    let mut desk = desk_with(SendLimits { in_flight_max: 16, ..SendLimits::default() });
     desk.prove(1);
     for number in 100..108 {
         desk.open(number);
@@ -119,7 +119,7 @@ fn what_hangs_leaves_its_customer_s_share_to_what_answers() {
 
 #[test]
 fn requests_that_hang_leave_the_lane_of_those_that_answer_after_a_second() {
-    let mut desk = desk_with(Limits { in_flight_max: 16, ..Limits::default() });
+    let mut desk = desk_with(SendLimits { in_flight_max: 16, ..SendLimits::default() });
     for number in 1..=3 {
         desk.prove(number);
     }
@@ -139,7 +139,7 @@ fn requests_that_hang_leave_the_lane_of_those_that_answer_after_a_second() {
 
 #[test]
 fn requests_that_hang_do_not_add_up_without_end() {
-    let mut desk = desk_with(Limits { in_flight_max: 16, ..Limits::default() });
+    let mut desk = desk_with(SendLimits { in_flight_max: 16, ..SendLimits::default() });
     for number in 1..=60 {
         desk.prove(number);
     }
@@ -171,7 +171,7 @@ fn an_endpoint_whose_requests_take_long_gets_one_at_a_time_until_it_answers_in_t
 
 #[test]
 fn one_request_that_takes_long_makes_the_next_turn_that_of_a_slow_one() {
-    let mut desk = desk_with(Limits { in_flight_max: 4, ..Limits::default() });
+    let mut desk = desk_with(SendLimits { in_flight_max: 4, ..SendLimits::default() });
     desk.prove(1);
     desk.offer_all(1, 10..=20);
     // Three are the lane's; the endpoint waits in it for the fourth.
@@ -182,7 +182,7 @@ fn one_request_that_takes_long_makes_the_next_turn_that_of_a_slow_one() {
 
 #[test]
 fn one_that_became_slow_while_its_turn_was_coming_goes_in_the_lane_of_the_slow() {
-    let mut desk = desk_with(Limits { in_flight_max: 4, ..Limits::default() });
+    let mut desk = desk_with(SendLimits { in_flight_max: 4, ..SendLimits::default() });
     desk.prove(1);
     desk.prove(2);
     desk.offer_all(2, 20..=21);

@@ -46,7 +46,7 @@ enum Stage {
     Open,
 }
 
-pub(super) struct Line {
+pub(super) struct SwarmConnection {
     stream: TcpStream,
     role: Role,
     stage: Stage,
@@ -56,7 +56,7 @@ pub(super) struct Line {
     inner: Vec<u8>,
 }
 
-impl Line {
+impl SwarmConnection {
     pub(super) fn session(session: usize, dial: Dial, request: Vec<u8>, greeting: Vec<u8>) -> Result<Self> {
         Self::open(dial, Role::Session(session), Stage::Connecting { request, greeting })
     }
@@ -145,7 +145,7 @@ impl Line {
         if answer.is_empty() { Ok(()) } else { self.say(&answer) }
     }
 
-    /// A session's bytes: the end of the hand-shake, then frames. Gives how many were taken.
+    /// A session's bytes: the end of the hand-shake, then frames. Returns how many were taken.
     fn framed(&mut self, bytes: &[u8], answer: &mut Vec<u8>, each: &mut impl FnMut(Heard<'_>) -> Result<()>) -> Result<usize> {
         let mut taken = 0;
         if let Stage::HandShake { greeting } = &mut self.stage {
@@ -213,7 +213,7 @@ impl Line {
     }
 }
 
-/// What NATS says; its pong means that all before was done. Gives how many bytes were taken.
+/// What NATS says; its pong means that all before was done. Returns how many bytes were taken.
 fn spoken(bytes: &[u8], answer: &mut Vec<u8>, each: &mut impl FnMut(Heard<'_>) -> Result<()>) -> Result<usize> {
     let mut taken = 0;
     while let Some((said, length)) = nats::first(bytes.get(taken..).unwrap_or_default()) {
@@ -230,7 +230,7 @@ fn spoken(bytes: &[u8], answer: &mut Vec<u8>, each: &mut impl FnMut(Heard<'_>) -
     Ok(taken)
 }
 
-/// The answers to requests of a caller. Gives how many bytes were taken.
+/// The answers to requests of a caller. Returns how many bytes were taken.
 fn answered(bytes: &[u8], each: &mut impl FnMut(Heard<'_>) -> Result<()>) -> Result<usize> {
     let mut taken = 0;
     while let Some(length) = answer(bytes.get(taken..).unwrap_or_default())? {

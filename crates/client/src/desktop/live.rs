@@ -13,7 +13,7 @@ use crate::session::{Heard, Session};
 /// How often is acknowledged at most: well below the messages that a node takes in a second.
 const ACKNOWLEDGE_EVERY: Duration = Duration::from_millis(100);
 
-pub(super) struct Line {
+pub(super) struct LiveSession {
     session: Session,
     pub(super) since: Instant,
     /// When the session was asked for, by our clock.
@@ -35,7 +35,7 @@ pub(super) enum Step {
     Fetched(Option<String>),
 }
 
-impl Line {
+impl LiveSession {
     pub(super) fn new(session: Session, begun: Timestamp) -> Self {
         let (renew, fetching, slot, acknowledge, acknowledged) = (None, None, None, None, None);
         Self { session, since: Instant::now(), begun, renew, fetching, slot, acknowledge, acknowledged }
