@@ -1,4 +1,4 @@
-//! Who may depend on whom, and which crate alone may use what; the table stands in the README.
+//! Who may depend on whom, and which crate alone may use what; the table stands in `crates/README.md`.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
@@ -79,6 +79,28 @@ fn crates_depend_only_on_those_below_them() {
             assert!(is_allowed, "{name} may not depend on {dependency}");
         }
     }
+}
+
+/// The rows of a table of the developers' page, below this head: the cells of each.
+fn table(head: &str) -> Vec<Vec<String>> {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let rows = page.split_once(head).unwrap().1.lines().skip(2).take_while(|line| line.starts_with('|'));
+    rows.map(|row| row.split('|').map(|cell| cell.trim().replace('`', "")).collect()).collect()
+}
+
+#[test]
+fn the_developers_page_has_the_same_tables() {
+    let rows = table("| crate | what | may depend on | alone uses |");
+    let written = |list: &str| list.split(", ").filter(|name| *name != "–").map(str::to_owned).collect::<Vec<_>>();
+    // The fuzz targets are not of the workspace.
+    let of_page = rows.iter().filter(|row| row[1] != "fuzz").map(|row| (row[1].clone(), written(&row[3])));
+    let of_test = MAY_DEPEND_ON.iter().map(|(name, allowed)| {
+        let allowed: Vec<_> = allowed.iter().map(|name| (*name).to_owned()).collect();
+        ((*name).to_owned(), allowed)
+    });
+    assert_eq!(of_page.collect::<BTreeMap<_, _>>(), of_test.collect());
+    let rooms = table("| room | duty |").into_iter().flat_map(|row| written(&row[1]));
+    assert_eq!(rooms.collect::<Vec<_>>(), ROOMS);
 }
 
 #[test]

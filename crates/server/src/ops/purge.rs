@@ -1,6 +1,6 @@
 //! Telephone numbers are personal data: all that is kept of a customer's calls, or of one negotiator's, goes.
 //!
-//! The README says what goes and what stays.
+//! `deploy/README.md` says what goes and what stays.
 
 use hyper::Response;
 use protocol::id::{CustomerId, NegotiatorId};

@@ -30,3 +30,4 @@ mod browser; // the example page in Chromium
 mod load; // a thousand sessions, twenty thousand events
 mod process; // the program: signals, crashes, full disks
 mod commands; // what operators say to it
+mod pages; // what the pages name, and the program
