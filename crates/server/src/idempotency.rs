@@ -1,6 +1,6 @@
 //! A repeated call is answered, not done again.
 //!
-//! [`once`] is the way in. Keys of live events are remembered here alone; those of missed calls also in the store, in the commit of the call itself, and
+//! `once` is the way in. Keys of live events are remembered here alone; those of missed calls also in the store, in the commit of the call itself, and
 //! are brought here at the start. Only what was done is remembered.
 
 use std::collections::{BTreeSet, HashMap};

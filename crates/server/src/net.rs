@@ -1,8 +1,8 @@
 //! Bytes to requests and back: accepting, capping, timing out.
 //!
-//! It names no route and knows no event: a listener is given its [`Service`], which answers what is read here. Requests are read by
-//! one of two readers. Those that nearly all are have one of their own ([`http1`]); what may mean more than they do is left to the
-//! HTTP library ([`library`]). Both give the same [`request::Request`], so that everything behind them is there once.
+//! It names no route and knows no event: a listener is given its `Service`, which answers what is read here. Requests are read by
+//! one of two readers. Those that nearly all are have one of their own (`http1`); what may mean more than they do is left to the
+//! HTTP library (`library`). Both give the same `request::Request`, so that everything behind them is there once.
 
 pub mod listener; // where connections come in
 pub(crate) mod accept; // a connection, from the kernel to the runtime that serves it
