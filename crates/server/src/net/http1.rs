@@ -5,7 +5,7 @@
 //! sessions. The library's way (a task's worth of states, a map of headers, a channel for the body, another for the socket) had a sixth
 //! of the instructions of an event; and it sends the answer to a hand-shake by itself, which here goes out with the session's first word.
 //! So a connection begins here. Only the bytes are double: what is read is answered by the same [`Service`], and what is not plain, in
-//! whatever way ([`begun::plain_length`]), is not judged here: the connection is left to the library for good, with the bytes that were read.
+//! whatever way (`begun::plain_length`), is not judged here: the connection is left to the library for good, with the bytes that were read.
 //!
 //! Who sends several events without waiting for the answers (RFC 9112 §9.3.2) has those that came together answered together, up to 32
 //! of them, and up to the first that has to wait for the disk: what a call of the kernel costs is most of what an event costs, and so
