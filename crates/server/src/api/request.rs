@@ -30,7 +30,9 @@ pub(crate) struct RequestId<'a> {
 
 impl<'a> RequestId<'a> {
     pub(crate) fn of(node: &'a Node, request: &Request<'a>) -> Self {
-        Self { node, headers: request.head.headers, at: request.head.taken.wall, made: OnceLock::new() }
+        // A head that is known again brought none.
+        let headers = request.memo.recall().map_or(request.head.headers, |_| Headers::Lines(&[]));
+        Self { node, headers, at: request.head.taken.wall, made: OnceLock::new() }
     }
 
     /// Returns the caller's own where it is short and plain, else a new one.

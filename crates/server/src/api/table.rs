@@ -63,6 +63,7 @@ impl<H> Lookup<'_, H> {
 }
 
 /// Finds what a request asks for; of two paths that fit, the first of the table.
+#[inline]
 pub(crate) fn look_up<'p, H>(routes: &'static [Route<H>], method: &Method, path: &'p str) -> Lookup<'p, H> {
     let Some((route, ids)) = routes.iter().find_map(|route| Some((route, route.ids(path)?))) else { return Lookup::Nothing };
     match route.calls.iter().find(|(known, _)| known == method) {

@@ -8,13 +8,19 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue, ValueIter};
 pub(crate) enum Headers<'a> {
     /// As they stand in the request.
     Lines(&'a [Header<'a>]),
+    /// As they stood in the request before, which had the same.
+    Known(&'a [KnownHeader]),
     /// As the library keeps them.
     Map(&'a HeaderMap),
 }
 
+/// A header that is kept: its name and its value.
+pub(crate) type KnownHeader = (Box<str>, Box<[u8]>);
+
 /// The values of one header.
 pub(crate) enum Values<'a, 'n> {
     Lines(&'a [Header<'a>], &'n str),
+    Known(&'a [KnownHeader], &'n str),
     Map(ValueIter<'a, HeaderValue>),
 }
 
@@ -24,6 +30,7 @@ impl<'a> Headers<'a> {
         match self {
             // Once, and not for each line.
             Self::Lines(lines) => Values::Lines(lines, name.as_str()),
+            Self::Known(lines) => Values::Known(lines, name.as_str()),
             Self::Map(map) => Values::Map(map.get_all(name).iter()),
         }
     }
@@ -31,7 +38,8 @@ impl<'a> Headers<'a> {
     /// Whether there is one of this name.
     pub(crate) fn has(self, name: &HeaderName) -> bool {
         match self {
-            Self::Lines(lines) => lines.iter().any(|line| is_called(line, name.as_str())),
+            Self::Lines(lines) => lines.iter().any(|line| is_called(line.name, name.as_str())),
+            Self::Known(lines) => lines.iter().any(|(known, _)| is_called(known, name.as_str())),
             Self::Map(map) => map.contains_key(name),
         }
     }
@@ -41,6 +49,7 @@ impl<'a> Headers<'a> {
     pub(crate) fn names(self) -> Vec<&'a str> {
         match self {
             Self::Lines(lines) => lines.iter().map(|line| line.name).collect(),
+            Self::Known(lines) => lines.iter().map(|(name, _)| &**name).collect(),
             Self::Map(map) => map.keys().map(HeaderName::as_str).collect(),
         }
     }
@@ -48,7 +57,8 @@ impl<'a> Headers<'a> {
     /// The value of the first header of this name.
     pub(crate) fn first(self, name: &HeaderName) -> Option<&'a [u8]> {
         match self {
-            Self::Lines(lines) => lines.iter().find(|line| is_called(line, name.as_str())).map(|line| line.value),
+            Self::Lines(lines) => lines.iter().find(|line| is_called(line.name, name.as_str())).map(|line| line.value),
+            Self::Known(lines) => lines.iter().find(|(known, _)| is_called(known, name.as_str())).map(|(_, value)| &**value),
             Self::Map(map) => map.get(name).map(HeaderValue::as_bytes),
         }
     }
@@ -60,18 +70,24 @@ impl<'a> Iterator for Values<'a, '_> {
     fn next(&mut self) -> Option<&'a [u8]> {
         match self {
             Self::Lines(lines, name) => {
-                let place = lines.iter().position(|line| is_called(line, name));
+                let place = lines.iter().position(|line| is_called(line.name, name));
                 let (line, rest) = place.and_then(|place| lines.get(place..)?.split_first()).unzip();
                 *lines = rest.unwrap_or_default();
                 line.map(|line| line.value)
+            }
+            Self::Known(lines, name) => {
+                let place = lines.iter().position(|(known, _)| is_called(known, name));
+                let (line, rest) = place.and_then(|place| lines.get(place..)?.split_first()).unzip();
+                *lines = rest.unwrap_or_default();
+                line.map(|(_, value)| &**value)
             }
             Self::Map(values) => values.next().map(HeaderValue::as_bytes),
         }
     }
 }
 
-fn is_called(line: &Header<'_>, name: &str) -> bool {
-    line.name.len() == name.len() && line.name.eq_ignore_ascii_case(name)
+fn is_called(own: &str, name: &str) -> bool {
+    own.len() == name.len() && own.eq_ignore_ascii_case(name)
 }
 
 /// The members of a header that is a list, over all its lines (RFC 9110 §5.6.1).

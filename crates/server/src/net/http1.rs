@@ -22,12 +22,11 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use httparse::EMPTY_HEADER;
 use hyper::Method;
 use sessions::session::Upgraded;
 
 use self::answers::Answers;
-use self::begun::{Begun, HEADERS_MAX};
+use self::begun::Begun;
 use self::buffer::Buffer;
 use self::remembered::Remembered;
 use super::answer::put_answer;
@@ -92,10 +91,10 @@ impl<S: Service> Connection<S> {
 
     /// Answers the request that `bytes` begin with, and puts its answer to the others.
     async fn answer_next(&self, bytes: &[u8], before: &mut Before, answers: &mut Answers) -> Step {
-        let (mut lines, taken) = ([EMPTY_HEADER; HEADERS_MAX], self.node.clock.moment());
+        let (mut room, taken) = (None, self.node.clock.moment());
         let known = before.head.as_deref().filter(|_| before.memo.holds(taken.wall));
         let is_frequent = |method: &Method, path: &str| self.service.is_frequent(method, path);
-        let whole = match Begun::read(bytes, &mut lines, known, is_frequent) {
+        let whole = match Begun::read(bytes, &mut room, known, is_frequent) {
             Begun::Whole(whole) => whole,
             Begun::Part => return Step::Part,
             Begun::Other => return Step::Other,

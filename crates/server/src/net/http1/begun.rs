@@ -1,6 +1,6 @@
 //! What bytes begin with: a whole request that is frequent and plain, part of one, or something for the library.
 
-use httparse::{Header, Status};
+use httparse::{EMPTY_HEADER, Header, Status};
 use hyper::Method;
 
 use super::buffer::BUFFER_BYTES;
@@ -9,6 +9,9 @@ use crate::net::headers::Headers;
 
 /// As many headers as a plain request can have.
 pub(super) const HEADERS_MAX: usize = 24;
+/// Room for the headers of a request, made when they are read: a known head needs none.
+pub(super) type Room<'a> = Option<[Header<'a>; HEADERS_MAX]>;
+
 /// How the first line of a plain request ends.
 const VERSION: &[u8] = b" HTTP/1.1\r\n";
 /// A first line that needs more room is not plain.
@@ -41,14 +44,14 @@ impl<'a> Begun<'a> {
     /// Reads a request of a frequent kind; `before` is the head of the one before, if it can be said again.
     pub(super) fn read(
         bytes: &'a [u8],
-        lines: &'a mut [Header<'a>],
+        room: &'a mut Room<'a>,
         before: Option<&'a Remembered>,
         is_frequent: impl FnOnce(&Method, &str) -> bool,
     ) -> Self {
         if let Some(before) = before
             && let Some(Known { head_bytes, body_bytes }) = before.find(bytes)
         {
-            let head = Found { line: before.line(), headers: before.headers(lines), head_bytes, body_bytes, is_same: true };
+            let head = Found { line: before.line(), headers: before.headers(), head_bytes, body_bytes, is_same: true };
             return head.with_body(bytes);
         }
         let line = match Line::read(bytes) {
@@ -56,6 +59,7 @@ impl<'a> Begun<'a> {
             Err(Incomplete::Part) => return Self::Part,
             Ok(_) | Err(Incomplete::Other) => return Self::Other,
         };
+        let lines = room.insert([EMPTY_HEADER; HEADERS_MAX]);
         match httparse::parse_headers(bytes.get(line.bytes..).unwrap_or_default(), lines) {
             Ok(Status::Complete((headers_bytes, lines))) => match plain_length(&line.method, lines) {
                 Some(body_bytes) => {

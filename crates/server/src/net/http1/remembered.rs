@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use httparse::{EMPTY_HEADER, Header, Status, parse_headers};
+use httparse::{EMPTY_HEADER, Status, parse_headers};
 use hyper::Method;
 use hyper::header::CONTENT_LENGTH;
 
 use super::begun::{HEADERS_MAX, Line};
 use super::buffer::BUFFER_BYTES;
 use crate::memo::is_same;
-use crate::net::headers::Headers;
+use crate::net::headers::{Headers, KnownHeader};
 
 const LENGTH: &[u8] = b"content-length:";
 /// As many digits as the length of a plain request can have.
@@ -26,7 +26,7 @@ pub(super) struct Remembered {
     path: Box<str>,
     query: Option<Box<str>>,
     /// All but the length.
-    lines: Vec<(Box<str>, Box<[u8]>)>,
+    lines: Box<[KnownHeader]>,
 }
 
 /// The same head again.
@@ -71,12 +71,9 @@ impl Remembered {
         is_known.then_some(Known { head_bytes: before.len() + digits + behind.len(), body_bytes })
     }
 
-    /// Puts the headers into `room`, all but the length, and returns them.
-    pub(super) fn headers<'a>(&'a self, room: &'a mut [Header<'a>]) -> Headers<'a> {
-        for (line, (name, value)) in room.iter_mut().zip(&self.lines) {
-            *line = Header { name, value };
-        }
-        Headers::Lines(room.get(..self.lines.len()).unwrap_or_default())
+    /// Returns the headers, all but the length.
+    pub(super) fn headers(&self) -> Headers<'_> {
+        Headers::Known(&self.lines)
     }
 
     /// Returns what the first line says.
