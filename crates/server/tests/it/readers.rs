@@ -64,6 +64,10 @@ impl Way {
                 .env("BELLWIRE_LOG__FILTER", "info,server=debug")
                 .env("BELLWIRE_HTTP__CORS_ORIGINS", r#"["https://crm.example"]"#);
             command.env("BELLWIRE_LIMITS__BODY_TIMEOUT", "1500ms").env("BELLWIRE_LIMITS__HEAD_TIMEOUT", "3s");
+            // The desktop is listened to once a case, however long that takes.
+            for timer in ["PING_INTERVAL", "PONG_TIMEOUT", "ACK_TIMEOUT"] {
+                command.env(format!("BELLWIRE_SESSIONS__{timer}"), "10m");
+            }
             if secured && cfg!(feature = "otlp") {
                 // Nobody is there, which is told by lines of its own.
                 command.env("BELLWIRE_TELEMETRY__OTLP_ENDPOINT", "http://127.0.0.1:9");
@@ -81,6 +85,7 @@ impl Way {
         };
         let mut desktop = Session::open(address, &person("SBOX", "ADV", "AgencyCloud"), "?device=watching").await.unwrap();
         assert_eq!(message(&mut desktop).await["type"], "welcome");
+        desktop.give_up_after(Duration::from_secs(600));
         Self { name, by_library, program, tls, desktop, folder }
     }
 
