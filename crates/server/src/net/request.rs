@@ -92,6 +92,8 @@ impl<'a> Body<'a> {
         match self {
             Self::Here(bytes) if bytes.len() > bytes_max => Err(BodyError::TooLarge(bytes_max)),
             Self::Here(bytes) => Ok(Payload::Here(bytes)),
+            // Said to be larger: nothing of it is read, whoever has looked at the head before.
+            Self::Coming(body) if body.size_hint().lower() > bytes_max as u64 => Err(BodyError::TooLarge(bytes_max)),
             Self::Coming(body) => read(body, bytes_max, patience).await.map(Payload::Came),
         }
     }

@@ -337,6 +337,19 @@ async fn the_same_head_of_a_page_is_answered_for_that_page_each_time() {
 }
 
 #[tokio::test]
+async fn the_same_head_with_too_long_a_body_is_refused_before_the_body() {
+    let node = TestNode::start().await;
+    let text = usual(&event("incomingCall", &["ADV"]).to_string());
+    let (head, _body) = text.split_once("\r\n\r\n").unwrap();
+    let too_long = format!("{}: {}\r\n\r\n", head.rsplit_once(": ").unwrap().0, 64 * 1024 + 1);
+    for mut stream in [TcpStream::connect(&node.api).await.unwrap(), left_to_the_library(&node).await] {
+        assert_eq!(status(&send(&mut stream, &text).await.0), "HTTP/1.1 202 Accepted");
+        let (head, body) = send(&mut stream, &too_long).await;
+        assert_eq!(status(&head), "HTTP/1.1 413 Payload Too Large", "{body}");
+    }
+}
+
+#[tokio::test]
 async fn rates_count_the_same_head_each_time() {
     let node = TestNode::start_with(|config| config.limits.requests = Rate { per_second: 1, burst: 3 }).await;
     let text = usual(&event("incomingCall", &["ADV"]).to_string());
